@@ -310,7 +310,7 @@ class Version:
     rows: int | None = None
     stats: Mapping[str, ColumnStats] = field(default_factory=dict)
     sql: str | None = None
-    inputs: Mapping[str, "Version"] = field(default_factory=dict)
+    inputs: Mapping[str, Version] = field(default_factory=dict)
     """For a view: the versions that its names stand for."""
 
     @property
@@ -403,6 +403,8 @@ class Step:
     build: Build | None = None
     fingerprint: str | None = None
     pinned: bool = False
+    forced: bool = False
+    """It runs although the store may hold its fingerprint (``--force``): the store is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,7 +494,7 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a node did not pass: for people first. ``kind``: ``error|timeout|cancelled|test|infrastructure``."""
+    """Why a node did not pass. ``kind``: ``error|timeout|cancelled|test|infrastructure``."""
 
     kind: str
     message: str

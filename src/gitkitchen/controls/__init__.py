@@ -1,0 +1,1 @@
+"""Tests judged, planned and measured: ``judge`` takes declared tests and versions and returns results."""

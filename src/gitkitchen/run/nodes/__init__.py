@@ -1,0 +1,24 @@
+"""The kinds of nodes: one module each, one line in this table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from gitkitchen.run.context import Built, Task
+
+KINDS = {
+    "source": "gitkitchen.run.nodes.source",
+    "sql": "gitkitchen.run.nodes.sql",
+    "python": "gitkitchen.run.nodes.python",
+    "run": "gitkitchen.run.nodes.run",
+    "pytest": "gitkitchen.run.nodes.pytest",
+}
+"""Kind -> module with ``execute(task) -> Built``. It raises NodeFailed for what the user can mend,
+Infrastructure for what they cannot."""
+
+
+def execute(task: Task) -> Built:
+    """Execute a task by its node's kind; the kind's module is imported when it is first used."""
+    function: Callable[[Task], Built] = import_module(KINDS[task.node.kind]).execute
+    return function(task)

@@ -1,0 +1,46 @@
+# Two commands for a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
+# Everything is installed into .venv of this folder and nowhere else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.PHONY: help demo test test-long lint wheel-check bench clean
+
+help:
+	@echo "make demo       run the example on real data, break it, mend it"
+	@echo "make test       run the tests (under 5 minutes on 2 cores)"
+	@echo "make test-long  run the long tests: kills, wheel in a bare environment, large properties"
+	@echo "make lint       ruff, mypy"
+	@echo "make bench      measure, beside peers, and write docs/benchmarks.md"
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "GitKitchen needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,pytest]' --group test --group lint
+	@touch $@
+
+DEMO_DIR ?= $(or $(TMPDIR),/tmp)/gitkitchen-demo
+
+demo: $(STAMP)
+	$(BIN)/gitkitchen demo --replace "$(DEMO_DIR)"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) dist build .bench

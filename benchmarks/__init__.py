@@ -1,0 +1,1 @@
+"""Measurements of GitKitchen beside bare tools and its peers: ``python -m benchmarks``."""

@@ -1,0 +1,238 @@
+"""Arguments in, text and exit code out. This room alone prints and exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gitkitchen import __version__
+from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, GitKitchenError, Problem
+
+LATER = frozenset(
+    (
+        "kitchens",
+        "drop",
+        "gc",
+        "diff",
+        "promote",
+        "hold",
+        "rollback",
+        "audit",
+        "page",
+        "alerts",
+        "backfill",
+        "ci",
+        "doctor",
+        "coverage",
+        "suggest",
+        "baseline",
+        "import",
+    )
+)
+
+EXIT_CODES = """\
+exit codes:
+  0 passed             1 a test or node failed      2 a mistake in files or arguments
+  3 could not check    4 nothing was tested         5 a bug of GitKitchen's
+  130 interrupted      143 terminated
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Building it imports nothing heavy."""
+    top = argparse.ArgumentParser(
+        prog="gitkitchen",
+        description="DataOps on Git: every branch is an isolated, tested environment for analytics.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"gitkitchen {__version__}")
+    top.add_argument("-C", dest="folder", metavar="DIR", default=".", help="work in this folder")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, module: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(module=module, function=name)
+        return sub
+
+    _start_commands(command)
+    _run_commands(command)
+    _reading_commands(command)
+    return top
+
+
+def _start_commands(command: Any) -> None:
+    demo = command("demo", "demo", "make a real repository, run it, break it, mend it, and explain each step")
+    demo.add_argument(
+        "path", nargs="?", type=Path, help="where to make the repository (default: ./gitkitchen-demo)"
+    )
+    demo.add_argument("--replace", action="store_true", help="replace an earlier demo in that place")
+    init = command("init", "project", "write kitchen.yml and a first recipe into this repository")
+    init.add_argument("--name", help="the project's name (default: the folder's)")
+    validate = command("validate", "project", "check every file; prints all mistakes with file and line")
+    validate.add_argument("--format", choices=("text", "json", "github"), default="text")
+    schema = command("schema", "project", "print a JSON Schema of this version")
+    schema.add_argument("name", nargs="?", help="kitchen, recipe or outcome (default: list them)")
+    settings = command(
+        "settings", "project", "show every variable of this kitchen and where its value comes from"
+    )
+    _recipe(settings)
+    settings.add_argument("--json", action="store_true")
+
+
+def _recipe(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("recipe", nargs="?", help="may be left out where there is one")
+    sub.add_argument("--variation", metavar="NAME", help="a variation that the recipe declares")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a variable for this time only"
+    )
+    _kitchen(sub)
+
+
+def _kitchen(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--kitchen", metavar="BRANCH", help="the kitchen's branch, where the checkout does not say it"
+    )
+
+
+def _planning(sub: argparse.ArgumentParser) -> None:
+    _recipe(sub)
+    sub.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="NODES",
+        help="only these: name, +name (and what it needs), name+ (and what needs it), tag:x, kind:sql",
+    )
+    sub.add_argument("--fresh", action="store_true", help="fetch sources that a sandbox pins to its base")
+    sub.add_argument("--force", action="store_true", help="build again what could be reused")
+
+
+def _run_commands(command: Any) -> None:
+    plan = command("plan", "runs", "show what a run would do, and why")
+    _planning(plan)
+    plan.add_argument("--format", choices=("text", "json", "mermaid"), default="text")
+    plan.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="the same as --format json"
+    )
+    run = command("run", "runs", "run a recipe, test it, and publish what passed")
+    _planning(run)
+    run.add_argument(
+        "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
+    )
+    run.add_argument(
+        "--resume", nargs="?", const="last", metavar="RUN", help="end an interrupted run (default: the last)"
+    )
+    run.add_argument("--no-publish", action="store_true", help="keep what is built as a candidate")
+    run.add_argument("--json", action="store_true", help="print the outcome document instead of the report")
+    run.add_argument("--quiet", "-q", action="store_true", help="no progress, only the report")
+
+
+def _jobs(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 256:
+        raise argparse.ArgumentTypeError("1 to 256")
+    return number
+
+
+def _reading_commands(command: Any) -> None:
+    query = command("query", "tables", "run a SELECT over the kitchen's datasets")
+    query.add_argument("sql", help="one SELECT, or the name of a dataset; - reads standard input")
+    query.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    query.add_argument(
+        "--limit", type=int, default=40, metavar="N", help="rows shown by --format table (default 40)"
+    )
+    shell = command(
+        "open", "tables", "open the kitchen's datasets: an SQL prompt, or the file for other programs"
+    )
+    shell.add_argument(
+        "--path", action="store_true", help="print the DuckDB file that consumers read, and end"
+    )
+    for sub in (query, shell):
+        sub.add_argument(
+            "--candidate", metavar="RUN", help="see what this run built, published or not (or: last)"
+        )
+        _kitchen(sub)
+    log = command("log", "history", "list the runs kept here")
+    log.add_argument("--limit", type=int, default=20, metavar="N")
+    log.add_argument("--json", action="store_true")
+    _kitchen(log)
+    show = command("show", "history", "show a run again")
+    report = command("report", "history", "write a run's report as HTML, JUnit XML, Markdown or JSON")
+    for sub in (show, report):
+        sub.add_argument(
+            "run", nargs="?", default="last", help="its id, the beginning of it, or last (the default)"
+        )
+        _kitchen(sub)
+    show.add_argument("--json", action="store_true")
+    report.add_argument("--format", choices=("html", "junit", "markdown", "json", "github"), default="html")
+    report.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="default: report.html and so on; - prints"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every known error becomes a message."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((w for w in words if not w.startswith("-")), "")
+    if name in LATER:
+        complain(
+            Problem(
+                f"`gitkitchen {name}` is not available in this version",
+                hint="`gitkitchen --help` lists what is",
+            )
+        )
+        return MISTAKE
+    try:
+        options = parser().parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if options.command is None:
+        parser().print_help()
+        return MISTAKE
+    try:
+        module = import_module(f"gitkitchen.cli.{options.module}")
+        return int(getattr(module, options.function)(options))
+    except GitKitchenError as error:
+        complain(*error.problems)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): nothing more to say, and nothing failed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        complain(
+            Problem(f"{error.strerror or error}{where}", hint="mend this and run the same command again")
+        )
+        return INFRASTRUCTURE
+    except Exception as error:  # noqa: BLE001 - the one place where a bug of ours becomes a report
+        from gitkitchen.cli.bug import report_bug
+
+        report_bug(error, words)
+        return BUG
+
+
+def complain(*problems: Problem) -> None:
+    """Print problems to standard error, one a line, safe for a terminal."""
+    from gitkitchen.report.problems import as_text
+
+    print(as_text(problems), file=sys.stderr)
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -1,0 +1,72 @@
+"""``init``, ``validate``, ``settings`` and ``schema``: the files that people write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from gitkitchen import workplace
+from gitkitchen.cli.runs import request
+from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
+
+
+def init(options: argparse.Namespace) -> int:
+    from gitkitchen.start import write_project
+
+    folder = Path(options.folder).resolve()
+    for line in write_project(folder, options.name or folder.name):
+        print(line)
+    print("\nNext: gitkitchen run")
+    return PASSED
+
+
+def validate(options: argparse.Namespace) -> int:
+    from gitkitchen.report.problems import as_github, as_json, as_text
+
+    problems = workplace.validate(Path(options.folder).resolve())
+    if options.format == "json":
+        print(as_json(problems))
+    elif problems:
+        print((as_github if options.format == "github" else as_text)(problems))
+    elif options.format == "text":
+        print("all files are well-formed")
+    return MISTAKE if problems else PASSED
+
+
+def settings(options: argparse.Namespace) -> int:
+    asked = request(options)
+    place = workplace.enter(asked)
+    recipes = workplace.read_recipes(place.project)
+    raw = recipes.recipes[workplace.choose(recipes, asked.recipe)]
+    found = workplace.settings_of(place, raw, asked)
+    if options.json:
+        document = {
+            "version": 1,
+            "kitchen": place.kitchen.label,
+            "namespace": place.kitchen.namespace,
+            "environment": place.kitchen.environment,
+            "values": {k: {"value": s.value, "origin": s.origin} for k, s in sorted(found.items())},
+        }
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+        return PASSED
+    kind = f"environment {place.kitchen.environment}" if place.kitchen.environment else "sandbox"
+    print(f"kitchen {place.kitchen.label} ({kind}, namespace {place.kitchen.namespace})")
+    width = max((len(k) for k in found), default=0)
+    for key, setting in sorted(found.items()):
+        print(f"  {key:{width}}  {json.dumps(setting.value, ensure_ascii=False)}  # {setting.origin}")
+    return PASSED
+
+
+def schema(options: argparse.Namespace) -> int:
+    from gitkitchen.document import schema as load_schema
+    from gitkitchen.document import schema_names
+
+    names = schema_names()
+    if options.name is None:
+        print("\n".join(names))
+        return PASSED
+    if options.name not in names:
+        raise Mistake(Problem(f"there is no schema '{options.name}'", hint=f"there are: {', '.join(names)}"))
+    print(json.dumps(load_schema(options.name), ensure_ascii=False, indent=2))
+    return PASSED

@@ -1,0 +1,117 @@
+"""``query`` and ``open``: read a kitchen's datasets."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen import workplace
+from gitkitchen.cli.runs import request
+from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
+from gitkitchen.process import text_safe
+
+if TYPE_CHECKING:
+    from gitkitchen.data.engines.duckdb import Engine
+
+DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def query(options: argparse.Namespace) -> int:
+    sql = sys.stdin.read() if options.sql == "-" else options.sql
+    place = workplace.enter(request(options), looks=True)
+    candidate = workplace.find_run(place, options.candidate) if options.candidate else None
+    with workplace.open_tables(place, candidate) as engine:
+        if DATASET.fullmatch(sql.strip()):
+            sql = f'from "{sql.strip()}"'
+        # One row more than is shown tells whether there are more.
+        limit = options.limit + 1 if options.format == "table" else None
+        names, rows = engine.fetch(sql, limit=limit)
+    _write(names, rows, options.format, options.limit)
+    return PASSED
+
+
+def _write(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str, limit: int) -> None:
+    if form == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows([["" if v is None else v for v in row] for row in rows])
+        return
+    if form == "json":
+        documents = [dict(zip(names, row, strict=True)) for row in rows]
+        print(json.dumps(documents, ensure_ascii=False, indent=1, default=_plain))
+        return
+    print(as_table(names, rows[:limit]))
+    more = len(rows) > limit
+    print(f"({limit:,} rows shown, there are more: --limit N)" if more else f"({len(rows):,} rows)")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes | bytearray) else str(value)
+
+
+def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Columns side by side, numbers to the right, NULL told apart from the text ``NULL``."""
+    texts = [[text_safe("∅" if v is None else str(v)) for v in row] for row in rows]
+    titles = [text_safe(n) for n in names]
+    widths = [max([len(t), *(len(row[i]) for row in texts)]) for i, t in enumerate(titles)]
+    right = [
+        bool(rows)
+        and all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in column)
+        for column in (list(zip(*rows, strict=True)) or [()] * len(names))
+    ]
+    lines = ["  ".join(t.ljust(w) for t, w in zip(titles, widths, strict=True)).rstrip()]
+    lines.append("  ".join("─" * w for w in widths))
+    for row in texts:
+        cells = (t.rjust(w) if r else t.ljust(w) for t, w, r in zip(row, widths, right, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def open(options: argparse.Namespace) -> int:
+    place = workplace.enter(request(options), looks=True)
+    if options.path:
+        if options.candidate:
+            raise Mistake(Problem("--path is the file of published data", hint="leave --candidate out"))
+        catalog = workplace.repair(place)
+        if not catalog.entries:
+            raise Mistake(Problem("nothing is published in this kitchen yet", hint="`gitkitchen run` first"))
+        from gitkitchen.data.consumers import refresh
+
+        print(refresh(place.project, place.kitchen, catalog, place.store))
+        return PASSED
+    candidate = workplace.find_run(place, options.candidate) if options.candidate else None
+    with workplace.open_tables(place, candidate) as engine:
+        return _prompt(engine, sorted(workplace.tables(place, candidate)))
+
+
+def _prompt(engine: Engine, names: Sequence[str]) -> int:
+    """A small SQL prompt: statements end with ``;``, an empty line or end of file leaves."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401 - importing it gives input() its history and editing
+
+        print(f"datasets: {', '.join(names) or 'none'}\nend a SELECT with ; and leave with Ctrl-D")
+    text, code, ended = "", PASSED, False
+    while not ended:
+        try:
+            text += input(("   ...> " if text else "kitchen> ") if sys.stdin.isatty() else "") + "\n"
+        except EOFError:
+            ended = True
+        if not text.strip() or not (ended or text.rstrip().endswith(";")):
+            continue
+        try:
+            columns, rows = engine.fetch(text.rstrip().rstrip(";"), limit=201)
+            _write(columns, rows, "table", 200)
+        except Mistake as error:
+            print(error, file=sys.stderr)
+            # A person goes on; a script learns that something was wrong.
+            code = PASSED if sys.stdin.isatty() else MISTAKE
+        text = ""
+    return code

@@ -1,0 +1,89 @@
+"""The one place where tests read the data: single SELECT statements on a cursor of the engine."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.controls.asks import Misfit
+from gitkitchen.data.sql import quote_identifier
+from gitkitchen.model import Column
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_FIRST_WORDS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
+
+
+class Reader:
+    """A cursor on which datasets are views by their names. ``queries`` counts the statements sent.
+
+    ``seconds`` is the wall time of the last statement.
+    """
+
+    def __init__(self, cursor: DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self.queries = 0
+        self.seconds = 0.0
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT. ``Misfit`` with the engine's reason where it is none or fails."""
+        return self._run(sql)[1]
+
+    def fetch_named(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of one SELECT with their columns' names."""
+        names, rows = self._run(sql)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def columns(self, dataset: str) -> tuple[Column, ...]:
+        """The columns of a dataset as the engine sees them."""
+        rows = self.fetch(
+            "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM " + quote_identifier(dataset) + ")"
+        )
+        return tuple(Column(str(name), str(kind)) for name, kind in rows)
+
+    def _run(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        started = time.perf_counter()
+        self.queries += 1
+        try:
+            cursor = self._cursor.execute(_only_select(self._cursor.extract_statements(sql)))
+            names = [str(d[0]) for d in cursor.description or ()]
+            return names, cursor.fetchall()
+        except Exception as error:
+            # The engine's classes cannot be imported here (only data/ knows it), so they are told by
+            # name; what is not the engine's, and an interrupt of the run, goes on up.
+            if not is_engine_error(error):
+                raise
+            raise Misfit(reason(error)) from error
+        finally:
+            self.seconds = time.perf_counter() - started
+
+
+def _only_select(statements: Sequence[Any]) -> Any:
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise Misfit("the SQL of a test must be one SELECT (or one expression), and nothing else")
+    return statements[0]
+
+
+def is_engine_error(error: Exception) -> bool:
+    """True for the engine's own errors, but for an interrupt: that one ends the run, not a test."""
+    if type(error).__name__ == "InterruptException":
+        return False
+    names = {(c.__module__.lstrip("_").partition(".")[0], c.__name__) for c in type(error).__mro__}
+    return ("duckdb", "Error") in names
+
+
+def reason(error: Exception) -> str:
+    """The engine's message as one line, without its picture of our SQL."""
+    text = str(error).partition("\nLINE ")[0]
+    lines = [_FIRST_WORDS.sub("", line.strip()) for line in text.splitlines() if line.strip()]
+    said = "the database says: " + (" ".join(lines[:3]) or type(error).__name__)
+    if "pytz" in str(error):
+        return (
+            "a TIMESTAMP WITH TIME ZONE cannot be compared here; cast it (::TIMESTAMP) or take epoch() of it"
+        )
+    if "GROUP BY" in said:
+        said += " Write an aggregate such as sum(x), or a whole select."
+    return said if len(said) <= 500 else said[:499] + "…"

@@ -1,0 +1,167 @@
+"""Catalogs: for each kitchen, which version of each dataset its readers see.
+
+A catalog is the fold of its publications, which the ledger holds. Committing a publication is one
+record; everything else (the folded catalog in the cache, the consumers' view file) is derived.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from gitkitchen.errors import Conflict, Problem
+from gitkitchen.files import write_atomic
+from gitkitchen.kitchen.identity import namespace
+from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.records import Record
+from gitkitchen.model import Catalog, Kitchen, Project, Published, Subject
+
+ATTEMPTS = 20
+
+
+def stream_of(kitchen_namespace: str) -> str:
+    """The ledger's stream of a kitchen's publications."""
+    return f"publications/{kitchen_namespace}"
+
+
+def load_catalog(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> Catalog:
+    """The catalog of a kitchen; a sandbox sees its base's where it has nothing of its own."""
+    sequence, own = _fold(ledger, project, kitchen.namespace)
+    base = _base_entries(ledger, project, kitchen)
+    entries = {**base, **{d: e for d, e in own.items() if e is not None}}
+    for dataset, entry in own.items():
+        if entry is None:
+            entries.pop(dataset, None)
+    return Catalog(kitchen.namespace, sequence, entries, base)
+
+
+def _base_entries(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> dict[str, Published]:
+    environment = project.environment(kitchen.base) if kitchen.base else None
+    if environment is None:
+        return {}
+    _, entries = _fold(ledger, project, namespace(project.id, kitchen.repository, environment.branch))
+    return {d: e for d, e in entries.items() if e is not None}
+
+
+def _fold(
+    ledger: FolderLedger, project: Project, kitchen_namespace: str
+) -> tuple[int, dict[str, Published | None]]:
+    """All publications of a kitchen in order; what was folded before comes from the cache.
+
+    None stands for a dataset that was removed: in a sandbox it hides the base's.
+    """
+    stream = stream_of(kitchen_namespace)
+    cache = project.state / "cache" / "catalogs" / f"{kitchen_namespace}.json"
+    sequence, last, entries = _cached(cache)
+    head = ledger.head(stream)
+    if sequence and (head < sequence or next(ledger.read(stream, sequence - 1)).id != last):
+        sequence, entries = 0, {}  # another ledger than the one that was folded: begin anew
+    if head == sequence:
+        return sequence, entries
+    for record in ledger.read(stream, after=sequence):
+        sequence, last = record.sequence, record.id
+        for dataset, value in record.body["datasets"].items():
+            entries[dataset] = None if value is None else _entry(dataset, value, record.sequence)
+    plain = {d: None if e is None else asdict(e) for d, e in entries.items()}
+    write_atomic(cache, json.dumps({"version": 1, "sequence": sequence, "last": last, "entries": plain}))
+    return sequence, entries
+
+
+def _cached(path: Path) -> tuple[int, str, dict[str, Published | None]]:
+    """What was folded before, up to which record; nothing where the cache is missing or damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+        entries = {d: None if e is None else Published(**e) for d, e in value["entries"].items()}
+        sequence = int(value["sequence"])
+        return (sequence, str(value["last"]), entries) if sequence > 0 else (0, "", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0, "", {}
+
+
+def _entry(dataset: str, value: Mapping[str, Any], sequence: int) -> Published:
+    return Published(
+        dataset=dataset,
+        fingerprint=value["fingerprint"],
+        content=value["content"],
+        recipe=value["recipe"],
+        node=value["node"],
+        run=value["run"],
+        sequence=sequence,
+        zone=value["zone"],
+    )
+
+
+def publish(
+    ledger: FolderLedger,
+    project: Project,
+    kitchen: Kitchen,
+    *,
+    recipe: str,
+    run: str,
+    patch: Mapping[str, Published | None],
+    read_sequence: int,
+    fence: int,
+    subject: Subject,
+) -> Catalog:
+    """Commit a patch of one recipe's datasets to a kitchen's catalog: compare-and-swap on what it writes.
+
+    Publications of other recipes since ``read_sequence`` are fine; one that touched the same datasets
+    means that the run started from an older state, one of the same recipe under a higher ``fence`` that
+    its lease was taken over: Conflict, and nothing is changed. Asked again after it was committed, it
+    commits nothing more.
+    """
+    stream = stream_of(kitchen.namespace)
+    body = {
+        "kind": "publication",
+        "recipe": recipe,
+        "run": run,
+        "fence": fence,
+        "read": read_sequence,
+        "subject": asdict(subject),
+        "datasets": {d: None if e is None else _value(e) for d, e in sorted(patch.items())},
+    }
+    for _ in range(ATTEMPTS):
+        head = ledger.head(stream)
+        since = list(ledger.read(stream, after=read_sequence))
+        if any(r.body["run"] == run and r.body["datasets"] == body["datasets"] for r in since):
+            return load_catalog(ledger, project, kitchen)
+        _refuse_overtaken(since, recipe, patch, fence)
+        try:
+            ledger.append(stream, body, expect=head)
+        except Conflict:
+            continue  # somebody published in between: look again whether it concerns us
+        return load_catalog(ledger, project, kitchen)
+    raise Conflict(
+        Problem(
+            f"{ATTEMPTS} other publications came first; nothing was published",
+            hint="run the same command again: what is built is reused",
+            code="publication-lost",
+        )
+    )
+
+
+def _value(entry: Published) -> dict[str, Any]:
+    value = asdict(replace(entry, sequence=0))
+    del value["sequence"], value["dataset"]
+    return value
+
+
+def _refuse_overtaken(
+    since: Sequence[Record], recipe: str, patch: Mapping[str, Published | None], fence: int
+) -> None:
+    for record in since:
+        touched = sorted(set(record.body["datasets"]) & set(patch))
+        newer = record.body["recipe"] == recipe and record.body["fence"] > fence
+        if touched or newer:
+            names = ", ".join(touched[:5]) or f"datasets of '{recipe}'"
+            raise Conflict(
+                Problem(
+                    f"run {record.body['run']} published {names} since this run of '{recipe}' began; "
+                    "nothing was published",
+                    hint="run the same command again: what is built is reused",
+                    code="publication-lost",
+                )
+            )

@@ -1,0 +1,260 @@
+"""The file that consumers read: one small DuckDB database of views, replaced as a whole.
+
+It is a cache of the catalog, stamped with the publication that it shows. It is built aside and renamed
+over the old one, so that no reader ever blocks a publication, and none sees half of one. A crash
+between a publication and its rename leaves the old file, whole; the next command makes the new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.data.store import FolderStore, writing
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.files import write_atomic
+from gitkitchen.model import Catalog, Kitchen, Project, Published, Version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+JUST_NOW = 60.0
+STAMP = "gitkitchen_publication"
+"""The table in the file that says which publication it shows."""
+
+
+def view_file(project: Project, kitchen: Kitchen) -> Path:
+    """Where consumers of a kitchen read: environments by their plain name, sandboxes by namespace."""
+    name = kitchen.environment or kitchen.namespace
+    return project.state / "views" / f"{name}.duckdb"
+
+
+def stale(project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore) -> bool:
+    """Whether the view file shows something else than the catalog (or is not there)."""
+    path = view_file(project, kitchen)
+    return _stamp_of(path) != _stamp(project, kitchen, catalog, store, path)
+
+
+def refresh(
+    project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore, *, missing_ok: bool = False
+) -> Path:
+    """Bring the view file to the catalog and return its path. Does nothing where it is there already.
+
+    Where a published version is not in the store, the old file stays and Infrastructure is raised; not so
+    with ``missing_ok``, for commands that may bring the version back.
+    """
+    path = view_file(project, kitchen)
+    wanted = _wanted(catalog)
+    stamp = _stamp_of(path)
+    if stamp == _stamp(project, kitchen, catalog, store, path):
+        return path
+    try:
+        versions = {name: _version(store, entry) for name, entry in catalog.entries.items()}
+    except Infrastructure as error:
+        if missing_ok and error.problems[0].code == "version-missing":
+            return path
+        raise
+    shown: Mapping[str, str] = stamp.get("entries", {}) if stamp else {}
+    usable = stamp is not None and stamp.get("store") == str(store.root)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(path):
+            if _overtaken(path, kitchen, catalog):
+                return path
+            _sweep(path)
+            if not (usable and _replace(path, store, versions, wanted, shown, kitchen, catalog)):
+                _replace(path, store, versions, wanted, None, kitchen, catalog)
+            write_atomic(_sidecar(path), json.dumps(_stamp(project, kitchen, catalog, store, path)))
+    return path
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Writers of one view file take turns; the system frees the lock of one that dies."""
+    with path.with_suffix(".lock").open("wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers left that died: whoever has the lock is the only one who builds."""
+    for left in path.parent.glob(f".{path.name}.*.tmp*"):
+        left.unlink(missing_ok=True)
+
+
+def _overtaken(path: Path, kitchen: Kitchen, catalog: Catalog) -> bool:
+    """Whether another process has just shown a later publication, which must not be taken back.
+
+    Only just: after a ledger was replaced by hand, its lower numbers must be shown in the end.
+    """
+    stamp = _stamp_of(path)
+    return (
+        stamp is not None
+        and stamp.get("namespace") == kitchen.namespace
+        and stamp.get("sequence", 0) > catalog.sequence
+        and abs(time.time() - path.stat().st_mtime) < JUST_NOW
+    )
+
+
+def _replace(
+    path: Path,
+    store: FolderStore,
+    versions: Mapping[str, Version],
+    wanted: Mapping[str, str],
+    shown: Mapping[str, str] | None,
+    kitchen: Kitchen,
+    catalog: Catalog,
+) -> bool:
+    """Build the file aside and rename it over the old one. ``shown``: begin with a copy of the old.
+
+    False, and nothing has changed, where the old one turns out to be damaged.
+    """
+    import duckdb
+
+    aside = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        if shown is not None:
+            shutil.copyfile(path, aside)
+        _write_views(aside, store, versions, wanted, shown or {}, kitchen, catalog)
+        _sync(aside)
+        os.replace(aside, path)  # noqa: PTH105 - the one moment at which readers change over
+    except duckdb.Error as error:
+        if shown is not None:
+            return False
+        reason = str(error).strip().splitlines()[0]
+        raise Infrastructure(
+            Problem(f"the view file {path} cannot be made: {reason}", code="views")
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+        Path(f"{aside}.wal").unlink(missing_ok=True)
+    return True
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_views(
+    file: Path,
+    store: FolderStore,
+    versions: Mapping[str, Version],
+    wanted: Mapping[str, str],
+    shown: Mapping[str, str],
+    kitchen: Kitchen,
+    catalog: Catalog,
+) -> None:
+    """Make the views that changed, drop those that are gone, and stamp the file. One transaction."""
+    import duckdb
+
+    from gitkitchen.data.engines.duckdb import relation
+    from gitkitchen.data.sql import literal, quote_identifier
+
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("BEGIN")
+        if STAMP in shown.keys() | wanted.keys():
+            _make_room(connection)
+            shown = {n: key for n, key in shown.items() if n != STAMP}
+        for name in shown.keys() - wanted.keys():
+            connection.execute(f"DROP VIEW IF EXISTS {quote_identifier(name)}")
+        for name, version in versions.items():
+            if version.format == "file":
+                if name in shown:
+                    connection.execute(f"DROP VIEW IF EXISTS {quote_identifier(name)}")
+                continue
+            if shown.get(name) != wanted[name]:
+                select = relation(version, store)
+                connection.execute(f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS {select}")
+        if STAMP not in wanted:
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {STAMP} AS SELECT "
+                f"{catalog.sequence} AS sequence, {literal(kitchen.namespace)} AS namespace, "
+                f"{literal(kitchen.label)} AS kitchen"
+            )
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT")
+
+
+def _make_room(connection: DuckDBPyConnection) -> None:
+    """Take the stamp away, or the view of a dataset that bears its name: the dataset comes first."""
+    found = connection.execute(
+        "SELECT table_type FROM information_schema.tables WHERE table_name = $1", [STAMP]
+    )
+    for (kind,) in found.fetchall():
+        connection.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {STAMP}")
+
+
+def _version(store: FolderStore, entry: Published) -> Version:
+    build = store.find(entry.fingerprint)
+    version = build.versions.get(entry.dataset) if build else None
+    if version is None:
+        raise Infrastructure(
+            Problem(
+                f"the published version of '{entry.dataset}' is not in the store {store.root}",
+                hint=f"run recipe '{entry.recipe}' again",
+                code="version-missing",
+            )
+        )
+    return version
+
+
+# --- stamps ------------------------------------------------------------------------------------------
+
+
+def _wanted(catalog: Catalog) -> dict[str, str]:
+    return {name: entry.fingerprint for name, entry in sorted(catalog.entries.items())}
+
+
+def _stamp(
+    project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore, path: Path
+) -> dict[str, Any]:
+    """What a fresh view file is stamped with; its inode and size tell that it is the very file."""
+    try:
+        status = path.stat()
+    except OSError:
+        identity = None
+    else:
+        identity = [status.st_ino, status.st_size, status.st_mtime_ns]
+    return {
+        "version": 1,
+        "sequence": catalog.sequence,
+        "namespace": kitchen.namespace,
+        "root": str(project.root),
+        "store": str(store.root),
+        "entries": _wanted(catalog),
+        "file": identity,
+    }
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _stamp_of(path: Path) -> dict[str, Any] | None:
+    """The stamp beside a view file; None where either is missing or damaged.
+
+    A file that was replaced after its stamp was written has another identity: it is made again.
+    """
+    try:
+        stamp = json.loads(_sidecar(path).read_bytes())
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    same = isinstance(stamp, dict) and stamp.get("file") == [
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+    ]
+    return stamp if same else None

@@ -1,0 +1,263 @@
+"""DuckDB as the engine of a kitchen: user SQL sees datasets and nothing else.
+
+Two instances, both in memory. The *locked* one runs whatever users wrote: it reads the store's folder
+(without that, views over Parquet would fail) and no other file, no network, no environment, and its
+settings cannot be changed. The *loader* runs only statements written here, on the files of sources.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gitkitchen.data.engines.loading import scan, told_by_line
+from gitkitchen.data.engines.statements import (
+    Interrupted,
+    SqlError,
+    explained,
+    one_select,
+    refuse_folded,
+)
+from gitkitchen.data.engines.writing import Written, copy_partitions, copy_table, keep_parquet
+from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
+from gitkitchen.data.store import FolderStore, writing
+from gitkitchen.errors import Mistake, Problem
+from gitkitchen.files import digest
+from gitkitchen.model import Column, Materialize, Version
+
+__all__ = ["Engine", "Interrupted", "SqlError", "Written", "relation"]
+
+
+class Engine:
+    """The engine of one run or query. Threads share it, each with a cursor of its own."""
+
+    def __init__(
+        self, store: FolderStore, *, threads: int | None = None, memory_limit: str | None = None
+    ) -> None:
+        self.store = store
+        self._settings: dict[str, Any] = {"TimeZone": "UTC"}
+        if threads is not None:
+            self._settings["threads"] = threads
+        if memory_limit is not None:
+            self._settings["memory_limit"] = memory_limit
+        with writing(store.root):
+            store.root.mkdir(parents=True, exist_ok=True)
+        self._locked = self._lock_down(duckdb.connect(":memory:"))
+        self._loader: duckdb.DuckDBPyConnection | None = None
+        self._versions: dict[str, Version] = {}
+        self._threads: dict[int, int] = {}
+        self._imports: dict[int, duckdb.DuckDBPyConnection] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for connection in (self._locked, self._loader):
+            if connection is not None:
+                connection.close()
+
+    def _lock_down(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """In this order: first the store is allowed, then all else is closed, then the lock is shut."""
+        self._set(connection)
+        root = literal(str(self.store.root))
+        connection.execute(f"SET allowed_directories = [{root}]")
+        connection.execute("SET GLOBAL python_enable_replacements = false")  # no variables of ours as tables
+        connection.execute("SET autoinstall_known_extensions = false")
+        connection.execute("SET autoload_known_extensions = false")
+        # User SQL spills into the store's temporary folder, never into the current one.
+        connection.execute(f"SET temp_directory = {literal(str(self.store.scratch('.spill')))}")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+    def _set(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for name, value in self._settings.items():
+            # GLOBAL: a cursor is a connection of its own and would not inherit a session's setting.
+            connection.execute(f"SET GLOBAL {name} = {literal(value)}")
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def register(self, name: str, version: Version) -> None:
+        """Let ``name`` stand for a version on every cursor. The view is made when first asked for here."""
+        with self._lock:
+            if self._versions.get(name) is version:
+                return
+            select = relation(version, self.store)
+            with explained():
+                self._locked.execute(f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS {select}")
+            self._versions[name] = version
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of the locked instance for the calling thread; it sees every registered name."""
+        made = self._locked.cursor()
+        self._threads[id(made)] = threading.get_ident()
+        return made
+
+    def interrupt(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Stop what a cursor, or the import of the thread it was made for, is doing: it gets Interrupted.
+
+        Other threads' statements go on.
+        """
+        loading = self._imports.get(self._threads.get(id(cursor), 0))
+        for busy in (cursor, loading):
+            if busy is not None:
+                with suppress(duckdb.Error):
+                    busy.interrupt()
+
+    # --- queries ---------------------------------------------------------------------------------
+
+    def fetch(
+        self, sql: str, *, params: Mapping[str, Any] | None = None, limit: int | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The column names and rows of one SELECT (at most ``limit`` rows).
+
+        Moments with a zone come as text in UTC: as Python values they would need a package more. Intervals
+        come as text too: Python's have no months.
+        """
+        text = one_select(sql)
+        with explained(before=0), self.cursor() as cursor:
+            given = dict(params) if params else None
+            cursor.execute(text, given)
+            shape = [(str(column[0]), str(column[1])) for column in cursor.description or ()]
+            if any(_AS_TEXT.search(kind) for _, kind in shape):
+                cursor.execute(_fetched_as_text(text, [kind for _, kind in shape]), given)
+            rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
+        return [name for name, _ in shape], rows
+
+    def describe(
+        self,
+        sql: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        cursor: duckdb.DuckDBPyConnection | None = None,
+    ) -> tuple[Column, ...]:
+        """The columns that one SELECT gives, without running it."""
+        text = _inlined(sql, params)
+        with explained():
+            return columns_of(cursor or self.cursor(), f"SELECT * FROM (\n{text}\n)")
+
+    # --- versions --------------------------------------------------------------------------------
+
+    def write_table(
+        self,
+        dataset: str,  # noqa: ARG002 - engines with tables of their own name them by it
+        sql: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        partitions: Materialize | None = None,
+        cursor: duckdb.DuckDBPyConnection | None = None,
+        inputs: Mapping[str, Version] | None = None,
+    ) -> Written:
+        """Run one SELECT and keep its rows as Parquet. Raises SqlError, Interrupted, Infrastructure.
+
+        Names stand for what was registered, or for ``inputs``: these need no view, which saves time.
+        """
+        text = one_select(sql)
+        names = bindings(inputs, self.store) if inputs else ""
+        with explained(self.store):
+            own = cursor or self.cursor()
+            if partitions is not None:
+                return copy_partitions(own, self.store, text, params or {}, partitions, names)
+            return copy_table(own, self.store, text, params or {}, names)
+
+    def make_view(
+        self,
+        dataset: str,
+        sql: str,
+        inputs: Mapping[str, Version],
+        *,
+        params: Mapping[str, Any] | None = None,
+        cursor: duckdb.DuckDBPyConnection | None = None,
+    ) -> Version:
+        """A version that is its SQL over the versions of its inputs; nothing is written."""
+        text = _inlined(sql, params)
+        with explained():
+            own = cursor or self.cursor()
+            columns = columns_of(own, f"(\n{text}\n)")
+            refuse_folded([c.name for c in columns])
+        content = digest(["view", text, {name: v.content for name, v in sorted(inputs.items())}])
+        return Version(dataset, "view", "", content, columns, sql=text, inputs=dict(inputs))
+
+    def import_file(self, config: Mapping[str, Any], paths: Sequence[Path]) -> Written:
+        """Load the files of a source as a table. ``config`` is the source node's."""
+        with explained(self.store, sources=True), told_by_line(config, paths), self._loading() as cursor:
+            return copy_table(cursor, self.store, scan(config, paths), {})
+
+    def import_parquet(self, path: Path) -> Written:
+        """A Parquet file (or a folder of them) that a node wrote, as a table. ValueError where it is none."""
+        with explained(self.store, sources=True), self._loading() as cursor:
+            return keep_parquet(cursor, self.store, path)
+
+    @contextmanager
+    def _loading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of the instance that may read any file; only this module gives it statements."""
+        with self._lock:
+            if self._loader is None:
+                loader = duckdb.connect(":memory:")
+                self._set(loader)
+                loader.execute(f"SET temp_directory = {literal(str(self.store.scratch('.spill')))}")
+                loader.execute("SET autoinstall_known_extensions = false")
+                self._loader = loader
+            cursor = self._loader.cursor()
+        self._imports[threading.get_ident()] = cursor
+        try:
+            yield cursor
+        finally:
+            del self._imports[threading.get_ident()]
+            cursor.close()
+
+
+# --- statements ------------------------------------------------------------------------------------
+
+
+def relation(version: Version, store: FolderStore) -> str:
+    """A version as a SELECT over files: for a view, its SQL with its inputs as CTEs around it."""
+    if version.format == "table":
+        return f"SELECT * FROM {read_parquet(store.paths(version))}"
+    if version.format == "file":
+        raise Mistake(Problem(f"dataset '{version.dataset}' is a file, not a table"))
+    return f"{bindings(version.inputs, store)} SELECT * FROM (\n{version.sql}\n)"
+
+
+def bindings(inputs: Mapping[str, Version], store: FolderStore) -> str:
+    """A WITH clause that binds names to versions, "" for none. One line, where no view is among them."""
+    bound = [
+        f"{quote_identifier(n)} AS NOT MATERIALIZED ({relation(v, store)})"
+        for n, v in inputs.items()
+        if v.format != "file"
+    ]
+    return f"WITH {', '.join(bound)}" if bound else ""
+
+
+def columns_of(cursor: duckdb.DuckDBPyConnection, select: str) -> tuple[Column, ...]:
+    """Names and types of a SELECT's columns, without running it."""
+    rows = cursor.execute(f"DESCRIBE {select}").fetchall()
+    return tuple(Column(str(row[0]), str(row[1])) for row in rows)
+
+
+def _inlined(sql: str, params: Mapping[str, Any] | None) -> str:
+    text = one_select(sql)
+    return inline_parameters(text, params) if params else text
+
+
+_AS_TEXT = re.compile(r"WITH TIME ZONE|\bINTERVAL\b")
+
+
+def _fetched_as_text(text: str, kinds: Sequence[str]) -> str:
+    """A SELECT with moments with a zone and intervals as text. Columns go by position: names may repeat."""
+    names = [f"c{number}" for number in range(len(kinds))]
+    values = [
+        f"CAST({name} AS VARCHAR)" if _AS_TEXT.search(kind) else name
+        for name, kind in zip(names, kinds, strict=True)
+    ]
+    return f"SELECT {', '.join(values)} FROM (\n{text}\n) AS t({', '.join(names)})"

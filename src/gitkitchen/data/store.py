@@ -1,0 +1,273 @@
+"""The store of a folder: immutable files under their digest, and the builds that refer to them.
+
+    <root>/{trusted | sandbox/<namespace>}/files/<aa>/<sha256><suffix>
+    <root>/{trusted | sandbox/<namespace>}/builds/<aa>/<fingerprint>.json
+    <root>/{trusted | sandbox/<namespace>}/verdicts/<aa>/<key>.json
+    <root>/tmp/                                      what is being written
+
+A file gets its final name by one rename, so a crash leaves whole files or nothing under that name.
+A kitchen writes its own zone; a sandbox also reads ``trusted``; ``trusted`` never reads a sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gitkitchen.data.manifest import (
+    build_from_json,
+    build_to_json,
+    test_result_from_json,
+    test_result_to_json,
+)
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.files import digest_file, sync_folder
+from gitkitchen.model import Build, FileEntry, TestResult, Version
+
+T = TypeVar("T")
+
+_HINTS = {
+    errno.ENOSPC: "free some space on that disk, then run the same command again",
+    errno.EDQUOT: "raise the quota or free some space, then run the same command again",
+    errno.EROFS: "the disk is read-only; set `store:` in kitchen.yml to a folder that can be written",
+    errno.EACCES: "make the folder writable for this user, then run the same command again",
+    errno.EPERM: "make the folder writable for this user, then run the same command again",
+}
+
+
+def unwritable(root: Path, error: OSError) -> Infrastructure:
+    """The error for a store that cannot be written, with what to do about it."""
+    reason = error.strerror or str(error)
+    hint = _HINTS.get(error.errno or 0, "run the same command again when the disk works")
+    return Infrastructure(Problem(f"the store {root} cannot be written: {reason}", hint=hint, code="store"))
+
+
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """OSError inside becomes Infrastructure that names the store."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(root, error) from error
+
+
+class FolderStore:
+    """One kitchen's view of a store in a folder. Threads may share it."""
+
+    def __init__(self, root: Path, *, namespace: str, zone: Literal["trusted", "sandbox"]) -> None:
+        """``root`` need not exist yet; nothing is made until something is written."""
+        self.root = Path(os.path.realpath(root))
+        self.zone = zone
+        self._trusted = f"{self.root}/trusted"
+        self._own = self._trusted if zone == "trusted" else f"{self.root}/sandbox/{namespace}"
+        self._read = (self._own,) if zone == "trusted" else (self._own, self._trusted)
+        self._scratch = f"{self.root}/tmp"  # noqa: S108 - a folder of the store, not of the system
+        self._ready = False
+        self._synced: set[str] = set()
+        self._lock = threading.Lock()
+
+    # --- files -------------------------------------------------------------------------------
+
+    def scratch(self, suffix: str = "") -> Path:
+        """A new name in the store's temporary folder: same disk as the final names. Not created."""
+        return Path(self._temporary(suffix))
+
+    def _temporary(self, suffix: str = "") -> str:
+        if not self._ready:
+            with writing(self.root):
+                os.makedirs(self._scratch, exist_ok=True)  # noqa: PTH103 - text paths on the hot path
+            self._ready = True
+        return f"{self._scratch}/{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+
+    def keep(self, temporary: Path, *, suffix: str = ".parquet") -> tuple[str, int]:
+        """Move a complete file to its final name; returns its digest and its bytes.
+
+        The temporary name is gone afterwards, also where the store had the content already.
+        """
+        with writing(self.root):
+            digest = digest_file(temporary)
+            size = temporary.stat().st_size
+            temporary.chmod(0o444)  # versions are immutable: an accident says so
+            self._rename(str(temporary), self._name("files", digest, suffix))
+        return digest, size
+
+    def adopt(self, path: Path, *, suffix: str = "") -> FileEntry:
+        """Copy a file that someone else made (a node's output) into the store."""
+        temporary = self.scratch(suffix)
+        try:
+            with writing(self.root):
+                shutil.copyfile(path, temporary)
+            digest, size = self.keep(temporary, suffix=suffix)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return FileEntry(digest, size, suffix=suffix)
+
+    def path(self, file: FileEntry) -> Path:
+        """Where a file is: whole in the own zone, else where a trusted one is or would be."""
+        relative = _relative("files", file.digest, file.suffix)
+        for zone in self._read[:-1]:
+            if _size(f"{zone}/{relative}") == file.bytes:
+                return Path(f"{zone}/{relative}")
+        return Path(f"{self._read[-1]}/{relative}")
+
+    def paths(self, version: Version) -> list[Path]:
+        """The files of a table or file version, in the manifest's order."""
+        return [self.path(f) for f in version.files]
+
+    def complete(self, version: Version) -> bool:
+        """Whether all files of a version are there with their sizes (a view: those of its inputs)."""
+        if not all(self.complete(v) for v in version.inputs.values()):
+            return False
+        if not version.files:
+            return version.format == "view"
+        return all(self._has(f) for f in version.files)
+
+    def _has(self, file: FileEntry) -> bool:
+        relative = _relative("files", file.digest, file.suffix)
+        return any(_size(f"{zone}/{relative}") == file.bytes for zone in self._read)
+
+    def verify(self, version: Version) -> list[Problem]:
+        """Every file of a version read again and compared with its digest; empty when all is well."""
+        problems: list[Problem] = []
+        for file in version.files:
+            path = self.path(file)
+            try:
+                found = digest_file(path)
+            except OSError as error:
+                reason = f"cannot be read: {error.strerror}"
+            else:
+                reason = "" if found == file.digest else "holds other bytes than were written"
+            if reason:
+                message = f"dataset '{version.dataset}': the store's file {path} {reason}"
+                hint = "remove the file and run the recipe again"
+                problems.append(Problem(message, hint=hint, code="damaged-file"))
+        for inner in version.inputs.values():
+            problems += self.verify(inner)
+        return problems
+
+    # --- builds and verdicts -----------------------------------------------------------------
+
+    def save(self, build: Build) -> None:
+        """Keep a build; its files must be kept already. Overwrites one of the same fingerprint."""
+        self._write(self._name("builds", build.fingerprint, ".json"), build_to_json(build))
+
+    def find(self, fingerprint: str) -> Build | None:
+        """The build of a fingerprint, or None where it is unknown, unreadable or lacks a file."""
+        for zone in self._read:
+            build = _read(f"{zone}/{_relative('builds', fingerprint, '.json')}", build_from_json)
+            if (
+                build is not None
+                and build.fingerprint == fingerprint
+                and all(self.complete(v) for v in build.versions.values())
+            ):
+                return build
+        return None
+
+    def save_verdict(self, key: str, result: TestResult) -> None:
+        """Keep a test's result under its key (the test's meaning and the content that it judged)."""
+        self._write(self._name("verdicts", key, ".json"), test_result_to_json(result))
+
+    def find_verdict(self, key: str) -> TestResult | None:
+        """The result kept under a key, or None where there is none that can be read."""
+        for zone in self._read:
+            result = _read(f"{zone}/{_relative('verdicts', key, '.json')}", test_result_from_json)
+            if result is not None:
+                return result
+        return None
+
+    # --- durability --------------------------------------------------------------------------
+
+    def sync(self, builds: Iterable[Build]) -> None:
+        """Wait until builds and all their files are on the disk. Called once, before publication."""
+        names: set[str] = set()
+        for build in builds:
+            names.add(self._find_name("builds", build.fingerprint, ".json"))
+            for version in build.versions.values():
+                names |= {str(self.path(f)) for f in _files(version)}
+        with self._lock:
+            names -= self._synced
+        with writing(self.root):
+            for name in sorted(names):
+                _sync_file(name)
+            folders = {os.path.dirname(n) for n in names}  # noqa: PTH120
+            for folder in sorted(folders | {os.path.dirname(f) for f in folders}):  # noqa: PTH120
+                sync_folder(Path(folder))
+        with self._lock:
+            self._synced |= names
+
+    # --- the disk ----------------------------------------------------------------------------
+
+    def _name(self, shelf: str, name: str, suffix: str) -> str:
+        return f"{self._own}/{_relative(shelf, name, suffix)}"
+
+    def _find_name(self, shelf: str, name: str, suffix: str) -> str:
+        own = self._name(shelf, name, suffix)
+        if os.path.exists(own):  # noqa: PTH110
+            return own
+        return f"{self._read[-1]}/{_relative(shelf, name, suffix)}"
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        temporary = self._temporary(".json")
+        data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(
+            "utf-8", "backslashreplace"
+        )
+        with writing(self.root):
+            try:
+                with open(temporary, "wb") as out:  # noqa: PTH123
+                    out.write(data)
+                self._rename(temporary, name)
+            except BaseException:  # also on Ctrl-C: nothing half-written stays behind
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)  # noqa: PTH108
+                raise
+
+    def _rename(self, temporary: str, final: str) -> None:
+        try:
+            os.replace(temporary, final)  # noqa: PTH105
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(final), exist_ok=True)  # noqa: PTH103, PTH120
+            os.replace(temporary, final)  # noqa: PTH105
+        with self._lock:
+            self._synced.discard(final)
+
+
+def _size(name: str) -> int | None:
+    try:
+        return os.stat(name).st_size  # noqa: PTH116 - text paths on the hot path
+    except OSError:
+        return None
+
+
+def _relative(shelf: str, name: str, suffix: str) -> str:
+    return f"{shelf}/{name[:2]}/{name}{suffix}"
+
+
+def _files(version: Version) -> Iterator[FileEntry]:
+    yield from version.files
+    for inner in version.inputs.values():
+        yield from _files(inner)
+
+
+def _read(name: str, decode: Callable[[Any], T]) -> T | None:
+    """A JSON file decoded; None for what is missing, torn or of another shape: it is built again."""
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123
+            return decode(json.loads(file.read()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _sync_file(name: str) -> None:
+    handle = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

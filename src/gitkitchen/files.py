@@ -1,0 +1,132 @@
+"""Plain helpers on the local disk: atomic writes, digests, paths that stay inside a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, data: bytes | str, *, sync: bool = False) -> None:
+    """Write a file so that a reader sees the whole old or the whole new one.
+
+    Missing folders are made. ``sync`` also waits until the disk has it. Raises OSError.
+    """
+    import tempfile  # late: commands that only read do not pay for it
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(raw)
+            if sync:
+                out.flush()
+                os.fsync(out.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's 0600 would lock out other readers
+        Path(temporary).replace(path)
+    except BaseException:  # also on Ctrl-C: nothing half-written stays behind
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk (a rename is durable only then)."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_state(path: Path) -> Path:
+    """Make the folder of local state (``.gitkitchen``); Git ignores it by a file of its own inside."""
+    ignore = path / ".gitignore"
+    if not ignore.exists():
+        write_atomic(ignore, "*\n")
+    return path
+
+
+def digest_bytes(data: bytes) -> str:
+    """Lower-case hexadecimal sha256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """The sha256 of a file's content, read in blocks. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_bounded(path: Path | str, most: int) -> bytes:
+    """The content of a regular file, cut after ``most + 1`` bytes. Raises OSError.
+
+    Asking for the size first saves the buffer of ``most`` bytes, which costs more than a small file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hang
+    try:
+        return os.read(handle, min(os.fstat(handle).st_size, most) + 1)
+    finally:
+        os.close(handle)
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8. Raises ValueError for NaN and infinities.
+
+    Lone surrogates (from odd file names) are escaped, so that any text has a digest.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a value's canonical JSON."""
+    return digest_bytes(canonical(value))
+
+
+def inside(root: Path, relative: str, *, base: str = "") -> str:
+    """The path from ``root`` of what folder ``base`` calls ``relative``, with ``/`` between its parts.
+
+    ``inside(root, "../data/a.csv", base="recipes/x")`` is ``recipes/data/a.csv``. Raises ValueError,
+    with the reason, for what leaves ``root``: too many ``..``, absolute paths, links pointing out.
+    """
+    if not relative or "\0" in relative:
+        raise ValueError("is not a path")
+    if relative.startswith(("/", "~", "\\")) or relative[1:2] == ":":
+        raise ValueError("is absolute; write it relative to the file that names it")
+    parts: list[str] = []
+    for part in f"{base}/{relative}".split("/"):
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not parts:
+                raise ValueError("leaves the repository")
+            parts.pop()
+        else:
+            parts.append(part)
+    if parts[:1] == [".git"]:
+        raise ValueError("is inside .git")
+    top = str(root)
+    path = "/".join([top, *parts])
+    try:
+        real = _real_folder(path.rpartition("/")[0]) if parts else path
+        if os.path.islink(path):  # noqa: PTH114 - called for each file of a recipe, Path costs more than the call
+            real = os.path.realpath(path)
+    except OSError as error:  # a name too long
+        raise ValueError(f"cannot be followed ({error.strerror})") from error
+    if parts and not f"{real}/".startswith(f"{_real_folder(top).rstrip('/')}/"):
+        raise ValueError("leaves the repository through a link")
+    return "/".join(parts) or "."
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(path: str) -> str:
+    """A folder with its links followed; remembered, because every file of a recipe asks for it."""
+    return os.path.realpath(path)

@@ -1,0 +1,350 @@
+"""The stages of GitKitchen, one after the other.
+
+    branch -> kitchen -> recipe -> plan -> run -> judge -> publish -> record -> report
+
+Each stage takes frozen values and returns the next. Input and output stand at the edges: this module
+reads files and the ledger through the rooms below it; only ``gitkitchen.cli`` talks to people.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets as randomness
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen import __version__
+from gitkitchen.data.catalog import publish
+from gitkitchen.data.consumers import refresh
+from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.kitchen.identity import claim
+from gitkitchen.ledger.lease import check, lease
+from gitkitchen.model import (
+    Catalog,
+    Event,
+    NodeResult,
+    Outcome,
+    Plan,
+    Publication,
+    Recipe,
+    Verdict,
+    Version,
+)
+from gitkitchen.plan.build import build_plan
+from gitkitchen.report.outcome import to_json
+from gitkitchen.run.publication import patch, withheld
+from gitkitchen.run.verdict import verdict as judge_run
+from gitkitchen.workplace import (
+    Request,
+    Workplace,
+    enter,
+    read,
+    repair,
+    version_finder,
+    was_interrupted,
+)
+
+if TYPE_CHECKING:
+    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.process import Cancel
+
+LEASE_SECONDS = 60.0
+
+
+# --- recipe -> plan ---------------------------------------------------------------------------
+
+
+def make_plan(place: Workplace, recipe: Recipe, request: Request, catalog: Catalog) -> Plan:
+    """What will run, and why."""
+    return build_plan(
+        place.project,
+        place.kitchen,
+        recipe,
+        subject=place.subject,
+        catalog=catalog,
+        store=place.store,
+        selection=request.select,
+        fresh=request.fresh,
+        force=request.force,
+        interval=request.interval,
+        dataset_versions=version_finder(place.store, catalog),
+    )
+
+
+# --- plan -> run -> judge -> publish -> record --------------------------------------------------
+
+
+def new_run_id(now: datetime) -> str:
+    """Names sort by time, to the millisecond; the rest keeps runs of one moment apart."""
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{randomness.token_hex(3)}"
+
+
+def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
+    """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
+    from gitkitchen.run.engine import effects, execute
+
+    place = enter(request, publishes=request.publish)
+    claim(place.project, place.kitchen)
+    request = _as_begun(place, request) if request.resume else request
+    recipe = read(place, request)
+    run_id = request.resume or new_run_id(now)
+    name = f"{place.kitchen.namespace}/{recipe.name}"
+    with lease(place.ledger.root, name, holder=run_id, seconds=LEASE_SECONDS) as held:
+        catalog = repair(place)
+        plan = make_plan(place, recipe, request, catalog)
+        context, journal = _context(place, plan, request, run_id, catalog)
+        _begin(place, recipe, request, run_id, now)
+        with journal:
+            results = execute(plan, context, on_event=on_event, cancel=cancel)
+            # Asked to end after the last node and before the one commit point: nothing is published.
+            verdict = Verdict.CANCELLED if cancel.is_set else judge_run(results)
+            journal.sync()
+            check(held)
+            publication = _publish(place, plan, results, verdict, run_id, held.fence, request)
+            if publication.state in ("published", "unchanged"):
+                results = (
+                    *results,
+                    *effects(plan, context, publication.sequence, on_event=on_event, cancel=cancel),
+                )
+                verdict = judge_run(results)
+        outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
+        record(place, outcome)
+    return outcome
+
+
+def _begin(place: Workplace, recipe: Recipe, request: Request, run_id: str, now: datetime) -> None:
+    """Leave a mark of the run before its first node: a killed run is seen in the log and can be resumed."""
+    begun: dict[str, Any] = {"run": run_id, "recipe": recipe.name, "variation": recipe.variation}
+    begun |= {"sets": list(request.sets), "select": list(request.select), "tree": place.subject.tree}
+    begun |= {"namespace": place.kitchen.namespace, "started": now.isoformat()}
+    (place.run_folder(run_id) / "outcome.json").unlink(missing_ok=True)
+    write_atomic(place.run_folder(run_id) / "run.json", json.dumps(begun) + "\n")
+
+
+def _as_begun(place: Workplace, request: Request) -> Request:
+    """The request of an interrupted run again: same recipe, variation, variables and selection.
+
+    Mistake where the run is another kitchen's, or where the command asks for something else.
+    """
+    run_id = str(request.resume)
+    try:
+        begun = json.loads((place.run_folder(run_id) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Mistake(
+            Problem(f"run '{run_id}' left no mark to resume from", hint="`gitkitchen run` begins a new one")
+        ) from None
+    if not was_interrupted(place, run_id):
+        raise Mistake(
+            Problem(
+                f"run '{run_id}' was not interrupted: it has ended",
+                hint="`gitkitchen run` begins a new one and reuses what is built",
+            )
+        )
+    if begun["namespace"] != place.kitchen.namespace:
+        raise Mistake(
+            Problem(
+                f"run '{run_id}' belongs to another kitchen than '{place.kitchen.label}'",
+                hint="switch to its branch first",
+            )
+        )
+    if begun["tree"] != place.subject.tree:
+        raise Mistake(
+            Problem(
+                f"the files changed since run '{run_id}' was begun",
+                hint="`gitkitchen run` begins a new one and reuses what is built",
+            )
+        )
+    asked = (request.recipe, request.variation, request.sets, request.select)
+    given = (begun["recipe"], begun["variation"], tuple(begun["sets"]), tuple(begun["select"]))
+    for wanted, had in zip(asked, given, strict=True):
+        if wanted and wanted != had:
+            raise Mistake(
+                Problem(
+                    f"run '{run_id}' was begun with other arguments",
+                    hint="`--resume` alone repeats them; without it a new run begins",
+                )
+            )
+    recipe, variation, sets, select = given
+    return replace(request, recipe=recipe, variation=variation, sets=sets, select=select)
+
+
+def _secret_values(plan: Plan, request: Request) -> tuple[str, ...]:
+    """The values of all secrets that the plan's nodes name: none of them may be shown anywhere."""
+    names = {name for step in plan.steps for name in step.node.secrets}
+    return tuple(sorted(filter(None, (request.environ.get(name, "") for name in names))))
+
+
+def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalog: Catalog) -> Any:
+    from gitkitchen.run.engine import RunContext
+    from gitkitchen.run.journal import Journal
+    from gitkitchen.run.journal import read as read_journal
+
+    folder = place.run_folder(run_id)
+    path = folder / "journal.jsonl"
+    previous = read_journal(path) if request.resume else ()
+    journal = Journal(path)
+    find = version_finder(place.store, catalog)
+
+    def version_of(dataset: str) -> Version:
+        version = find(dataset)
+        if version is None:
+            raise Infrastructure(
+                Problem(
+                    f"the published version of '{dataset}' is not in the store",
+                    hint="run the recipe that makes it again",
+                )
+            )
+        return version
+
+    def engine_factory() -> Engine:
+        from gitkitchen.data.engines.duckdb import Engine
+
+        return Engine(place.store)
+
+    context = RunContext(
+        project=place.project,
+        kitchen=place.kitchen,
+        store=place.store,
+        engine_factory=engine_factory,
+        run_id=run_id,
+        folder=folder,
+        jobs=request.jobs,
+        journal=journal,
+        version_of=version_of,
+        clock=lambda: datetime.now(UTC),
+        secrets=request.environ,
+        masks=_secret_values(plan, request),
+        interval=request.interval,
+        previous=previous,
+    )
+    return context, journal
+
+
+def _publish(
+    place: Workplace,
+    plan: Plan,
+    results: Sequence[NodeResult],
+    verdict: Verdict,
+    run_id: str,
+    fence: int,
+    request: Request,
+) -> Publication:
+    """Write, audit, publish: the last step, or the reason why consumers keep what they have."""
+    if not request.publish:
+        return Publication("not_asked", "--no-publish: the versions are kept as a candidate")
+    reason = withheld(plan, verdict)
+    if reason:
+        return Publication("withheld", reason)
+    changes = patch(plan, results, run_id)
+    if not changes:
+        # What was published may have been lost here and built again: readers get it back.
+        refresh(place.project, place.kitchen, plan.catalog, place.store)
+        return Publication("unchanged", "consumers already have these versions", plan.catalog.sequence)
+    place.store.sync([r.build for r in results if r.build is not None and not r.continued])
+    catalog = publish(
+        place.ledger,
+        place.project,
+        place.kitchen,
+        recipe=plan.recipe.name,
+        run=run_id,
+        patch=changes,
+        read_sequence=plan.catalog.sequence,
+        fence=fence,
+        subject=plan.subject,
+    )
+    refresh(place.project, place.kitchen, catalog, place.store)
+    published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
+    removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
+    return Publication("published", f"removed: {removed}" if removed else "", catalog.sequence, published)
+
+
+def _outcome(
+    place: Workplace,
+    plan: Plan,
+    results: Sequence[NodeResult],
+    verdict: Verdict,
+    publication: Publication,
+    run_id: str,
+    started: datetime,
+    cancel: Cancel,
+) -> Outcome:
+    everywhere = place.project.public_by_default
+    return Outcome(
+        run=run_id,
+        project=place.project.name,
+        project_id=place.project.id,
+        recipe=plan.recipe.name,
+        variation=plan.recipe.variation,
+        kitchen=plan.kitchen,
+        subject=plan.subject,
+        started=started,
+        finished=datetime.now(UTC),
+        verdict=verdict,
+        nodes=tuple(results),
+        publication=publication,
+        candidate=publication.state in ("withheld", "not_asked"),
+        signal=cancel.signal,
+        tools=_tools(),
+        public_columns={
+            d: ("*",) if everywhere else s.node.public for s in plan.steps for d in s.node.datasets
+        },
+        complete=plan.complete,
+    )
+
+
+def _tools() -> dict[str, str]:
+    tools = {"gitkitchen": __version__, "python": platform.python_version()}
+    if "duckdb" in sys.modules:
+        tools["duckdb"] = sys.modules["duckdb"].__version__
+    return tools
+
+
+def record(place: Workplace, outcome: Outcome) -> None:
+    """Keep the outcome: whole in the run's folder, in essence (never row values) in the ledger."""
+    text = to_json(outcome)
+    write_atomic(place.run_folder(outcome.run) / "outcome.json", text)
+    body = essence(outcome) | {"outcome": digest_bytes(text.encode())}
+    place.ledger.append(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
+
+
+def essence(outcome: Outcome) -> dict[str, Any]:
+    """What the ledger remembers of a run: verdict, each node's state, failing tests; no row values."""
+    states: dict[str, list[str]] = {}
+    for node in outcome.nodes:
+        states.setdefault(node.state.value, []).append(node.node)
+    counts: dict[str, int] = {}
+    for test in outcome.tests:
+        counts[test.state.value] = counts.get(test.state.value, 0) + 1
+    failing = [
+        {
+            "id": t.id,
+            "state": t.state.value,
+            "severity": t.severity.value,
+            "failing": t.failing,
+            "tested": t.tested,
+        }
+        for t in outcome.tests
+        if t.state.value in ("failed", "error")
+    ]
+    return {
+        "run": outcome.run,
+        "recipe": outcome.recipe,
+        "variation": outcome.variation,
+        "subject": {
+            "commit": outcome.subject.commit,
+            "tree": outcome.subject.tree,
+            "dirty": outcome.subject.dirty,
+        },
+        "verdict": outcome.verdict.value,
+        "started": outcome.started.isoformat(),
+        "finished": outcome.finished.isoformat(),
+        "publication": {"state": outcome.publication.state, "sequence": outcome.publication.sequence},
+        "nodes": states,
+        "tests": counts,
+        "failing": failing,
+    }

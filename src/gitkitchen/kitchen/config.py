@@ -1,0 +1,198 @@
+"""``kitchen.yml`` becomes a Project."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gitkitchen.document import Document, read, sound
+from gitkitchen.document.words import MAX_PROBLEMS, near
+from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
+from gitkitchen.files import inside
+from gitkitchen.kitchen.settings import duration, texts
+from gitkitchen.model import Environment, Project
+
+FILE = "kitchen.yml"
+DEFAULT_STORE = ".gitkitchen/store"
+
+
+def find_root(start: Path) -> Path:
+    """The folder at or above ``start`` that holds ``kitchen.yml``. Raises Mistake."""
+    at = start.resolve()
+    for folder in (at, *at.parents):
+        if (folder / FILE).is_file():
+            return folder
+        if (folder / ".git").exists():  # a project ends at its repository's top
+            break
+    message = f"there is no {FILE} in {start} or above"
+    raise Mistake(Problem(message, None, "run `gitkitchen init` at the top of the repository", "no-project"))
+
+
+def load_project(root: Path) -> Project:
+    """What ``kitchen.yml`` in ``root`` says. Raises Mistake with every problem of the file."""
+    project, problems = examine(root)
+    if project is None or problems:
+        raise refusal(problems)
+    return project
+
+
+def refusal(problems: list[Problem]) -> Mistake:
+    """The error for some problems: NotAvailable where nothing else is wrong."""
+    only_later = all(p.code == "not-available" for p in problems)
+    return NotAvailable(*problems) if only_later else Mistake(*problems)
+
+
+def examine(root: Path) -> tuple[Project | None, list[Problem]]:
+    """The project and every problem of its file; None where the file is too broken to go on with."""
+    document, problems = read(root / FILE, FILE, "kitchen", cache=root / ".gitkitchen")
+    if document is None:
+        return None, problems
+    more = list(itertools.islice(_problems(root, document), MAX_PROBLEMS))
+    if not isinstance(document.value, dict) or any(p.code in _SHAPE for p in problems):
+        return None, [*problems, *more]
+    return _project(root, document), [*problems, *more]
+
+
+_SHAPE = {"wrong-type", "missing-key", "invalid"}
+"""After these a value has another type than what reads on expects."""
+
+
+def _cut(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """What is of no use after a fault: an environment whose branch is not known, else one key."""
+    whole = path[:1] == ("environments",) and path[2:] in ((), ("branch",))
+    return path[:2] if whole or path[:1] != ("environments",) else path[:3]
+
+
+def _project(root: Path, document: Document) -> Project:
+    value = document.value
+    environments = tuple(_environments(document))
+    sandboxes = value.get("sandboxes") or {}
+    ttl = sandboxes.get("ttl")
+    return Project(
+        root=root,
+        name=value["project"]["name"],
+        id=value["project"]["id"],
+        environments=environments,
+        sandbox_base=sandboxes.get("base") or (environments[-1].name if environments else None),
+        sandbox_ttl=_duration_or_none(ttl),
+        vars=value.get("vars") or {},
+        connections=value.get("connections") or {},
+        store=value.get("store", DEFAULT_STORE),
+        ledger=value.get("ledger", "folder"),
+        pools=value.get("pools") or {},
+        public_by_default=(value.get("privacy") or {}).get("default") == "public",
+        places=_places(document),
+    )
+
+
+def _duration_or_none(text: Any) -> float | None:
+    try:
+        return duration(text) if isinstance(text, str) else None
+    except ValueError:  # the schema has said so already
+        return None
+
+
+def _environments(document: Document) -> Iterator[Environment]:
+    before: str | None = None
+    for name, value in (document.value.get("environments") or {}).items():
+        yield Environment(
+            name=name,
+            branch=value["branch"],
+            promotes_from=value.get("from", before),
+            vars=value.get("vars") or {},
+            place=document.place("environments", name),
+        )
+        before = name
+
+
+def _places(document: Document) -> dict[str, Place]:
+    """The place of each dotted key: few keys, read by messages and by `settings`."""
+    places: dict[str, Place] = {}
+
+    def walk(value: Any, path: tuple[str, ...]) -> None:
+        for key, inner in value.items():
+            here = (*path, key)
+            places[".".join(here)] = document.place(*here)
+            if isinstance(inner, dict):
+                walk(inner, here)
+
+    walk(document.value, ())
+    return places
+
+
+def _problems(root: Path, document: Document) -> Iterator[Problem]:
+    """What the schema cannot say: names that must exist, branches used twice, paths."""
+    value = sound(document, _cut)
+    environments = value.get("environments") or {}
+    names = list(document.value.get("environments") or environments) if environments else []
+    branches: dict[str, str] = {}
+    for name, environment in environments.items():
+        yield from _branch(document, name, environment["branch"], branches)
+        yield from _origin(document, name, environment.get("from"), names)
+        yield from _expressions(document, ("environments", name, "vars"), environment.get("vars"))
+    yield from _expressions(document, ("vars",), value.get("vars"))
+    base = (value.get("sandboxes") or {}).get("base")
+    if base is not None and base not in names:
+        place = document.place("sandboxes", "base")
+        message = f"sandboxes.base is '{base[:80]}', which is no environment"
+        yield Problem(message, place, _near(base, names), "unknown-name")
+    store = value.get("store")
+    if store is not None:
+        yield from _store(root, store, document.place("store"))
+
+
+def _branch(document: Document, name: str, branch: str, branches: dict[str, str]) -> Iterator[Problem]:
+    place = document.place("environments", name, "branch")
+    if branch in branches:
+        message = f"environment '{name}': branch '{branch[:80]}' is that of environment '{branches[branch]}'"
+        yield Problem(message, place, "give each environment a branch of its own", "duplicate-branch")
+    branches.setdefault(branch, name)
+    if not _is_branch(branch):
+        yield Problem(f"environment '{name}': '{branch[:80]}' cannot be a branch", place, "", "bad-branch")
+
+
+def _origin(document: Document, name: str, origin: str | None, names: list[str]) -> Iterator[Problem]:
+    if origin is not None and (origin not in names or origin == name):
+        what = "itself" if origin == name else f"'{origin[:80]}', which does not exist"
+        hint = "" if origin == name else _near(origin, names)
+        place = document.place("environments", name, "from")
+        yield Problem(f"environment '{name}' promotes from {what}", place, hint, "unknown-name")
+
+
+def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:
+    try:
+        found = inside(root, store)
+    except ValueError as error:
+        yield Problem(f"store: '{store[:80]}' {error}", place, "name a folder of the repository", "bad-path")
+        return
+    if found == ".":
+        yield Problem("store: is the repository itself", place, "name a folder of it", "bad-path")
+    elif (root / found).is_file():
+        yield Problem(f"store: '{store[:80]}' is a file", place, "name a folder", "bad-path")
+
+
+def _expressions(document: Document, path: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+    """A variable is a value: an expression in one would never be evaluated."""
+    for inner, text in texts(value):
+        if "${{" in text:
+            message = f"{'.'.join(map(str, (*path, *inner)))}: a variable holds a value, not an expression"
+            hint = "write the expression where the variable is used"
+            yield Problem(message, document.place(*path, *inner), hint, "misplaced-expression")
+
+
+def _is_branch(name: str) -> bool:
+    """Whether Git would take the name; the rules of ``git check-ref-format --branch`` that matter."""
+    bad = any(c in name for c in " ~^:?*[\\") or any(ord(c) < 33 or ord(c) == 127 for c in name)
+    parts = name.split("/")
+    odd = ".." in name or "@{" in name or name.startswith("-") or name.endswith(".") or name == "@"
+    reserved = parts[0] == "gitkitchen" or name.startswith("gitkitchen-")
+    return not (
+        bad or odd or reserved or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
+    )
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    known = list(words)
+    return near(word, known) or (f"known are {', '.join(known[:20])}" if known else "")

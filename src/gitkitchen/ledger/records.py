@@ -1,0 +1,59 @@
+"""What the ledger holds: records, each sealed by the digest of its content and tied to the one before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitkitchen.files import canonical, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One entry of a stream. Sequences count from 1 without gaps; ``previous`` is the id before ("" for 1).
+
+    ``id`` is the sha256 of the canonical JSON of everything else.
+    """
+
+    stream: str
+    sequence: int
+    id: str
+    body: Mapping[str, Any] = field(hash=False)
+    previous: str = ""
+
+
+def seal(stream: str, sequence: int, body: Mapping[str, Any], previous: str) -> Record:
+    """A record of ``body`` (a JSON object). Raises TypeError or ValueError for what JSON cannot hold."""
+    # Through JSON and back, so that the record in hand is the one that a reader will see.
+    plain = json.loads(canonical(body))
+    return Record(stream, sequence, digest(_content(stream, sequence, plain, previous)), plain, previous)
+
+
+def encode(record: Record) -> bytes:
+    """The bytes of a record's file: one line of canonical JSON."""
+    content = _content(record.stream, record.sequence, record.body, record.previous)
+    return canonical(content | {"id": record.id}) + b"\n"
+
+
+def decode(raw: bytes, stream: str, sequence: int) -> Record:
+    """The record that a file should hold. Raises ValueError, with the reason, when it does not."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(found, dict) or not isinstance(found.get("body"), dict):
+        raise ValueError("it is not a record")  # noqa: TRY004 (of its kind: damage)
+    if (found.get("stream"), found.get("sequence")) != (stream, sequence):
+        raise ValueError(f"it holds record {found.get('sequence')} of stream '{found.get('stream')}'")
+    record = seal(stream, sequence, found["body"], str(found.get("previous")))
+    if found.get("id") != record.id:
+        raise ValueError("its content does not have the digest that it states")
+    if encode(record) != raw:
+        raise ValueError("its bytes are not those that were written")
+    return record
+
+
+def _content(stream: str, sequence: int, body: Mapping[str, Any], previous: str) -> dict[str, Any]:
+    return {"version": 1, "stream": stream, "sequence": sequence, "previous": previous, "body": body}

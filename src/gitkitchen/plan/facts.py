@@ -1,0 +1,230 @@
+"""What a node's files say: the parts of its meaning that are read from the repository, and its inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from gitkitchen.errors import Place, Problem
+from gitkitchen.files import digest, digest_file, inside
+from gitkitchen.model import NodeSpec, Recipe, TestSpec
+from gitkitchen.plan.cache import FactCache
+from gitkitchen.plan.fingerprint import sql_texts, tool_version
+from gitkitchen.plan.python import PythonFacts, python_meaning
+from gitkitchen.plan.sql import analyse
+from gitkitchen.plan.sql_facts import UNREAD, SqlFacts
+
+_TOOLS = {"sql": ("duckdb",), "source": ("duckdb",), "python": ("duckdb", "python")}
+_TOOLS["pytest"] = ("duckdb", "python")
+_PATHS = re.compile(r"[^\s'\"`;|&<>()=,:$]+")
+_PYTHON = re.compile(r"(?<![\w./-])python[0-9.]*(?![\w/])|\S\.py\b")
+_DOCUMENTS = re.compile(r"doctest|pydoc")
+_OURS = {"__pycache__", ".git", ".gitkitchen"}
+_QUERY = re.compile(r"\s*\(?\s*(select|with|from|values)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """The parts that a node's files give to its definition, and what was found out on the way.
+
+    ``notes`` are sentences for people that stand with the reasons of the node's step.
+    """
+
+    parts: Mapping[str, str]
+    sql: SqlFacts | None = None
+    python: PythonFacts | None = None
+    tests: tuple[TestSpec, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    test_tables: Mapping[str, Place] = field(default_factory=dict)
+    """Datasets that only the SQL of tests names, with the place of the test."""
+    notes: tuple[str, ...] = ()
+
+
+def gather(root: Path, recipe: Recipe, node: NodeSpec, cache: FactCache) -> NodeFacts:
+    """Read what one node's files say. Mistakes are in ``problems``; nothing is raised."""
+    parts: dict[str, str] = {}
+    problems: list[Problem] = []
+    sql = python = None
+    notes: tuple[str, ...] = ()
+    if node.kind == "sql":
+        sql, found, notes = _sql(node, cache)
+        parts["sql"] = sql.meaning
+        problems += found
+    file = node.config.get("file")
+    if node.kind in ("python", "pytest") or node.config.get("from") == "python":
+        python = python_meaning(
+            str(file), node.config.get("function"), root, cache=cache, documented=_documented(node)
+        )
+        problems += python.problems
+        parts.update(python.parts)
+    if node.kind == "pytest":
+        parts.update(_conftest(root, str(file), cache))
+    if node.kind == "run":
+        parts.update(_command_parts(root, recipe.folder, str(node.config.get("command", "")), cache))
+    for path in named_files(root, recipe.folder, node):
+        parts[f"file:{path}"] = _content(root / path)
+    parts.update({f"tool:{tool}": tool_version(tool) for tool in _tools(node)})
+    tests, tables, wrong = _tests(node, cache)
+    return NodeFacts(parts, sql, python, tests, tuple(problems + wrong), tables, notes)
+
+
+def _documented(node: NodeSpec) -> bool:
+    """Whether a pytest node's arguments say that docstrings are tests."""
+    return node.kind == "pytest" and _DOCUMENTS.search(str(node.config.get("args") or "")) is not None
+
+
+def _tools(node: NodeSpec) -> tuple[str, ...]:
+    if node.kind == "run":
+        return ("python",) if _PYTHON.search(str(node.config.get("command", ""))) else ()
+    return _TOOLS.get(node.kind, ())
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def named_files(root: Path, folder: str, node: NodeSpec) -> tuple[str, ...]:
+    """The files that a node's ``files:`` names (files, folders, patterns), relative to ``root``.
+
+    Paths are relative to ``root``, or else to ``folder``, the recipe's. What does not exist is left out.
+    """
+    found: dict[str, None] = {}
+    for name in node.files:
+        candidates = [name]
+        with contextlib.suppress(ValueError):
+            candidates.append(inside(root, name, base=folder))
+        for candidate in candidates:
+            paths = sorted(_expand(root, candidate))
+            found.update(dict.fromkeys(paths))
+            if paths:
+                break
+    return tuple(found)
+
+
+def command_files(root: Path, folder: str, command: str) -> tuple[str, ...]:
+    """The files and folders' files that a shell command names, as its recipe's folder sees them."""
+    found: dict[str, None] = {}
+    for word in _PATHS.findall(command):
+        try:
+            path = inside(root, word, base=folder)
+        except ValueError:
+            continue
+        if path not in (".", folder):  # `.` is the private folder, not all that lies beside the recipe
+            found.update(dict.fromkeys(sorted(_expand(root, path))))
+    return tuple(found)
+
+
+def _expand(root: Path, name: str) -> Iterator[str]:
+    """The files that a path relative to ``root`` stands for: itself, a folder's, a pattern's."""
+    path = root / name
+    try:
+        if path.is_file():
+            yield PurePosixPath(name).as_posix()
+        elif path.is_dir():
+            inner = (p for p in path.rglob("*") if p.is_file() and not _OURS & set(p.parts))
+            yield from (p.relative_to(root).as_posix() for p in inner)
+        elif set(name) & set("*?["):
+            yield from (p.relative_to(root).as_posix() for p in root.glob(name) if p.is_file())
+    except (OSError, ValueError, NotImplementedError):
+        return  # no path at all, such as a pattern or a word of a command that is too long for one
+
+
+def _content(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError:
+        return "unreadable"
+
+
+def _command_parts(root: Path, folder: str, command: str, cache: FactCache) -> dict[str, str]:
+    """The files that a command names: Python that Python runs by its meaning, others by content."""
+    parts: dict[str, str] = {}
+    documented = _DOCUMENTS.search(command) is not None
+    runs_python = re.search(r"(?<![\w./-])python[0-9.]*\s", command) is not None
+    for path in command_files(root, folder, command):
+        if runs_python and path.endswith(".py"):
+            facts = python_meaning(path, None, root, cache=cache, documented=documented)
+            if not facts.problems:
+                parts.update(facts.parts)
+                continue
+        parts[f"file:{path}"] = _content(root / path)
+    return parts
+
+
+def _conftest(root: Path, file: str, cache: FactCache) -> dict[str, str]:
+    """pytest loads every ``conftest.py`` from the repository's top down to its test module."""
+    parts: dict[str, str] = {}
+    for folder in PurePosixPath(file).parents:
+        path = (folder / "conftest.py").as_posix()
+        if (root / path).is_file():
+            parts.update(python_meaning(path, None, root, cache=cache).parts)
+    return parts
+
+
+# --- SQL ----------------------------------------------------------------------------------------
+
+
+def _sql(node: NodeSpec, cache: FactCache) -> tuple[SqlFacts, list[Problem], tuple[str, ...]]:
+    """A SQL node's facts. What only DuckDB can read is taken with the inputs that ``needs`` names."""
+    file = node.config.get("file") or node.place.file
+    facts = analyse(str(node.config["text"]), file=file, line=int(node.config.get("line") or 1), cache=cache)
+    problems = list(facts.problems)
+    notes: tuple[str, ...] = ()
+    if facts.problems and node.needs and all(p.code == UNREAD for p in facts.problems):
+        notes = (f"its inputs are those in needs, for they cannot be inferred ({facts.problems[0]})",)
+        problems = []
+    if facts.impure and not node.volatile:
+        calls = ", ".join("a sample" if name == "sample" else f"{name}()" for name in facts.impure)
+        notes += (f"calls {calls} and is kept all the same; `volatile: true` runs it every time",)
+    problems += _parameter_problems(node, facts, file)
+    return facts, problems, notes
+
+
+def _parameter_problems(node: NodeSpec, facts: SqlFacts, file: str) -> Iterator[Problem]:
+    for name in facts.parameters:
+        if name in node.params:
+            continue
+        from difflib import get_close_matches  # late: a recipe without mistakes does not pay for it
+
+        near = get_close_matches(name, node.params, n=1)
+        hint = f"did you mean '${near[0]}'?" if near else f"add `with: {{{name}: …}}` to node '{node.name}'"
+        place = Place(file, int(node.config.get("line") or 1))
+        yield Problem(f"${name} has no value in `with:` of node '{node.name}'", place, hint, "sql-param")
+
+
+def _tests(node: NodeSpec, cache: FactCache) -> tuple[tuple[TestSpec, ...], dict[str, Place], list[Problem]]:
+    """A node's tests with all that they read, the tables that their SQL names, and its mistakes."""
+    completed: list[TestSpec] = []
+    tables: dict[str, Place] = {}
+    problems: list[Problem] = []
+    for spec in node.tests:
+        place = spec.place or node.place
+        read = [spec.dataset, *spec.reads]
+        read += [spec.args[k] for k in ("relative_to", "to_dataset") if isinstance(spec.args.get(k), str)]
+        for name, text in sql_texts(spec).items():
+            facts = analyse(_as_query(spec, name, text), file=place.file, line=place.line or 1, cache=cache)
+            # A text within YAML can stand on any of several lines: its problems point to the test.
+            said = f"in a test's `{name}`: "
+            problems += [replace(p, place=place, message=said + p.message) for p in facts.problems]
+            for table in facts.tables:
+                read.append(table.name)
+                tables.setdefault(table.name, place)
+        reads = tuple(dict.fromkeys(name for name in read if name))
+        completed.append(spec if reads == spec.reads else replace(spec, reads=reads))
+    return tuple(completed), tables, problems
+
+
+def _as_query(spec: TestSpec, name: str, text: str) -> str:
+    """A test's SQL as a query: as it stands, or as an expression or a condition over its dataset."""
+    if name == "where":
+        return f'select 1 from "{spec.dataset}" where (\n{text}\n)'
+    if name == "sql" and spec.kind == "no_rows":
+        return text
+    return text if _QUERY.match(text) else f'select (\n{text}\n) from "{spec.dataset}"'
+
+
+def source_digest_part(content: str | None) -> dict[str, str]:
+    """The part of a source's definition that its content gives; none where it has no digest."""
+    return {} if content is None else {"source": digest(content)}

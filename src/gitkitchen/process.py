@@ -1,0 +1,392 @@
+"""Processes: the only place that starts them.
+
+Each runs in a process group of its own, so that ending it ends what it forked. Its output is bounded on
+disk and in memory whatever it prints, and is made safe to show: no control characters, no commands of a
+CI runner, no values of secrets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+GRACE = 3.5
+"""Seconds between asking a process to end and killing it: a cancelled run has 7.5 s in all."""
+
+_POLL = 0.1
+_CHUNK = 65536
+
+
+class Cancel:
+    """Asks a run to end. ``set`` may be called from a signal handler: it takes no lock.
+
+    ``parent``: a cancel that counts for this one too (a run's, for one of its nodes).
+    """
+
+    def __init__(self, parent: Cancel | None = None) -> None:
+        self.signal: int | None = None
+        self._parent = parent
+        self._set = False
+        self._listeners: list[Callable[[], None]] = []
+
+    def set(self, number: int | None = None) -> None:
+        """Ask for the end; ``number`` is the signal that asked. The first one counts."""
+        if not self._set:
+            self.signal = number
+            self._set = True
+        for listener in tuple(self._listeners):
+            listener()
+
+    @property
+    def is_set(self) -> bool:
+        return self._set or (self._parent is not None and self._parent.is_set)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` when asked. It must be safe in a signal handler (``SimpleQueue.put`` is)."""
+        self._listeners.append(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        self._listeners.remove(listener)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a short command printed. ``code`` is negative for a signal."""
+
+    code: int
+    output: bytes
+    errors: bytes
+
+    @property
+    def out(self) -> str:
+        """The output as text."""
+        return self.output.decode(errors="replace")
+
+    @property
+    def err(self) -> str:
+        """What it printed as errors, as text."""
+        return self.errors.decode(errors="replace")
+
+
+def capture(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, input: bytes | None = None
+) -> Captured:
+    """Run a short command whose output is wanted whole (git). Raises OSError where it cannot start."""
+    done = subprocess.run(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        input=input,
+        stdin=subprocess.DEVNULL if input is None else None,
+        capture_output=True,
+        check=False,
+    )
+    return Captured(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a process ended. ``code`` is negative for a signal; ``tail`` holds its last lines, safe to show."""
+
+    code: int
+    timed_out: bool
+    cancelled: bool
+    tail: tuple[str, ...]
+    logged: bool
+    """Whether it printed anything, so that its log file exists."""
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | str,
+    timeout: float | None = None,
+    cancel: Cancel | None = None,
+    log: Path | None = None,
+    secrets: Sequence[str] = (),
+    limit_bytes: int = 1_000_000,
+) -> Completed:
+    """Run a process to its end and keep what it prints, bounded, in ``log``.
+
+    It ends early after ``timeout`` seconds or when ``cancel`` is set: its group gets SIGTERM, and SIGKILL
+    after ``GRACE`` seconds. What it left running in its group is killed when it ends itself.
+    ``secrets`` are values that become ``***``. Raises OSError where it cannot start.
+    """
+    output = Output(log, secrets=secrets, limit_bytes=limit_bytes)
+    process = subprocess.Popen(
+        argv,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        bufsize=0,
+    )
+    assert process.stdout is not None
+    watch = _Watch(process, process.stdout, output, timeout, cancel)
+    try:
+        watch.until_its_end()
+    finally:
+        watch.clean()
+        output.close()
+    return Completed(process.returncode, watch.timed_out, watch.cancelled, output.tail(), output.lines > 0)
+
+
+class _Watch:
+    """One process while it runs."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        pipe: IO[bytes],
+        output: Output,
+        timeout: float | None,
+        cancel: Cancel | None,
+    ) -> None:
+        self.process, self.pipe, self.output, self.cancel = process, pipe, output, cancel
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.kill_at: float | None = None
+        self.timed_out = self.cancelled = False
+
+    def until_its_end(self) -> None:
+        """Take its output until it ended; it may close its output before, or leave it open to a fork."""
+        poll = select.poll()
+        pipe = self.pipe.fileno()
+        poll.register(pipe, select.POLLIN | select.POLLHUP)
+        exited = _exit_handle(self.process.pid)
+        if exited is not None:
+            poll.register(exited, select.POLLIN)
+        is_open, pause = True, 0.0005
+        try:
+            while True:
+                ready = [f for f, _ in poll.poll(self._wait() if is_open or exited is not None else 0)]
+                if pipe in ready:
+                    data = os.read(pipe, _CHUNK)
+                    self.output.feed(data)
+                    if not data:
+                        poll.unregister(pipe)
+                        is_open = False
+                if exited in ready or (exited is None and self._ended()):
+                    return
+                if exited is None and not is_open:
+                    time.sleep(pause)
+                    pause = min(pause * 2, _POLL)
+                self._look_at_the_clock()
+        finally:
+            if exited is not None:
+                os.close(exited)
+
+    def _ended(self) -> bool:
+        """Whether it ended. It is not yet taken note of, so that its number still names its group."""
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self.process.poll() is not None
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, flags) is not None
+
+    def _wait(self) -> float:
+        """Milliseconds until something must be looked at again."""
+        now = time.monotonic()
+        wait = _POLL if self.cancel is not None else 1.0
+        for moment in (self.deadline, self.kill_at):
+            if moment is not None:
+                wait = min(wait, moment - now)
+        return max(wait, 0.0) * 1000
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        if self.kill_at is not None:
+            if now >= self.kill_at:
+                _signal_group(self.process.pid, signal.SIGKILL)
+            return
+        self.cancelled = self.cancel is not None and self.cancel.is_set
+        self.timed_out = not self.cancelled and self.deadline is not None and now >= self.deadline
+        if self.cancelled or self.timed_out:
+            self.kill_at, self.deadline = now + GRACE, None
+            _signal_group(self.process.pid, signal.SIGTERM)
+
+    def clean(self) -> None:
+        """Leave nothing of the group behind, and take what is still in the pipe."""
+        _signal_group(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        with contextlib.suppress(BlockingIOError):
+            os.set_blocking(self.pipe.fileno(), False)
+            for _ in range(64):
+                data = os.read(self.pipe.fileno(), _CHUNK)
+                if not data:
+                    break
+                self.output.feed(data)
+        self.pipe.close()
+
+
+def _exit_handle(pid: int) -> int | None:
+    """A handle that becomes readable when the process ends, where the system has them (Linux)."""
+    opener: Any = getattr(os, "pidfd_open", None)
+    if opener is None:
+        return None
+    try:
+        handle: int = opener(pid)
+    except OSError:
+        return None  # an old kernel or a sandbox without the call: polling does it
+    return handle
+
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+# --- what a process prints ----------------------------------------------------------------------
+
+_LINE = 8192
+_TAIL_BYTES = 65536
+_TAIL_LINES = 40
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
+_COMMANDS = re.compile(r"^(\s*):(?=:)|#(?=#(?:vso)?\[)")
+_JOINERS = "\u200c\u200d"  # they belong to words and emoji and move nothing
+
+
+def text_safe(line: str) -> str:
+    """One line that a terminal and a CI runner merely show: nothing in it is acted on.
+
+    Escape sequences and control, format and direction characters go (tabs stay); ``::error::`` at the
+    beginning, also after spaces, and ``##[error]`` anywhere are pulled apart.
+    """
+    if not line.isprintable():
+        line = "".join(map(_printable, _ESCAPES.sub("", line)))
+    if "::" in line or "##" in line:
+        line = _COMMANDS.sub(lambda m: f"{m.group()} ", line)
+    return line
+
+
+def _printable(char: str) -> str:
+    if char.isprintable() or char == "\t" or char in _JOINERS:
+        return char
+    if char == "\n" or unicodedata.category(char) in ("Zs", "Zl", "Zp"):
+        return " "
+    return ""
+
+
+def mask(text: str, secrets: Sequence[str]) -> str:
+    """The text with each of ``secrets`` (see ``masks``) replaced by ``***``."""
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, "***")
+    return text
+
+
+def masks(values: Sequence[str]) -> tuple[str, ...]:
+    """All texts under which secret values can show: as they are, by their lines, quoted by JSON or Python."""
+    found: set[str] = set()
+    for value in values:
+        for text in (value, value.strip(), *value.splitlines()):
+            found |= {text, text.strip(), json.dumps(text)[1:-1], repr(text)[1:-1]}
+    return tuple(sorted((f for f in found if f), key=len, reverse=True))
+
+
+class Output:
+    """Lines of a process on their way to a log file: the first ``limit_bytes`` and the last 64 KiB."""
+
+    def __init__(
+        self, log: Path | None, *, secrets: Sequence[str] = (), limit_bytes: int = 1_000_000
+    ) -> None:
+        self.lines = 0
+        self._log, self._secrets, self._left = log, masks(secrets), limit_bytes
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._too_long = False
+        self._skipped = 0
+        self._ring: deque[bytes] = deque()
+        self._ring_bytes = 0
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read; in whatever pieces it comes."""
+        if self._left <= 0:
+            self._keep_last(data)
+            return
+        *lines, rest = (self._rest + data).split(b"\n")
+        for number, line in enumerate(lines):
+            self._line(line)
+            if self._left <= 0:
+                self._keep_last(b"\n".join([*lines[number + 1 :], rest]))
+                self._rest = b""
+                return
+        self._rest = rest
+        if len(rest) > _TAIL_BYTES:  # a line without an end: its beginning is shown
+            self._line(rest)
+            self._rest, self._too_long = b"", True
+
+    def _keep_last(self, data: bytes) -> None:
+        self._ring.append(data)
+        self._ring_bytes += len(data)
+        while self._ring and self._ring_bytes - len(self._ring[0]) >= _TAIL_BYTES:
+            gone = len(self._ring.popleft())
+            self._ring_bytes -= gone
+            self._skipped += gone
+
+    def _line(self, raw: bytes) -> None:
+        if self._too_long:  # the end of a line whose beginning was shown
+            self._too_long = False
+            return
+        text = mask(raw.decode(errors="replace"), self._secrets)
+        if len(text) > _LINE or len(raw) > _TAIL_BYTES:
+            # What is cut could end within a secret: its longest is left out as well.
+            longest = len(self._secrets[0]) if self._secrets else 0
+            text = text[: max(min(_LINE, len(text) - longest), 0)] + " … (line cut)"
+        if "\r" in text:  # a progress bar: what it showed last
+            text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
+        self._write(text_safe(text))
+
+    def _write(self, text: str) -> None:
+        self.lines += 1
+        self._tail.append(text)
+        if self._log is None:
+            self._left -= len(text) + 1
+            return
+        if self._file is None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._log.open("ab", buffering=0)
+        line = text.encode(errors="replace") + b"\n"
+        self._left -= len(line)
+        self._file.write(line)
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._rest:
+            self._line(self._rest)
+            self._rest = b""
+        if self._ring:
+            kept = b"".join(self._ring)
+            last = kept[-_TAIL_BYTES:]
+            skipped = self._skipped + len(kept) - len(last)
+            self._ring.clear()
+            if (
+                skipped
+            ):  # what is kept begins within a line: that line goes, with what it may have of a secret
+                first = last.find(b"\n") + 1
+                skipped += first or len(last)
+                last = last[first:] if first else b""
+                self._write(f"… {skipped:,} bytes left out …")
+            for line in last.removesuffix(b"\n").split(b"\n") if last else ():
+                self._line(line)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, safe to show."""
+        return tuple(self._tail)

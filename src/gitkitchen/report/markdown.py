@@ -1,0 +1,295 @@
+"""The summary in Markdown for a job's page, a comment or a check: escaped, and within a budget of bytes.
+
+It is put together of blocks, each valid Markdown by itself, the most important first. A block that does
+not fit is left out whole (a table by rows), and the last line counts what is missing. Values of columns
+that are not public read ``hidden``; logs stay out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gitkitchen.model import NodeResult, Outcome, State, TestState, Verdict
+from gitkitchen.report import facts, text
+from gitkitchen.report.facts import HIDDEN, Finding
+from gitkitchen.report.text import SYMBOLS, WORDS, clip, one_line
+
+SUMMARY_BYTES = 1_000_000
+"""Below the 1 MiB of a step's summary (https://docs.github.com/actions, "job summaries")."""
+
+NAME_LENGTH = 120
+TEXT_LENGTH = 600
+CELL_LENGTH = 80
+SAMPLE_ROWS = 5
+SAMPLE_COLUMNS = 8
+NOTE_ROOM = 400
+MORE_ROOM = 1200
+"""Kept free of failures told in full, so that those which do not fit are at least named."""
+
+SHORT_HEAD = ("", "Test or node", "Observed", "Expected", "At")
+
+_ICONS = {
+    Verdict.PASSED: "✅",
+    Verdict.FAILED: "❌",
+    Verdict.INFRASTRUCTURE: "⚠️",
+    Verdict.NOTHING_TESTED: "⚠️",
+    Verdict.CANCELLED: "⏹️",
+}
+_STATE_ORDER = (
+    State.FAILED,
+    State.ERROR,
+    State.TIMED_OUT,
+    State.CANCELLED,
+    State.BLOCKED,
+    State.PASSED,
+    State.SKIPPED,
+    State.REUSED,
+)
+
+_BREAK = "&#8203;"  # a zero-width space: what follows no longer continues what stands before
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>&|~$@#]|::|(?<=:)//|(?i:\bwww(?=\.)|\bGH(?=-\d))")
+
+
+def escape(value: str, longest: int = TEXT_LENGTH) -> str:
+    """Any text as one line of Markdown that means itself: no markup, mention, link, image, command."""
+    return _SPECIAL.sub(_harmless, clip(one_line(value), longest))
+
+
+def _harmless(match: re.Match[str]) -> str:
+    found = match[0]
+    if found == "_":
+        return "_" if _inside_word(match) else "\\_"
+    if found in "@#":
+        return found + _BREAK
+    if found in "<>&|$":
+        return f"&#{ord(found)};"
+    if found == "::":
+        return f":{_BREAK}:"
+    if found == "//":
+        return f"{_BREAK}//"
+    return found + _BREAK if found.isalpha() else f"\\{found}"
+
+
+def _inside_word(match: re.Match[str]) -> bool:
+    """GitHub's Markdown leaves an underscore between letters alone, and so names stay legible."""
+    whole, at = match.string, match.start()
+    return 0 < at < len(whole) - 1 and whole[at - 1].isalnum() and whole[at + 1].isalnum()
+
+
+def name(value: str) -> str:
+    """A name set as code; escaped as all else, for a code span has no escapes of its own."""
+    return f"<code>{escape(value, NAME_LENGTH)}</code>" if value else ""
+
+
+# --- the budget --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Markdown that grows block by block while it fits."""
+
+    limit: int
+    blocks: list[str] = field(default_factory=list)
+    used: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
+
+    def add(self, block: str, room: int = NOTE_ROOM) -> bool:
+        """Take a block if it leaves ``room`` for the closing note; say whether it was taken."""
+        cost = _bytes(block) + 2
+        if self.used + cost + room > self.limit:
+            return False
+        self.blocks.append(block)
+        self.used += cost
+        return True
+
+    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> None:
+        """A table with as many rows as fit."""
+        if not rows:
+            return
+        lines = [title, "", _row(head), _row(["---"] * len(head))]
+        cost = _bytes("\n".join(lines)) + 3
+        kept: list[str] = []
+        for row in rows:
+            line = _row(row)
+            cost += _bytes(line) + 1
+            if self.used + cost + NOTE_ROOM > self.limit:
+                break
+            kept.append(line)
+        if kept:
+            self.add("\n".join([*lines, *kept]))
+        self.miss(what, len(rows) - len(kept))
+
+    def miss(self, what: str, amount: int) -> None:
+        if amount:
+            self.missing[what] = self.missing.get(what, 0) + amount
+
+    def text(self) -> str:
+        return "\n\n".join(self.blocks) + "\n" if self.blocks else ""
+
+
+def _bytes(value: str) -> int:
+    return len(value.encode("utf-8"))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# --- the summary -------------------------------------------------------------------------------
+
+
+def summary(outcome: Outcome, limit_bytes: int = SUMMARY_BYTES) -> str:
+    """The outcome in Markdown, at most ``limit_bytes`` of UTF-8, "" where not even the verdict fits.
+
+    With 2 kB or more it always holds verdict, counts and what was published.
+    """
+    sheet = _Sheet(limit_bytes)
+    if not sheet.add(_heading(outcome), room=0):
+        bare = f"**GitKitchen: {text.VERDICTS[outcome.verdict]}**\n"
+        return bare if _bytes(bare) <= limit_bytes else ""
+    sheet.add(_counts(outcome))
+    sheet.add(escape(facts.published(outcome), 900))
+    if step := facts.next_step(outcome):
+        sheet.add(f"Next: {escape(step)}")
+    _add_findings(sheet, outcome)
+    _add_untested(sheet, outcome)
+    sheet.table("#### Nodes", ("", "Node", "State", "Rows", "Time", "Tests", ""), _node_rows(outcome), "node")
+    sheet.add(_origin(outcome))
+    if sheet.missing:
+        sheet.add(_left_out(outcome, sheet), room=0)
+    return sheet.text()
+
+
+def _heading(outcome: Outcome) -> str:
+    recipe = escape(facts.recipe(outcome), NAME_LENGTH)
+    return f"### {_ICONS[outcome.verdict]} {recipe} {escape(facts.headline(outcome), 300)}"
+
+
+def _counts(outcome: Outcome) -> str:
+    time = text.duration(facts.seconds_of(outcome))
+    part = "" if outcome.complete else " · a part of the recipe"
+    return f"{facts.nodes_sentence(outcome)} · {facts.tests_sentence(outcome)} · {time}{part}"
+
+
+def _origin(outcome: Outcome) -> str:
+    parts = [facts.kitchen(outcome), facts.subject(outcome), f"run {outcome.run}"]
+    parts += [f"{tool} {version}" for tool, version in outcome.tools.items()]
+    return f"<sub>{escape(' · '.join(parts))}</sub>"
+
+
+def _left_out(outcome: Outcome, sheet: _Sheet) -> str:
+    parts = ", ".join(f"{n:,} more {w}{'s' if n > 1 else ''}" for w, n in sheet.missing.items())
+    command = f"gitkitchen show {outcome.run}"
+    return f"Left out for length: {parts}; {name(command)} shows them."
+
+
+def _add_findings(sheet: _Sheet, outcome: Outcome) -> None:
+    found = facts.findings(outcome)
+    heavy = [f for f in found if f.weight in ("stop", "excused")]
+    shown = 0
+    for finding in heavy:
+        blocks = (_in_full(outcome, finding, rows=rows) for rows in (True, False))
+        if not any(sheet.add(block, room=MORE_ROOM) for block in blocks):
+            break
+        shown += 1
+    rest = [_in_short(outcome, f) for f in heavy[shown:]]
+    sheet.table("#### More failures", SHORT_HEAD, rest, "failure")
+    light = [_in_short(outcome, f) for f in found if f.weight not in ("stop", "excused")]
+    sheet.table("#### Warnings", SHORT_HEAD, light, "warning")
+
+
+def _add_untested(sheet: _Sheet, outcome: Outcome) -> None:
+    missing = facts.untested(outcome)
+    if not missing:
+        return
+    most = 30
+    more = f" and {len(missing) - most:,} more" if len(missing) > most else ""
+    line = f"not tested: {', '.join(map(name, missing[:most]))}{more}"
+    if not sheet.add(line):
+        sheet.miss("untested dataset", len(missing))
+
+
+def _in_full(outcome: Outcome, finding: Finding, *, rows: bool) -> str:
+    excused = ", excused" if finding.weight == "excused" else ""
+    reused = ", reused verdict" if finding.test and finding.test.reused else ""
+    lines = [f"#### {SYMBOLS[State.FAILED]} {name(finding.title)} {finding.word}{excused}{reused}", ""]
+    lines += [f"- {label}: {value}" for label, value in _fields(outcome, finding) if value]
+    if rows and finding.test is not None and finding.test.sample:
+        lines += ["", *_sample(outcome, finding)]
+    return "\n".join(lines)
+
+
+def _fields(outcome: Outcome, finding: Finding) -> Iterator[tuple[str, str]]:
+    test, failure = finding.test, finding.node.failure
+    if test is None:
+        yield "why", escape(facts.public_message(outcome, failure.message)) if failure else ""
+        yield "hint", escape(failure.hint) if failure else ""
+        yield "tried", f"{finding.node.attempts:,} times" if finding.node.attempts > 1 else ""
+    else:
+        observed = facts.public_observed(outcome, test) if test.state is not TestState.ERROR else ""
+        yield "observed", f"**{escape(observed)}**" if observed else ""
+        yield "expected", escape(test.expected)
+        yield "failing", escape(facts.measured(test))
+        yield "why", escape(facts.public_message(outcome, facts.why(test)))
+        yield "cause", escape(test.cause)
+    yield "at", name(str(finding.place)) if finding.place else ""
+    yield "reproduce", name(facts.run_command(outcome, "--select", finding.node.node))
+
+
+def _sample(outcome: Outcome, finding: Finding) -> Iterator[str]:
+    assert finding.test is not None
+    sample = facts.public_sample(outcome, finding.test)
+    columns = list(dict.fromkeys(c for row in sample for c in row))[:SAMPLE_COLUMNS]
+    rows = [[row.get(c, "") for c in columns] for row in sample]
+    shown = [row for row in rows if any(value != HIDDEN for value in row)][:SAMPLE_ROWS]
+    amount = max(finding.test.failing or 0, len(sample))
+    if not shown:
+        yield f"{text.count(amount, 'failing row')}; values hidden: none of these columns is public."
+        return
+    yield _row([escape(c, CELL_LENGTH) for c in columns])
+    yield _row(["---"] * len(columns))
+    for row in shown:
+        yield _row([f"*{HIDDEN}*" if value == HIDDEN else escape(value, CELL_LENGTH) for value in row])
+    if amount > len(shown):
+        yield ""
+        yield f"and {amount - len(shown):,} more"
+
+
+def _in_short(outcome: Outcome, finding: Finding) -> tuple[str, ...]:
+    test, failure = finding.test, finding.node.failure
+    observed = facts.public_observed(outcome, test) if test and test.state is not TestState.ERROR else ""
+    message = test.message if test else failure.message if failure else ""
+    mark = {"warn": "!", "log": "·"}.get(finding.weight, SYMBOLS[State.FAILED])
+    return (
+        f"{mark} {finding.word}{', reused' if test and test.reused else ''}",
+        name(finding.title),
+        escape(observed or facts.public_message(outcome, message), 200),
+        escape(test.expected, 200) if test else "",
+        name(str(finding.place)) if finding.place else "",
+    )
+
+
+def _node_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    ordered = sorted(outcome.nodes, key=lambda n: _STATE_ORDER.index(n.state))
+    return [_node_row(outcome, node) for node in ordered]
+
+
+def _node_row(outcome: Outcome, node: NodeResult) -> tuple[str, ...]:
+    rows = facts.rows_of(node)
+    return (
+        SYMBOLS[node.state],
+        name(node.node),
+        WORDS[node.state] + (", excused" if node.continued else ""),
+        f"{rows:,}" if rows is not None else "",
+        text.duration(node.seconds) if node.attempts else "",
+        f"{len(node.tests):,}" if node.tests else "",
+        escape(_note(outcome, node), 160),
+    )
+
+
+def _note(outcome: Outcome, node: NodeResult) -> str:
+    if node.failure is not None:
+        return facts.public_message(outcome, node.failure.message)
+    return "; ".join(node.reasons)

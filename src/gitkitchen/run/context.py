@@ -1,0 +1,107 @@
+"""What a run works with, and the shapes that pass between the engine and the kinds of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.data.store import FolderStore
+from gitkitchen.model import (
+    Definition,
+    Failure,
+    Kitchen,
+    NodeResult,
+    NodeSpec,
+    Project,
+    State,
+    TestResult,
+    Version,
+)
+from gitkitchen.process import Cancel
+from gitkitchen.run.journal import Journal
+
+if TYPE_CHECKING:
+    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.run.tables import Tables
+
+
+@dataclass(slots=True)
+class RunContext:
+    """All that a run touches. ``jobs`` None: as many as there are processors.
+
+    ``engine_factory`` is called once something executes. ``secrets`` is where a node's named secrets are
+    looked up (the environment); ``masks`` are values that no result may show. ``previous`` holds the
+    journal of the run that is resumed.
+    ``results`` is filled by ``execute`` and read by ``effects``.
+    """
+
+    project: Project
+    kitchen: Kitchen
+    store: FolderStore
+    engine_factory: Callable[[], Engine]
+    run_id: str
+    folder: Path
+    jobs: int | None
+    journal: Journal
+    version_of: Callable[[str], Version]
+    clock: Callable[[], datetime]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    interval: tuple[datetime, datetime] | None = None
+    previous: Sequence[Mapping[str, Any]] = ()
+    masks: Sequence[str] = ()
+    results: dict[str, NodeResult] = field(default_factory=dict)
+    spare_folders: list[Any] = field(default_factory=list)
+    """Private folders that nodes left untouched: the next node takes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One execution of a node: of one combination of its matrix, in one attempt.
+
+    ``name`` tells the parts of a matrix apart.
+    """
+
+    node: NodeSpec
+    name: str
+    recipe_folder: str
+    definition: Definition
+    fingerprint: str
+    inputs: Mapping[str, Version]
+    params: Mapping[str, Any]
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    log: Path
+    context: RunContext
+    tables: Tables
+    cancel: Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What an execution gave. ``logged``: it printed something, which is in its log."""
+
+    versions: Mapping[str, Version]
+    tests: tuple[TestResult, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    tail: tuple[str, ...] = ()
+    logged: bool = False
+
+
+class NodeFailed(Exception):
+    """An execution that gave nothing; the engine turns it into a result."""
+
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        state: State = State.ERROR,
+        tail: tuple[str, ...] = (),
+        logged: bool = False,
+        built: Built | None = None,
+    ) -> None:
+        super().__init__(failure.message)
+        self.failure, self.state, self.tail, self.logged, self.built = failure, state, tail, logged, built

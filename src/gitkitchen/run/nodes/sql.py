@@ -1,0 +1,78 @@
+"""``sql``: one SELECT, whose answer becomes the node's table (or stays a view)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.errors import Place
+from gitkitchen.model import Failure, State, Version
+from gitkitchen.process import text_safe
+from gitkitchen.run.context import Built, NodeFailed, Task
+from gitkitchen.run.contract import timed_out
+from gitkitchen.run.tables import partitions_of
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from gitkitchen.data.engines.duckdb import SqlError
+
+
+def execute(task: Task) -> Built:
+    """Run the query in this thread; a time limit or a cancel interrupts it."""
+    from gitkitchen.data.engines.duckdb import Interrupted, SqlError
+
+    node = task.node
+    (dataset,) = node.datasets
+    text = str(node.config["text"])
+    # A table names its inputs in its own statement; only a view needs them to stand on the cursor.
+    cursor = task.tables.cursor(task.inputs if node.materialize.mode == "view" else {})
+    with task.tables.busy(cursor, task.cancel, node.timeout) as busy:
+        try:
+            version = _make(task, dataset, text, cursor)
+        except Interrupted as error:
+            if busy.timed_out:
+                raise NodeFailed(timed_out(task), state=State.TIMED_OUT) from error
+            failure = Failure("cancelled", "cancelled while it ran", node.place)
+            raise NodeFailed(failure, state=State.CANCELLED) from error
+        except SqlError as error:
+            raise NodeFailed(_failure(task, error)) from error
+    return Built({dataset: version})
+
+
+def _make(task: Task, dataset: str, text: str, cursor: DuckDBPyConnection) -> Version:
+    node, engine = task.node, task.tables.engine
+    params = _used(task.params, text, cursor) if task.params else {}
+    if node.materialize.mode == "view":
+        view = engine.make_view(dataset, text, task.inputs, params=params, cursor=cursor)
+        return replace(view, fingerprint=task.fingerprint)
+    written = engine.write_table(
+        dataset,
+        text,
+        params=params,
+        partitions=partitions_of(node.materialize),
+        inputs=task.inputs,
+        cursor=cursor,
+    )
+    return task.tables.version(task, dataset, written)
+
+
+def _used(params: Mapping[str, Any], text: str, cursor: DuckDBPyConnection) -> dict[str, Any]:
+    """The values that the query names; the engine refuses others. A bad query is refused later, in words."""
+    try:
+        names = {name for s in cursor.extract_statements(text) for name in s.named_parameters}
+    except Exception as error:
+        # The engine's classes belong to data/: there the same text gets its error with its line.
+        if "duckdb" not in type(error).__module__:
+            raise
+        return dict(params)
+    return {name: value for name, value in params.items() if name in names}
+
+
+def _failure(task: Task, error: SqlError) -> Failure:
+    """The engine's message at its line of the user's file."""
+    config = task.node.config
+    first = int(config.get("line") or task.node.place.line or 1)
+    place = Place(str(config.get("file") or task.node.place.file), first + max(error.line, 1) - 1)
+    return Failure("error", text_safe(error.message), place)

@@ -1,0 +1,344 @@
+"""A kitchen with what surrounds it: what the stages start from and what reading commands look at."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.data.catalog import load_catalog
+from gitkitchen.data.consumers import refresh
+from gitkitchen.data.store import FolderStore
+from gitkitchen.errors import Infrastructure, Mistake, Place, Problem
+from gitkitchen.git import Repository
+from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.identity import identify
+from gitkitchen.kitchen.settings import parse_set
+from gitkitchen.kitchen.settings import resolve as resolve_settings
+from gitkitchen.kitchen.settings import values as setting_values
+from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
+from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
+from gitkitchen.recipe.resolve import resolve as resolve_recipe
+
+if TYPE_CHECKING:
+    from gitkitchen.data.engines.duckdb import Engine
+
+Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person or a job asked for."""
+
+    start: Path
+    recipe: str | None = None
+    kitchen: str | None = None
+    variation: str | None = None
+    sets: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    jobs: int | None = None
+    fresh: bool = False
+    force: bool = False
+    publish: bool = True
+    resume: str | None = None
+    interval: tuple[datetime, datetime] | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A kitchen with what surrounds it: the project, what is checked out, the ledger and the store."""
+
+    project: Project
+    kitchen: Kitchen
+    subject: Subject
+    ledger: FolderLedger
+    store: FolderStore
+
+    def catalog(self) -> Catalog:
+        return load_catalog(self.ledger, self.project, self.kitchen)
+
+    def run_folder(self, run: str) -> Path:
+        return self.project.state / "runs" / run
+
+
+# --- branch -> kitchen ------------------------------------------------------------------------
+
+
+def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> Workplace:
+    """From a folder to the kitchen of its branch. Who ``publishes`` enters only what is checked out.
+
+    Who only ``looks`` finds a kitchen that somebody worked in; a name that was mistyped is refused.
+    """
+    root = find_root(request.start)
+    project = load_project(root)
+    repository = Repository.find(root)
+    kitchen = identify(
+        project,
+        branch=repository.branch(),
+        # The repository's own branches are named without it: a remote added or renamed changes no kitchen.
+        repository=None,
+        override=request.kitchen,
+        publishes=publishes,
+    )
+    known = (project.state / "registry" / f"{kitchen.namespace}.json").exists()
+    if looks and request.kitchen and kitchen.is_sandbox and not known:
+        names = ", ".join(e.name for e in project.environments) or "none"
+        raise Mistake(
+            Problem(
+                f"nobody ran anything in a kitchen '{request.kitchen}' here",
+                hint=f"name an environment ({names}) or a branch that was run",
+            )
+        )
+    return Workplace(
+        project=project,
+        kitchen=kitchen,
+        subject=repository.subject(),
+        ledger=FolderLedger(project.state / "ledger"),
+        store=FolderStore(root / project.store, namespace=kitchen.namespace, zone=kitchen.zone),
+    )
+
+
+def repair(place: Workplace) -> Catalog:
+    """The catalog, with the consumers' view file brought up to it where a crash left it behind."""
+    catalog = place.catalog()
+    if catalog.sequence:
+        # A version that is lost here is no reason to stop: the run that follows may build it again.
+        refresh(place.project, place.kitchen, catalog, place.store, missing_ok=True)
+    return catalog
+
+
+# --- kitchen -> recipe ------------------------------------------------------------------------
+
+
+def read_recipes(project: Project, only: str | None = None) -> RecipeSet:
+    """All recipes of the project; every mistake in them at once."""
+    recipes = load_recipes(project, only=only)
+    if recipes.problems:
+        raise Mistake(*recipes.problems)
+    return recipes
+
+
+def choose(recipes: RecipeSet, name: str | None) -> str:
+    """The recipe asked for, or the only one."""
+    names = sorted(recipes.recipes)
+    if name is None:
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise Mistake(Problem("there is no recipe", hint="write recipes/<name>/recipe.yml first"))
+        raise Mistake(Problem("there are several recipes", hint=f"name one of: {', '.join(names)}"))
+    if name in recipes.recipes:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise Mistake(Problem(f"there is no recipe '{name}'", hint=hint))
+
+
+def settings_of(place: Workplace, raw: RawRecipe, request: Request) -> dict[str, Setting]:
+    """Every variable with its origin. Lowest first: recipe, kitchen.yml, environment, variation, --set."""
+    project = place.project
+    layers: list[Layer] = [
+        (f"recipe {raw.name}", raw.vars, raw.places_of("vars")),
+        ("kitchen.yml", project.vars, _places(project, "vars")),
+    ]
+    name = place.kitchen.environment or place.kitchen.base
+    environment = project.environment(name) if name else None
+    if environment:
+        where = _places(project, f"environments.{environment.name}.vars")
+        layers.append((f"environment {environment.name}", environment.vars, where))
+    if request.variation is not None:
+        variation = raw.variation(request.variation)
+        layers.append((f"variation {variation.name}", variation.vars, {}))
+    declared = {name for _, values, _ in layers for name in values}
+    for text in request.sets:
+        given = parse_set(text)
+        for name in given.keys() - declared:
+            near = difflib.get_close_matches(name, sorted(declared), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "declare it in `vars:` first"
+            raise Mistake(Problem(f"--set {name}: there is no such variable", hint=hint))
+        layers.append(("--set", given, {}))
+    return resolve_settings(layers)
+
+
+def _places(project: Project, prefix: str) -> dict[str, Any]:
+    dotted = prefix + "."
+    return {k.removeprefix(dotted): v for k, v in project.places.items() if k.startswith(dotted)}
+
+
+def read(place: Workplace, request: Request) -> Recipe:
+    """The recipe asked for, rendered with the variables of this kitchen and variation."""
+    recipes = read_recipes(place.project)
+    raw = recipes.recipes[choose(recipes, request.recipe)]
+    values = setting_values(settings_of(place, raw, request))
+    return resolve_recipe(raw, values, variation=request.variation, kitchen=place.kitchen)
+
+
+# --- what a kitchen holds -----------------------------------------------------------------------
+
+
+def version_finder(store: FolderStore, catalog: Catalog) -> Callable[[str], Version | None]:
+    """Look up the version that a catalog holds of a dataset."""
+
+    def find(dataset: str) -> Version | None:
+        entry = catalog.entries.get(dataset)
+        build = store.find(entry.fingerprint) if entry else None
+        return build.versions.get(dataset) if build else None
+
+    return find
+
+
+def tables(place: Workplace, candidate: str | None = None) -> dict[str, Version]:
+    """Every dataset that a query can name here; a candidate's versions stand before the catalog's."""
+    catalog = place.catalog()
+    find = version_finder(place.store, catalog)
+    found = {name: v for name in catalog.entries if (v := find(name)) is not None}
+    if candidate is not None:
+        for result in load_outcome(place, candidate).nodes:
+            if result.build is not None:
+                found |= result.build.versions
+    return {name: v for name, v in found.items() if v.format != "file"}
+
+
+@contextmanager
+def open_tables(place: Workplace, candidate: str | None = None) -> Iterator[Engine]:
+    """A locked-down engine in which the kitchen's datasets can be queried by name."""
+    from gitkitchen.data.engines.duckdb import Engine
+
+    found = tables(place, candidate)
+    with Engine(place.store) as engine:
+        for name, version in found.items():
+            engine.register(name, version)
+        yield engine
+
+
+def runs(place: Workplace) -> list[Path]:
+    """The folders of all runs kept here, newest first."""
+    folder = place.project.state / "runs"
+    return sorted((p for p in folder.iterdir() if p.is_dir()), reverse=True) if folder.is_dir() else []
+
+
+def find_run(place: Workplace, name: str) -> str:
+    """A run by its id, the unique beginning of one, or ``last``: this kitchen's newest."""
+    folders = runs(place)
+    if name == "last":
+        own = next((p for p in folders if _begun(p).get("namespace") == place.kitchen.namespace), None)
+        if own is None:
+            raise Mistake(
+                Problem(
+                    f"nothing was run in kitchen '{place.kitchen.label}' yet", hint="`gitkitchen run` first"
+                )
+            )
+        return own.name
+    names = [p.name for p in folders]
+    matches = [n for n in names if n == name] or [n for n in names if n.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    what = "is not unique" if matches else "does not exist here"
+    raise Mistake(Problem(f"run '{name}' {what}", hint="`gitkitchen log` lists the runs"))
+
+
+def was_interrupted(place: Workplace, run_id: str) -> bool:
+    """Whether a run was killed or cancelled: it has no outcome, or one that says so."""
+    try:
+        document = json.loads((place.run_folder(run_id) / "outcome.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return bool(document.get("verdict") == Verdict.CANCELLED.value)
+
+
+def last_interrupted(place: Workplace) -> str:
+    """This kitchen's newest run that was interrupted."""
+    for folder in runs(place):
+        own = _begun(folder).get("namespace") == place.kitchen.namespace
+        if own and was_interrupted(place, folder.name):
+            return folder.name
+    raise Mistake(
+        Problem(
+            f"no run of kitchen '{place.kitchen.label}' was interrupted",
+            hint="`gitkitchen run` begins a new one",
+        )
+    )
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """The mark that a run left before its first node; empty where there is none that can be read."""
+    try:
+        begun = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return begun if isinstance(begun, dict) else {}
+
+
+def history(place: Workplace, limit: int) -> list[dict[str, Any]]:
+    """The newest runs of this kitchen, newest first: what the ledger remembers, and runs that never ended."""
+    prefix = f"runs/{place.kitchen.namespace}/"
+    records = (r for stream in place.ledger.streams(prefix) for r in place.ledger.read(stream))
+    # A resumed run has a record for each time that it ended: the last one counts.
+    known = {str(r.body["run"]): dict(r.body) for r in records}
+    rows = list(known.values())
+    for folder in runs(place):
+        begun = _begun(folder) if folder.name not in known else {}
+        if begun.get("namespace") == place.kitchen.namespace:
+            rows.append(begun | {"verdict": "interrupted"})
+    rows.sort(key=lambda row: str(row.get("started")), reverse=True)
+    return rows[:limit]
+
+
+def load_outcome(place: Workplace, run_id: str) -> Outcome:
+    """The outcome of a run, as its file holds it."""
+    from gitkitchen.report.outcome import from_document
+
+    path = place.run_folder(run_id) / "outcome.json"
+    try:
+        return from_document(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise Mistake(
+            Problem(
+                f"run '{run_id}' has no outcome: it was interrupted",
+                hint=f"`gitkitchen run --resume {run_id}` ends it",
+            )
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Infrastructure(
+            Problem(f"the outcome of run '{run_id}' cannot be read ({error})", hint="run it again")
+        ) from error
+
+
+def validate(start: Path) -> list[Problem]:
+    """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads."""
+    from gitkitchen.plan.build import mistakes
+
+    root = find_root(start)
+    problems = list(validate_project(root))
+    if problems:
+        return problems
+    project = load_project(root)
+    recipes = load_recipes(project)
+    known = {d for raw in recipes.recipes.values() for d in raw.datasets}
+    for raw in recipes.recipes.values():
+        for variation in (None, *raw.variations):
+            try:
+                recipe = resolve_recipe(
+                    raw, _values_anywhere(project, raw, variation), variation=variation, kitchen=None
+                )
+                problems += mistakes(project, recipe, known)
+            except Mistake as error:
+                problems += error.problems
+    return list(Mistake(*problems).problems)
+
+
+def _values_anywhere(project: Project, raw: RawRecipe, variation: str | None) -> dict[str, Any]:
+    """The variables of a recipe where no kitchen is known: those of every environment stand."""
+    layers: list[Layer] = [(raw.name, raw.vars, {})]
+    layers += [(e.name, e.vars, {}) for e in reversed(project.environments)]
+    layers.append(("kitchen.yml", project.vars, {}))
+    if variation is not None:
+        layers.append((variation, raw.variations[variation].vars, {}))
+    return setting_values(resolve_settings(layers))

@@ -1,0 +1,43 @@
+"""Starting is light: commands import what they use and no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from shop import Shop
+
+SHOW = (
+    "import sys; from gitkitchen.cli.main import main; code = main(sys.argv[1:]); "
+    "print('IMPORTED', *sorted(m for m in sys.modules if '.' not in m), file=sys.stderr); sys.exit(code)"
+)
+RECIPE = "version: 1\nrecipe: one\nnodes:\n  one: {sql: select 1 as x, key: [x]}\n"
+
+
+def imported(shop: Shop, *words: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW, "-C", str(shop.root), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = next(x for x in done.stderr.splitlines() if x.startswith("IMPORTED"))
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("validate",)])
+def test_help_and_validate_load_no_engine(shop: Shop, words: tuple[str, ...]) -> None:
+    """Neither the help nor the check of files loads DuckDB or PyGithub."""
+    shop.commit({"recipes/one/recipe.yml": RECIPE})
+    assert not imported(shop, *words) & {"duckdb", "github", "pandas", "pyarrow"}
+
+
+def test_a_run_that_changes_nothing_loads_no_parser_and_no_engine(shop: Shop) -> None:
+    """A warm run with nothing to do lives from its caches."""
+    shop.commit({"recipes/one/recipe.yml": RECIPE})
+    assert shop.cli("run").code == 0
+    heavy = {"duckdb", "sqlglot", "jsonschema", "jinja2", "rich", "yaml", "pandas", "pyarrow"}
+    assert not imported(shop, "run", "--quiet") & heavy

@@ -1,0 +1,91 @@
+"""Mistakes at the command line are told, never guessed away."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from shop import Shop
+
+RECIPE = """\
+version: 1
+recipe: small
+vars: {size: 1}
+nodes:
+  one: {sql: "select $size as x", with: {size: "${{ vars.size }}"}, key: [x]}
+  two: {sql: "select x + 1 as y from one", key: [y]}
+"""
+
+
+@pytest.fixture
+def small(shop: Shop) -> Shop:
+    shop.commit({"recipes/small/recipe.yml": RECIPE})
+    assert shop.cli("run").code == 0
+    return shop
+
+
+def test_a_kitchen_that_nobody_knows_is_refused_by_who_only_looks(small: Shop) -> None:
+    """A mistyped --kitchen never shows another kitchen's data."""
+    for words in (("query", "from one"), ("log",), ("show",), ("open", "--path")):
+        said = small.cli(*words, "--kitchen", "nope")
+        assert said.code == 2
+        assert "nobody ran anything in a kitchen 'nope'" in said.err
+
+
+def test_a_variable_that_nobody_declared_is_refused(small: Shop) -> None:
+    """A mistyped --set is a mistake with a suggestion, for it would change nothing."""
+    said = small.cli("run", "--set", "sise=3")
+    assert said.code == 2
+    assert "did you mean 'size'?" in said.err
+
+
+def test_a_script_on_the_prompt_learns_of_its_mistake(small: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Piped SQL runs to its end, the last statement without a semicolon too; one mistake makes it exit 2."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("select nope;\nfrom two"))
+    said = small.cli("open")
+    assert said.code == 2
+    assert "nope" in said.err
+    assert "(1 rows)" in said.out
+
+
+def test_a_removed_dataset_is_not_told_as_published(small: Shop) -> None:
+    """Renaming a node publishes the new dataset and removes the old one, and says so."""
+    small.replace("recipes/small/recipe.yml", "  two:", "  three:")
+    small.commit()
+    said = small.cli("run")
+    assert said.code == 0
+    assert "(removed: two)" in said.out
+    assert small.outcome()["publication"]["datasets"] == ["three"]
+    assert small.cli("query", "from two").code == 2
+
+
+def test_a_secret_that_is_returned_as_data_is_masked_in_samples(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failing row that holds the value of a secret shows *** in every report."""
+    monkeypatch.setenv("TOKEN", "correct-horse-battery")
+    recipe = (
+        "version: 1\nrecipe: leak\nnodes:\n  leak:\n    python: leak.py:leak\n    secrets: [TOKEN]\n"
+        "    tests: [{accepted_values: {column: value, values: [fine]}}]\n"
+    )
+    code = "import os\n\n\ndef leak():\n    return [{'value': os.environ['TOKEN']}]\n"
+    shop.commit({"recipes/leak/recipe.yml": recipe, "recipes/leak/leak.py": code})
+    said = shop.cli("run")
+    assert said.code == 1
+    assert "***" in said.out
+    everything = said.out + json.dumps(shop.outcome()) + shop.cli("report", "--output", "-").out
+    assert "correct-horse-battery" not in everything
+
+
+def test_a_lost_store_is_built_again(small: Shop) -> None:
+    """Store and views deleted: the next run builds what was published and readers get it back."""
+    import shutil
+
+    for name in ("store", "views"):
+        shutil.rmtree(small.root / ".gitkitchen" / name)
+    said = small.cli("run")
+    assert said.code == 0, said.out + said.err
+    assert small.rows("from two") == [{"y": 2}]
+    assert small.cli("open", "--path").code == 0

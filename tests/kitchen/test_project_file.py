@@ -1,0 +1,169 @@
+"""kitchen.yml becomes a project, or says all that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitkitchen.errors import Mistake, NotAvailable
+from gitkitchen.kitchen.config import find_root, load_project
+
+HEAD = "version: 1\nproject: {name: flights, id: 7c1e2b90d4a84f36}\n"
+DESIGN = """\
+version: 1
+project: {name: flights, id: 7c1e2b90d4a84f36}
+environments:
+  dev:     {branch: develop}
+  staging: {branch: staging}
+  prod:    {branch: main, vars: {region: us}}
+sandboxes: {base: prod, ttl: 14d}
+connections:
+  warehouse: {type: duckdb}
+store: .gitkitchen/store
+ledger: folder
+vars: {carrier_table: airlines}
+pools: {heavy: 2}
+privacy: {default: public}
+"""
+
+
+def _write(root: Path, text: str) -> Path:
+    (root / "kitchen.yml").write_text(text)
+    return root
+
+
+def _problems(root: Path, text: str) -> list[str]:
+    with pytest.raises(Mistake) as caught:
+        load_project(_write(root, HEAD + text))
+    return [str(p) for p in caught.value.problems]
+
+
+def test_every_key_reaches_the_project(tmp_path: Path) -> None:
+    """The design's example, without what this version refuses, loads as it stands."""
+    project = load_project(_write(tmp_path, DESIGN))
+    assert (project.name, project.id) == ("flights", "7c1e2b90d4a84f36")
+    assert [(e.name, e.branch, e.promotes_from) for e in project.environments] == [
+        ("dev", "develop", None),
+        ("staging", "staging", "dev"),
+        ("prod", "main", "staging"),
+    ]
+    prod = project.environment_of("main")
+    assert prod is not None
+    assert (prod.vars, str(prod.place)) == ({"region": "us"}, "kitchen.yml:6")
+    assert (project.sandbox_base, project.sandbox_ttl) == ("prod", 14 * 86400)
+    assert project.connections == {"warehouse": {"type": "duckdb"}}
+    assert (project.store, project.ledger) == (".gitkitchen/store", "folder")
+    assert (project.vars, project.pools) == ({"carrier_table": "airlines"}, {"heavy": 2})
+    assert project.public_by_default is True
+    assert str(project.places["environments.prod.vars.region"]) == "kitchen.yml:6"
+
+
+def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
+    """Two keys are enough; the base of sandboxes is the last environment."""
+    text = "environments: {a: {branch: a}, b: {branch: b, from: b0}, b0: {branch: c}}"
+    project = load_project(_write(tmp_path, HEAD + text))
+    assert project.sandbox_base == "b0"
+    assert [e.promotes_from for e in project.environments] == [None, "b0", "b"]
+    assert load_project(_write(tmp_path, HEAD)).sandbox_base is None
+    assert project.public_by_default is False
+
+
+def test_the_file_is_found_from_below(tmp_path: Path) -> None:
+    """A command works in any folder of the project, and no further up than its repository."""
+    _write(tmp_path, HEAD)
+    (tmp_path / "recipes" / "x").mkdir(parents=True)
+    assert find_root(tmp_path / "recipes" / "x") == tmp_path
+    (tmp_path / "other" / ".git").mkdir(parents=True)
+    with pytest.raises(Mistake, match=r"there is no kitchen.yml in .* run `gitkitchen init`"):
+        find_root(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "environments: {prod: {branch: main, gate: {approvals: 2}}}",
+            "environment 'prod', gate: is not available in this version",
+        ),
+        ("ledger: branch", "ledger: 'branch' is not available in this version"),
+        ("store: oci://ghcr.io/a/b", "store: 'oci://ghcr.io/a/b' is not available in this version"),
+        ("store: s3://bucket/x", "store: 's3://bucket/x' is not available in this version"),
+        (
+            "connections: {w: {type: postgres}}",
+            "connection 'w', type: 'postgres' is not available in this version",
+        ),
+        ("policy: {}", "policy: is not available in this version"),
+    ],
+)
+def test_what_the_design_has_and_this_version_has_not_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Nothing is accepted and ignored: the error has a kind of its own, and the line."""
+    with pytest.raises(NotAvailable) as caught:
+        load_project(_write(tmp_path, HEAD + text))
+    assert [str(p) for p in caught.value.problems] == [f"kitchen.yml:3: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("enviroments: {}", "unknown key 'enviroments'; did you mean 'environments'?"),
+        ("vars: []", "vars: must be a mapping, not a list"),
+        (
+            "sandboxes: {base: prd}\nenvironments: {prod: {branch: main}}",
+            "sandboxes.base is 'prd', which is no environment; did you mean 'prod'?",
+        ),
+        (
+            "environments: {a: {branch: x, from: b}}",
+            "environment 'a' promotes from 'b', which does not exist; known are a",
+        ),
+        ("environments: {a: {branch: x, from: a}}", "environment 'a' promotes from itself"),
+        (
+            "environments: {a: {branch: x}, b: {branch: x}}",
+            (
+                "environment 'b': branch 'x' is that of environment 'a'; "
+                "give each environment a branch of its own"
+            ),
+        ),
+        ("environments: {a: {branch: '-x'}}", "environment 'a': '-x' cannot be a branch"),
+        ("environments: {a: {branch: gitkitchen/x}}", "environment 'a': 'gitkitchen/x' cannot be a branch"),
+        ("store: ../../other", "store: '../../other' leaves the repository; name a folder of the repository"),
+        ("store: .", "store: is the repository itself; name a folder of it"),
+        ("sandboxes: {ttl: soon}", "sandboxes.ttl: must be a duration such as 14d or 12h, not 'soon'"),
+        ("pools: {heavy: 0}", "pools.heavy: must be at least 1"),
+        (
+            'vars: {a: "${{ vars.b }}"}',
+            (
+                "vars.a: a variable holds a value, not an expression; "
+                "write the expression where the variable is used"
+            ),
+        ),
+        (
+            "privacy: {default: pubic}",
+            "privacy.default: must be public or private, not 'pubic'; did you mean 'public'?",
+        ),
+        ("version: 1", "the key 'version' stands here again (first in line 1)"),
+    ],
+)
+def test_mistakes_of_the_project_file(tmp_path: Path, text: str, said: str) -> None:
+    """Each mistake says what, where and what next."""
+    assert _problems(tmp_path, text) == [f"kitchen.yml:3: {said}"]
+
+
+def test_both_keys_of_a_project_are_needed(tmp_path: Path) -> None:
+    """All that is missing is said at once."""
+    (tmp_path / "kitchen.yml").write_text("vars: {a: 1}\n")
+    with pytest.raises(Mistake) as caught:
+        load_project(tmp_path)
+    assert [p.message for p in caught.value.problems] == [
+        "the key 'project' is missing",
+        "the key 'version' is missing",
+    ]
+
+
+def test_a_quoted_version_is_explained(tmp_path: Path) -> None:
+    """The version is a number."""
+    (tmp_path / "kitchen.yml").write_text(HEAD.replace("1\n", "'1'\n", 1))
+    with pytest.raises(Mistake, match=r"kitchen.yml:1: version: must be 1"):
+        load_project(tmp_path)

@@ -1,0 +1,107 @@
+"""The rooms of the design, read from every import: they point downward only, and libraries have owners."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "gitkitchen"
+
+# From the top of the house to its ground; a room may import itself and every room on a line below its own.
+FLOORS = [
+    {"__main__"},
+    {"cli"},
+    {"flow"},
+    {"workplace", "start"},
+    {"promote", "report"},
+    {"run"},
+    {"controls", "plan"},
+    {"data"},
+    {"ledger"},
+    {"recipe"},
+    {"kitchen"},
+    {"github", "git", "document", "plugins", "shipped"},
+    {"files"},
+    {"process"},
+    {"model"},
+    {"errors"},
+    {"__init__"},
+]
+OWNERS = {
+    "subprocess": {"process"},
+    "yaml": {"document"},
+    "jsonschema": {"document"},
+    "referencing": {"document"},
+    "github": {"github"},
+    "duckdb": {"data", "run/child", "run/pytest_plugin"},
+    "sqlglot": {"plan/sql"},
+    "rich": {"report", "cli"},
+    "jinja2": {"report"},
+    "junit_xml": {"report"},
+}
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module name that a file imports, wherever in the file it does."""
+    names: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if id(node) not in typing_only}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            if module == "gitkitchen":
+                names |= {f"gitkitchen.{alias.name}" for alias in node.names}
+            elif id(node) not in typing_only or module.startswith("gitkitchen"):
+                names.add(module)
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_downward(path: Path) -> None:
+    """A room imports itself and rooms below it, never one beside or above it."""
+    level = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    own = room(path)
+    assert own in level, f"room {own} has no floor in this test"
+    for name in imported(path):
+        if name.startswith("gitkitchen."):
+            other = name.split(".")[1]
+            if other == "__version__":
+                continue
+            assert other == own or level[other] > level[own], f"{path.name} of {own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_libraries_have_owners(path: Path) -> None:
+    """A library that has an owner is imported by its owner alone."""
+    place = str(path.relative_to(SOURCE)).removesuffix(".py")
+    for name in imported(path):
+        owners = OWNERS.get(name.split(".")[0])
+        if owners is not None:
+            assert room(path) in owners or place in owners, f"{place} imports {name}"
+
+
+def test_only_the_cli_prints_and_exits() -> None:
+    """Library code returns and raises; printing and exiting are the command line's."""
+    for path in MODULES:
+        if room(path) in {"cli", "__main__"} or path.name in {"child.py", "pytest_plugin.py"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in {"print", "exit", "sys.exit", "os._exit"}, (
+                f"{path}:{getattr(node, 'lineno', 0)} calls {called}"
+            )
