@@ -29,7 +29,6 @@ class Environment:
 
     name: str
     branch: str
-    promotes_from: str | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
 
@@ -43,7 +42,6 @@ class Project:
     id: str
     environments: tuple[Environment, ...] = ()
     sandbox_base: str | None = None
-    sandbox_ttl: float | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     store: str = ".gitkitchen/store"

@@ -17,7 +17,7 @@ environments:
   dev:     {branch: develop}
   staging: {branch: staging}
   prod:    {branch: main, vars: {region: us}}
-sandboxes: {base: prod, ttl: 14d}
+sandboxes: {base: prod}
 connections:
   warehouse: {type: duckdb}
 store: .gitkitchen/store
@@ -43,15 +43,15 @@ def test_every_key_reaches_the_project(tmp_path: Path) -> None:
     """The design's example, without what this version refuses, loads as it stands."""
     project = load_project(_write(tmp_path, DESIGN))
     assert (project.name, project.id) == ("flights", "7c1e2b90d4a84f36")
-    assert [(e.name, e.branch, e.promotes_from) for e in project.environments] == [
-        ("dev", "develop", None),
-        ("staging", "staging", "dev"),
-        ("prod", "main", "staging"),
+    assert [(e.name, e.branch) for e in project.environments] == [
+        ("dev", "develop"),
+        ("staging", "staging"),
+        ("prod", "main"),
     ]
     prod = project.environment_of("main")
     assert prod is not None
     assert (prod.vars, str(prod.place)) == ({"region": "us"}, "kitchen.yml:6")
-    assert (project.sandbox_base, project.sandbox_ttl) == ("prod", 14 * 86400)
+    assert project.sandbox_base == "prod"
     assert project.connections == {"warehouse": {"type": "duckdb"}}
     assert (project.store, project.ledger) == (".gitkitchen/store", "folder")
     assert (project.vars, project.pools) == ({"carrier_table": "airlines"}, {"heavy": 2})
@@ -61,10 +61,9 @@ def test_every_key_reaches_the_project(tmp_path: Path) -> None:
 
 def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     """Two keys are enough; the base of sandboxes is the last environment."""
-    text = "environments: {a: {branch: a}, b: {branch: b, from: b0}, b0: {branch: c}}"
+    text = "environments: {a: {branch: a}, b: {branch: b}, b0: {branch: c}}"
     project = load_project(_write(tmp_path, HEAD + text))
     assert project.sandbox_base == "b0"
-    assert [e.promotes_from for e in project.environments] == [None, "b0", "b"]
     assert load_project(_write(tmp_path, HEAD)).sandbox_base is None
     assert project.public_by_default is False
 
@@ -115,11 +114,6 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
             "sandboxes.base is 'prd', which is no environment; did you mean 'prod'?",
         ),
         (
-            "environments: {a: {branch: x, from: b}}",
-            "environment 'a' promotes from 'b', which does not exist; known are a",
-        ),
-        ("environments: {a: {branch: x, from: a}}", "environment 'a' promotes from itself"),
-        (
             "environments: {a: {branch: x}, b: {branch: x}}",
             (
                 "environment 'b': branch 'x' is that of environment 'a'; "
@@ -130,7 +124,11 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ("environments: {a: {branch: gitkitchen/x}}", "environment 'a': 'gitkitchen/x' cannot be a branch"),
         ("store: ../../other", "store: '../../other' leaves the repository; name a folder of the repository"),
         ("store: .", "store: is the repository itself; name a folder of it"),
-        ("sandboxes: {ttl: soon}", "sandboxes.ttl: must be a duration such as 14d or 12h, not 'soon'"),
+        ("sandboxes: {ttl: 14d}", "sandboxes.ttl: is not available in this version"),
+        (
+            "environments: {a: {branch: x, from: b}}",
+            "environment 'a', from: is not available in this version",
+        ),
         ("pools: {heavy: 0}", "pools.heavy: must be at least 1"),
         (
             'vars: {a: "${{ vars.b }}"}',

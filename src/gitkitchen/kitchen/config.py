@@ -11,7 +11,7 @@ from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
-from gitkitchen.kitchen.settings import duration, texts
+from gitkitchen.kitchen.settings import texts
 from gitkitchen.model import Environment, Project
 
 FILE = "kitchen.yml"
@@ -69,14 +69,12 @@ def _project(root: Path, document: Document) -> Project:
     value = document.value
     environments = tuple(_environments(document))
     sandboxes = value.get("sandboxes") or {}
-    ttl = sandboxes.get("ttl")
     return Project(
         root=root,
         name=value["project"]["name"],
         id=value["project"]["id"],
         environments=environments,
         sandbox_base=sandboxes.get("base") or (environments[-1].name if environments else None),
-        sandbox_ttl=_duration_or_none(ttl),
         vars=value.get("vars") or {},
         connections=value.get("connections") or {},
         store=value.get("store", DEFAULT_STORE),
@@ -87,24 +85,14 @@ def _project(root: Path, document: Document) -> Project:
     )
 
 
-def _duration_or_none(text: Any) -> float | None:
-    try:
-        return duration(text) if isinstance(text, str) else None
-    except ValueError:  # the schema has said so already
-        return None
-
-
 def _environments(document: Document) -> Iterator[Environment]:
-    before: str | None = None
     for name, value in (document.value.get("environments") or {}).items():
         yield Environment(
             name=name,
             branch=value["branch"],
-            promotes_from=value.get("from", before),
             vars=value.get("vars") or {},
             place=document.place("environments", name),
         )
-        before = name
 
 
 def _places(document: Document) -> dict[str, Place]:
@@ -130,7 +118,6 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
     branches: dict[str, str] = {}
     for name, environment in environments.items():
         yield from _branch(document, name, environment["branch"], branches)
-        yield from _origin(document, name, environment.get("from"), names)
         yield from _expressions(document, ("environments", name, "vars"), environment.get("vars"))
     yield from _expressions(document, ("vars",), value.get("vars"))
     base = (value.get("sandboxes") or {}).get("base")
@@ -151,14 +138,6 @@ def _branch(document: Document, name: str, branch: str, branches: dict[str, str]
     branches.setdefault(branch, name)
     if not _is_branch(branch):
         yield Problem(f"environment '{name}': '{branch[:80]}' cannot be a branch", place, "", "bad-branch")
-
-
-def _origin(document: Document, name: str, origin: str | None, names: list[str]) -> Iterator[Problem]:
-    if origin is not None and (origin not in names or origin == name):
-        what = "itself" if origin == name else f"'{origin[:80]}', which does not exist"
-        hint = "" if origin == name else _near(origin, names)
-        place = document.place("environments", name, "from")
-        yield Problem(f"environment '{name}' promotes from {what}", place, hint, "unknown-name")
 
 
 def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:
