@@ -36,7 +36,7 @@ OWNERS = {
     "referencing": {"document"},
     "github": {"github"},
     "duckdb": {"data", "run/child", "run/pytest_plugin"},
-    "sqlglot": {"plan/sql"},
+    "sqlglot": {"plan/sql_reading", "plan/sql_meaning"},
     "rich": {"report", "cli"},
     "jinja2": {"report"},
     "junit_xml": {"report"},

@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,47 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+MANY = 200
+"""From so many files on, asking a Linux file system to write all that it holds is the quicker way."""
+
+
+def sync_files(names: Sequence[str]) -> None:
+    """Wait until files and folders are on the disk. Raises OSError, as for a file that is not there."""
+    left = list(names)
+    if len(left) >= MANY and sys.platform == "linux":
+        left = _sync_filesystems(left)
+    for name in left:
+        sync_folder(Path(name))
+
+
+def _sync_filesystems(names: Sequence[str]) -> list[str]:
+    """Write out every file system that holds many of ``names``; the names that this did not cover.
+
+    syncfs(2): since Linux 5.8 it tells of errors in writing any file; before, it is not asked.
+    """
+    import ctypes
+
+    release = [int(part) for part in re.findall(r"\d+", os.uname().release)[:2]]
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None or release < [5, 8]:
+        return list(names)
+    devices: dict[int, list[str]] = {}
+    for name in names:
+        devices.setdefault(os.stat(name).st_dev, []).append(name)  # noqa: PTH116 - thousands of names
+    left: list[str] = []
+    for held in devices.values():
+        if len(held) < MANY:
+            left += held
+            continue
+        handle = os.open(held[0], os.O_RDONLY)
+        try:
+            if call(handle):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), held[0])
+        finally:
+            os.close(handle)
+    return left
 
 
 def make_state(path: Path) -> Path:

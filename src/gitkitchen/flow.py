@@ -245,7 +245,8 @@ def _publish(
         # What was published may have been lost here and built again: readers get it back.
         refresh(place.project, place.kitchen, plan.catalog, place.store)
         return Publication("unchanged", "consumers already have these versions", plan.catalog.sequence)
-    place.store.sync([r.build for r in results if r.build is not None and not r.continued])
+    built = [r.build for r in results if r.build is not None and not r.continued]
+    place.store.sync(built)
     catalog = publish(
         place.ledger,
         place.project,
@@ -257,7 +258,7 @@ def _publish(
         fence=fence,
         subject=plan.subject,
     )
-    refresh(place.project, place.kitchen, catalog, place.store)
+    refresh(place.project, place.kitchen, catalog, place.store, built=built)
     published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
     removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
     return Publication("published", f"removed: {removed}" if removed else "", catalog.sequence, published)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,8 @@ def _fold(
         sequence, last = record.sequence, record.id
         for dataset, value in record.body["datasets"].items():
             entries[dataset] = None if value is None else _entry(dataset, value, record.sequence)
-    plain = {d: None if e is None else asdict(e) for d, e in entries.items()}
-    write_atomic(cache, json.dumps({"version": 1, "sequence": sequence, "last": last, "entries": plain}))
+    values = {d: None if e is None else plain(e) for d, e in entries.items()}
+    write_atomic(cache, json.dumps({"version": 1, "sequence": sequence, "last": last, "entries": values}))
     return sequence, entries
 
 
@@ -120,7 +119,7 @@ def publish(
         "run": run,
         "fence": fence,
         "read": read_sequence,
-        "subject": asdict(subject),
+        "subject": plain(subject),
         "datasets": {d: None if e is None else _value(e) for d, e in sorted(patch.items())},
     }
     for _ in range(ATTEMPTS):
@@ -143,8 +142,13 @@ def publish(
     )
 
 
+def plain(value: Published | Subject) -> dict[str, Any]:
+    """A flat value as JSON holds it: what ``asdict`` gives, many times faster."""
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
 def _value(entry: Published) -> dict[str, Any]:
-    value = asdict(replace(entry, sequence=0))
+    value = plain(entry)
     del value["sequence"], value["dataset"]
     return value
 

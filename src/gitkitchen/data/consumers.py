@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen.data.store import FolderStore, writing
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import write_atomic
-from gitkitchen.model import Catalog, Kitchen, Project, Published, Version
+from gitkitchen.model import Build, Catalog, Kitchen, Project, Published, Version
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,9 +43,17 @@ def stale(project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderSto
 
 
 def refresh(
-    project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore, *, missing_ok: bool = False
+    project: Project,
+    kitchen: Kitchen,
+    catalog: Catalog,
+    store: FolderStore,
+    *,
+    missing_ok: bool = False,
+    built: Iterable[Build] = (),
 ) -> Path:
     """Bring the view file to the catalog and return its path. Does nothing where it is there already.
+
+    ``built`` are builds that the caller has just saved: they are not read from the store again.
 
     Where a published version is not in the store, the old file stays and Infrastructure is raised; not so
     with ``missing_ok``, for commands that may bring the version back.
@@ -56,7 +64,8 @@ def refresh(
     if stamp == _stamp(project, kitchen, catalog, store, path):
         return path
     try:
-        versions = {name: _version(store, entry) for name, entry in catalog.entries.items()}
+        known = {build.fingerprint: build for build in built}
+        versions = {name: _version(store, entry, known) for name, entry in catalog.entries.items()}
     except Infrastructure as error:
         if missing_ok and error.problems[0].code == "version-missing":
             return path
@@ -161,7 +170,9 @@ def _write_views(
     from gitkitchen.data.engines.duckdb import relation
     from gitkitchen.data.sql import literal, quote_identifier
 
-    with duckdb.connect(str(file)) as connection:
+    # Nothing but names: threads and plans would only cost.
+    with duckdb.connect(str(file), config={"threads": 1}) as connection:
+        connection.execute("PRAGMA disable_optimizer")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("BEGIN")
         if STAMP in shown.keys() | wanted.keys():
@@ -196,8 +207,8 @@ def _make_room(connection: DuckDBPyConnection) -> None:
         connection.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {STAMP}")
 
 
-def _version(store: FolderStore, entry: Published) -> Version:
-    build = store.find(entry.fingerprint)
+def _version(store: FolderStore, entry: Published, known: Mapping[str, Build]) -> Version:
+    build = known.get(entry.fingerprint) or store.find(entry.fingerprint)
     version = build.versions.get(entry.dataset) if build else None
     if version is None:
         raise Infrastructure(

@@ -29,7 +29,7 @@ from gitkitchen.data.manifest import (
     test_result_to_json,
 )
 from gitkitchen.errors import Infrastructure, Problem
-from gitkitchen.files import digest_file, sync_folder
+from gitkitchen.files import digest_file, sync_files
 from gitkitchen.model import Build, FileEntry, TestResult, Version
 
 T = TypeVar("T")
@@ -194,12 +194,10 @@ class FolderStore:
                 names |= {str(self.path(f)) for f in _files(version)}
         with self._lock:
             names -= self._synced
+        folders = {os.path.dirname(n) for n in names}  # noqa: PTH120
+        folders |= {os.path.dirname(f) for f in folders}  # noqa: PTH120
         with writing(self.root):
-            for name in sorted(names):
-                _sync_file(name)
-            folders = {os.path.dirname(n) for n in names}  # noqa: PTH120
-            for folder in sorted(folders | {os.path.dirname(f) for f in folders}):  # noqa: PTH120
-                sync_folder(Path(folder))
+            sync_files(sorted(names) + sorted(folders))
         with self._lock:
             self._synced |= names
 
@@ -263,11 +261,3 @@ def _read(name: str, decode: Callable[[Any], T]) -> T | None:
             return decode(json.loads(file.read()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _sync_file(name: str) -> None:
-    handle = os.open(name, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
