@@ -7,8 +7,8 @@ so that an unchanged file costs neither PyYAML nor jsonschema (both are imported
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,23 @@ class Document:
         return self.place(*path).line
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A schema made wider for one document, and the origin of each part that was added."""
+
+    schema: Mapping[str, Any]
+    used: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extender:
+    """Who makes a schema wider: ``extend`` for a document (it may raise Mistake); ``same`` says whether
+    what a kept document used is still there."""
+
+    extend: Callable[[Document], Extension | None]
+    same: Callable[[Mapping[str, str]], bool]
+
+
 def parse(text: str, label: str) -> Document:
     """A document from its text. Raises Mistake with every problem, sorted by line."""
     document, problems = _compose(text.encode("utf-8", "surrogatepass"), label)
@@ -81,12 +98,13 @@ def load(path: Path, label: str) -> Document:
 
 
 def read(
-    path: Path, label: str, name: str, *, cache: Path | None = None
+    path: Path, label: str, name: str, *, cache: Path | None = None, extender: Extender | None = None
 ) -> tuple[Document | None, list[Problem]]:
     """A document checked against schema ``name``, and every problem of the file at once.
 
     The document is None where the text could not be read at all. ``cache`` is the folder of local
-    state (``.gitkitchen``): files without problems are kept there by content.
+    state (``.gitkitchen``): files without problems are kept there by content. ``extender`` is asked
+    where the schema alone does not do.
     """
     raw, problems = _bytes_of(path, label)
     if problems:
@@ -95,12 +113,22 @@ def read(
     if cache is not None:
         key = digest_bytes(b"%d\0%s\0%s\0" % (CACHE_SCHEME, name.encode(), _schema_bytes(name)) + raw)
         entry = cache / "cache" / "documents" / f"{key}.json"
-        kept = _recall(entry, label)
+        kept = _recall(entry, label, extender)
         if kept is not None:
             return kept, []
     document, problems = _compose(raw, label)
     if document is not None:
         found = _check(document, name)
+        extension = None
+        if found and extender is not None:
+            try:
+                extension = extender.extend(document)
+            except Mistake as error:
+                problems = [*problems, *error.problems]
+        if extension is not None:
+            from gitkitchen.document.check import check
+
+            found = check(document, extension.schema)
         document = replace(document, faults=tuple(path for path, _ in found))
         unread = {p.place for p in problems if p.code in _UNREAD}
         problems = [
@@ -108,7 +136,7 @@ def read(
             *(p for _, p in found if Place(label, p.place.line if p.place else 0) not in unread),
         ]
         if entry is not None and cache is not None and not problems:
-            _remember(cache, entry, document)
+            _remember(cache, entry, document, extension.used if extension else {})
     return document, problems
 
 
@@ -127,6 +155,13 @@ def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of that name as it ships (``kitchen``, ``recipe``, …)."""
     value: dict[str, Any] = json.loads(_schema_bytes(name))
     return value
+
+
+def schema_fault(value: Mapping[str, Any]) -> str:
+    """Why a value is no JSON Schema; empty where it is one."""
+    from gitkitchen.document.check import fault
+
+    return fault(value)
 
 
 def schema_names() -> list[str]:
@@ -200,19 +235,22 @@ _FATAL = {"syntax", "too-large", "too-deep", "empty", "unquoted-expression", "ba
 """After these the value is incomplete: checking it would report what is not wrong."""
 
 
-def _recall(entry: Path, label: str) -> Document | None:
+def _recall(entry: Path, label: str, extender: Extender | None) -> Document | None:
     try:
-        value, positions = json.loads(entry.read_bytes())
+        value, positions, *used = json.loads(entry.read_bytes())
     except (OSError, ValueError, TypeError, RecursionError):  # absent or damaged: read the file itself
+        return None
+    if used and not (extender is not None and extender.same(used[0])):
         return None
     return Document(value, label, positions)
 
 
-def _remember(state: Path, entry: Path, document: Document) -> None:
+def _remember(state: Path, entry: Path, document: Document, used: Mapping[str, str]) -> None:
     """Keep a good document; a cache that cannot be written is no error."""
     try:
         make_state(state)
-        write_atomic(entry, json.dumps([document.value, document.positions], separators=(",", ":")))
+        parts = [document.value, document.positions, *([dict(used)] if used else [])]
+        write_atomic(entry, json.dumps(parts, separators=(",", ":")))
         kept = list(entry.parent.iterdir())
         if len(kept) > CACHE_ENTRIES:
             oldest = sorted(kept, key=lambda p: p.stat().st_mtime)

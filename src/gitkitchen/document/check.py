@@ -38,6 +38,15 @@ def check(document: Document, schema: Mapping[str, Any]) -> list[tuple[Path, Pro
     return list(itertools.islice(found, MAX_PROBLEMS))
 
 
+def fault(schema: Mapping[str, Any]) -> str:
+    """Why a value is no JSON Schema; empty where it is one."""
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return str(error.message)[:200]
+    return ""
+
+
 @lru_cache(maxsize=8)
 def _validator(text: str) -> Any:
     """A validator whose local references are written out (faster) and that can fetch none (safer)."""

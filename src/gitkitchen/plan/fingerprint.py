@@ -123,7 +123,11 @@ def _config_parts(node: NodeSpec) -> dict[str, str]:
         return {"from": digest(plain(names)), "options": digest(plain(config.get("options") or {}))}
     if node.kind == "run":
         command = str(config.get("command", "")).strip()
-        return {"command": digest([command, config.get("shell") or "bash"])}
+        parts = {"command": digest([command, config.get("shell") or "bash"])}
+        if "plugin" in config:
+            package, version = config["plugin"]
+            parts[f"tool:{package}"] = str(version)
+        return parts
     if node.kind == "python":
         return {"function": digest(config.get("function"))}
     if node.kind == "pytest":

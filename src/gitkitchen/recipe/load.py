@@ -6,16 +6,18 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gitkitchen.document import Document, read, sound
+from gitkitchen.document import Document, Extender, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near, subject
 from gitkitchen.errors import Place, Problem, in_order
 from gitkitchen.files import inside
 from gitkitchen.kitchen.settings import texts
 from gitkitchen.model import Project
+from gitkitchen.recipe import kinds
 from gitkitchen.recipe.raw import RawRecipe, RecipeSet, cut, dataset_paths
 
 __all__ = ["RawRecipe", "RecipeSet", "load_recipes", "read_all", "validate_project"]
 
+_KINDS = Extender(kinds.extend, kinds.same)
 FOLDER = "recipes"
 FILE = "recipe.yml"
 
@@ -60,7 +62,7 @@ def read_all(project: Project) -> tuple[list[RawRecipe], list[Problem]]:
                 Problem("a recipe's file is named recipe.yml", here, f"rename it to {FILE}", "bad-name")
             )
             continue
-        document, wrong = read(path, label, "recipe", cache=project.state)
+        document, wrong = read(path, label, "recipe", cache=project.state, extender=_KINDS)
         problems += wrong
         if document is not None and isinstance(document.value, dict):
             found.append(_raw(project, label, document))

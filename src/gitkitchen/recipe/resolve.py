@@ -10,6 +10,8 @@ from typing import Any, Literal
 from gitkitchen.document.words import MAX_PROBLEMS
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Kitchen, Materialize, NodeSpec, Recipe, Retry, Variation
+from gitkitchen.plugins import NODES
+from gitkitchen.recipe import kinds
 from gitkitchen.recipe.desk import Desk, Keys, Unusable
 from gitkitchen.recipe.nodes import KINDS
 from gitkitchen.recipe.raw import RawRecipe
@@ -98,11 +100,12 @@ def _seen(kitchen: Kitchen) -> dict[str, Any]:
 def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> NodeSpec | None:
     """One node, or None where what it does cannot be read."""
     path: Keys = ("nodes", name)
-    kind = next((k for k in KINDS if k in value), None)
-    if kind is None:
+    word = next((k for k in KINDS if k in value), None) or kinds.kind_of(NODES, value)
+    if word is None:
         return None  # its schema has said so
+    kind = word if word in KINDS else "run"
     try:
-        config = KINDS[kind](desk, value[kind], (*path, kind))
+        config = KINDS.get(word, kinds.command)(desk, value[word], (*path, word))
     except Unusable:
         config = {}
     reader = _NodeReader(desk, value, path, kind)
@@ -140,7 +143,7 @@ def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> No
         owner=str(reader.early("owner", "") or raw.value.get("owner", "")),
         description=str(reader.early("description", "")),
         runbook=str(reader.early("runbook", "")),
-        vars_used=desk.used(*(value.get(k) for k in _MEANT)),
+        vars_used=desk.used(*(value.get(k) for k in (*_MEANT, word))),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Phase, Severity, TestSpec, Tolerance
+from gitkitchen.plugins import TESTS
+from gitkitchen.recipe import kinds
 from gitkitchen.recipe.arguments import SHORT, SQL_ARGUMENTS, TEST_KINDS, TOLERANT, percent
 from gitkitchen.recipe.desk import MARK, Desk, Keys, Unusable
 
@@ -80,6 +82,9 @@ def _key_tests(desk: Desk, owner: Owner, key: Sequence[str]) -> Iterator[TestSpe
 def _test(desk: Desk, owner: Owner, phase: Phase, test: Mapping[str, Any], path: Keys) -> Iterator[TestSpec]:
     """One entry of a list of tests: one test, or one for each column of ``not_null``."""
     kind = next((k for k in test if k in TEST_KINDS), None)
+    added = kinds.kind_of(TESTS, test) if kind is None else None
+    if added is not None:
+        yield from _added(desk, owner, phase, added, test, path)
     if kind is None:
         return  # its schema has said so
     try:
@@ -107,6 +112,37 @@ def _test(desk: Desk, owner: Owner, phase: Phase, test: Mapping[str, Any], path:
             tolerate=tolerate,
             description=description,
         )
+
+
+def _added(
+    desk: Desk, owner: Owner, phase: Phase, kind: str, test: Mapping[str, Any], path: Keys
+) -> Iterator[TestSpec]:
+    """A test of a kind that an installed package adds: a ``no_rows`` test under that kind's name."""
+    here = (*path, kind)
+    try:
+        given = dict(desk.value(test[kind], here))
+        _, tolerate = _conditions(desk, "no_rows", {}, test, path)
+        dataset = _dataset(desk, owner, phase, given.pop("of", None), here)
+        description = str(desk.value(test.get("description", ""), (*path, "description")))
+        sql = kinds.failing(desk, kind, dataset, given, here)
+    except Unusable:
+        return
+    except ValueError as error:
+        desk.wrong(here, str(error), "", "bad-test")
+        return
+    severity = Severity(test.get("severity", "stop"))
+    spec = _spec(
+        owner,
+        phase,
+        "no_rows",
+        dataset,
+        {"sql": sql},
+        desk.place(*path),
+        severity=severity,
+        tolerate=tolerate,
+        description=description,
+    )
+    yield replace(spec, id=f"{owner.name}/{phase}/{kind}({_shown(owner, dataset, given)})")
 
 
 def _arguments(desk: Desk, kind: str, test: Mapping[str, Any], path: Keys) -> dict[str, Any]:
