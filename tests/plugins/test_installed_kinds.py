@@ -71,15 +71,21 @@ def post(shop: Shop) -> Shop:
 
 def run(shop: Shop, site: Path, *words: str) -> Said:
     """A command as in a new process that finds what is installed in ``site``."""
-    kinds.find.cache_clear()
-    plugins._installed.cache_clear()
-    sys.modules.pop("postoffice", None)
-    importlib.invalidate_caches()
+    forget()
     sys.path.insert(0, str(site))
     try:
         return shop.cli(*words)
     finally:
         sys.path.remove(str(site))
+        forget()
+
+
+def forget() -> None:
+    """What a process knows of installed packages."""
+    kinds.find.cache_clear()
+    plugins._installed.cache_clear()
+    sys.modules.pop("postoffice", None)
+    importlib.invalidate_caches()
 
 
 def outcome(shop: Shop, site: Path) -> dict[str, dict[str, object]]:
