@@ -18,6 +18,7 @@ SELECT 1 AS id, 'a' AS name, 1.5::DOUBLE AS ratio, DATE '2024-01-01' AS day, TRU
   TIMESTAMPTZ '2024-01-01 00:00:00+00' AS moment, INTERVAL 1 DAY AS wait
 UNION ALL SELECT 2, 'b', 2.5, DATE '2024-01-02', FALSE, [2], NULL, NULL
 """
+MOMENT = "2024-01-01 00:00:00+00:00"
 MISFITS: list[tuple[str, dict[str, Any], str]] = [
     ("not_null", {"column": "nmae"}, "t has no column 'nmae'; did you mean 'name'?"),
     ("pattern", {"column": "id", "matches": "^1"}, "a pattern needs text, and id is INTEGER"),
@@ -72,7 +73,8 @@ MISFITS: list[tuple[str, dict[str, Any], str]] = [
     ("equal", {"value": "1), (2", "to": 1}, "one value is needed"),
     ("equal", {"value": "select id from t", "to": 1}, "more than one row"),
     ("equal", {"value": "select 1, 2", "to": 1}, "2 columns"),
-    ("equal", {"value": "max(moment)", "to": "max(day)"}, "cast it (::TIMESTAMP)"),
+    ("equal", {"value": "list(moment)", "to": "list(day)"}, "take epoch() of it"),
+    ("value", {"sql": "max('infinity'::timestamptz)", "min": "2024-01-01"}, "outside the years 1 to 9999"),
     ("close", {"value": "max(name)", "to": 1, "absolute": 1, "share": None}, "only numbers can be close"),
     ("value", {"sql": "max(name)", "min": 1}, "does not fit the bounds"),
     ("value", {"sql": "max(nothing)", "min": 1}, 'column "nothing" not found'),
@@ -113,6 +115,38 @@ def test_what_cannot_be_evaluated_is_an_error_and_spoils_nothing(
     assert "never a pass" in bad.cause
     assert bad.stops
     assert [r.state for r in results] == [TestState.PASSED] * len(good)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "state", "observed"),
+    [
+        ("value", {"sql": "max(moment)", "min": "2024-01-01", "max": "2024-01-01T00:00"}, "passed", MOMENT),
+        ("value", {"sql": "max(moment)", "min": "2024-01-01T00:00:01"}, "failed", MOMENT),
+        (
+            "value",
+            {"sql": "select max(moment) from t -- newest", "max": "2024-01-01T01:00+01:00"},
+            "passed",
+            MOMENT,
+        ),
+        ("value", {"sql": "max(moment) filter (id > 1)", "min": "2024-01-01"}, "failed", "NULL"),
+        ("equal", {"value": "max(moment)", "to": "max(day) - 1"}, "passed", MOMENT),
+        ("equal", {"value": "max(moment)", "to": "select min(moment) from t"}, "passed", MOMENT),
+        ("equal", {"value": "max(moment)", "to": "max(day)"}, "failed", MOMENT),
+    ],
+)
+def test_moments_with_a_zone_are_compared_in_utc(
+    tables: Any,
+    make_test: Callable[..., TestSpec],
+    kind: str,
+    args: dict[str, Any],
+    state: str,
+    observed: str,
+) -> None:
+    """The least and the greatest moment can be tested like any date, without a library of zones."""
+    tables.table("t", TABLE)
+    result = tables.one(make_test(kind, **args))
+    assert result.message == "" or result.state != TestState.ERROR
+    assert (result.state.value, result.observed.partition(",")[0]) == (state, observed)
 
 
 def test_a_file_cannot_be_measured(tables: Any, make_test: Callable[..., TestSpec]) -> None:

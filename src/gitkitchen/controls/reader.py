@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.controls.asks import Misfit
@@ -14,6 +15,9 @@ from gitkitchen.model import Column
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_MOMENT = "TIMESTAMP WITH TIME ZONE"
+_MICROSECONDS = "CASE WHEN isfinite({0}) THEN epoch_us({0}) WHEN {0} IS NOT NULL THEN 9223372036854775807 END"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_WORDS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
 
 
@@ -48,8 +52,12 @@ class Reader:
         started = time.perf_counter()
         self.queries += 1
         try:
-            cursor = self._cursor.execute(_only_select(self._cursor.extract_statements(sql)))
+            statement = _only_select(self._cursor.extract_statements(sql))
+            cursor = self._cursor.execute(statement)
             names = [str(d[0]) for d in cursor.description or ()]
+            moments = [str(d[1]) == _MOMENT for d in cursor.description or ()]
+            if any(moments):
+                return names, self._with_moments(statement.query, moments)
             return names, cursor.fetchall()
         except Exception as error:
             # The engine's classes cannot be imported here (only data/ knows it), so they are told by
@@ -59,6 +67,23 @@ class Reader:
             raise Misfit(reason(error)) from error
         finally:
             self.seconds = time.perf_counter() - started
+
+    def _with_moments(self, sql: str, moments: Sequence[bool]) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT with moments with a zone as microseconds, which need no library of zones."""
+        columns = [f"c{number}" for number in range(len(moments))]
+        values = [_MICROSECONDS.format(c) if m else c for c, m in zip(columns, moments, strict=True)]
+        text = sql.strip().rstrip(";")
+        text = f"SELECT {', '.join(values)} FROM (\n{text}\n) AS t({', '.join(columns)})"
+        rows = self._cursor.execute(text).fetchall()
+        return [tuple(_moment(v) if m else v for v, m in zip(r, moments, strict=True)) for r in rows]
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    """A moment in UTC. ``Misfit`` where Python's years do not reach it."""
+    try:
+        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise Misfit("a moment lies outside the years 1 to 9999") from None
 
 
 def _only_select(statements: Sequence[Any]) -> Any:
@@ -82,7 +107,7 @@ def reason(error: Exception) -> str:
     said = "the database says: " + (" ".join(lines[:3]) or type(error).__name__)
     if "pytz" in str(error):
         return (
-            "a TIMESTAMP WITH TIME ZONE cannot be compared here; cast it (::TIMESTAMP) or take epoch() of it"
+            "a TIMESTAMP WITH TIME ZONE within a list or struct cannot be compared here; take epoch() of it"
         )
     if "GROUP BY" in said:
         said += " Write an aggregate such as sum(x), or a whole select."
