@@ -43,6 +43,7 @@ from gitkitchen.workplace import (
     Request,
     Workplace,
     enter,
+    mark_of,
     read,
     repair,
     version_finder,
@@ -132,12 +133,11 @@ def _as_begun(place: Workplace, request: Request) -> Request:
     Mistake where the run is another kitchen's, or where the command asks for something else.
     """
     run_id = str(request.resume)
-    try:
-        begun = json.loads((place.run_folder(run_id) / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    begun = mark_of(place.run_folder(run_id))
+    if not begun:
         raise Mistake(
             Problem(f"run '{run_id}' left no mark to resume from", hint="`gitkitchen run` begins a new one")
-        ) from None
+        )
     if not was_interrupted(place, run_id):
         raise Mistake(
             Problem(

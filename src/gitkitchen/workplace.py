@@ -228,7 +228,7 @@ def find_run(place: Workplace, name: str) -> str:
     """A run by its id, the unique beginning of one, or ``last``: this kitchen's newest."""
     folders = runs(place)
     if name == "last":
-        own = next((p for p in folders if _begun(p).get("namespace") == place.kitchen.namespace), None)
+        own = next((p for p in folders if mark_of(p).get("namespace") == place.kitchen.namespace), None)
         if own is None:
             raise Mistake(
                 Problem(
@@ -256,7 +256,7 @@ def was_interrupted(place: Workplace, run_id: str) -> bool:
 def last_interrupted(place: Workplace) -> str:
     """This kitchen's newest run that was interrupted."""
     for folder in runs(place):
-        own = _begun(folder).get("namespace") == place.kitchen.namespace
+        own = mark_of(folder).get("namespace") == place.kitchen.namespace
         if own and was_interrupted(place, folder.name):
             return folder.name
     raise Mistake(
@@ -267,13 +267,27 @@ def last_interrupted(place: Workplace) -> str:
     )
 
 
-def _begun(folder: Path) -> dict[str, Any]:
-    """The mark that a run left before its first node; empty where there is none that can be read."""
+_MARK = {"run", "recipe", "variation", "sets", "select", "tree", "namespace", "started"}
+
+
+def mark_of(folder: Path) -> dict[str, Any]:
+    """The mark that a run left before its first node; empty where it left none.
+
+    Raises Infrastructure for one that is damaged: nobody can say then which kitchen the run was of.
+    """
+    path = folder / "run.json"
     try:
-        begun = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return {}
-    return begun if isinstance(begun, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and found.keys() >= _MARK:
+        return found
+    hint = f"restore it, or remove the folder {folder}; what was built and published stays"
+    raise Infrastructure(
+        Problem(f"the mark of run '{folder.name}' is damaged: {path}", hint=hint, code="mark")
+    )
 
 
 def history(place: Workplace, limit: int) -> list[dict[str, Any]]:
@@ -284,7 +298,7 @@ def history(place: Workplace, limit: int) -> list[dict[str, Any]]:
     known = {str(r.body["run"]): dict(r.body) for r in records}
     rows = list(known.values())
     for folder in runs(place):
-        begun = _begun(folder) if folder.name not in known else {}
+        begun = mark_of(folder) if folder.name not in known else {}
         if begun.get("namespace") == place.kitchen.namespace:
             rows.append(begun | {"verdict": "interrupted"})
     rows.sort(key=lambda row: str(row.get("started")), reverse=True)

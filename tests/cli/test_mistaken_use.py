@@ -89,3 +89,20 @@ def test_a_lost_store_is_built_again(small: Shop) -> None:
     assert said.code == 0, said.out + said.err
     assert small.rows("from two") == [{"y": 2}]
     assert small.cli("open", "--path").code == 0
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"run": "x"}', "\udcff", "[" * 100_000])
+@pytest.mark.parametrize("words", [("show",), ("log",), ("run", "--resume")], ids=" ".join)
+def test_a_damaged_mark_of_a_run_is_told(shop: Shop, words: tuple[str, ...], damage: str) -> None:
+    """Whose a run was cannot be told from a damaged mark: that is no "nothing was run", and exit 3."""
+    folder = shop.root / ".gitkitchen" / "runs" / "20240101T000000000Z-abcdef"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_bytes(damage.encode("utf-8", "surrogateescape"))
+    shop.commit(
+        {"recipes/one/recipe.yml": "version: 1\nrecipe: one\nnodes: {a: {sql: select 1 as x, key: [x]}}\n"}
+    )
+    said = shop.cli(*words)
+    assert said.code == 3
+    assert "the mark of run '20240101T000000000Z-abcdef' is damaged" in said.err
+    assert str(folder) in said.err
+    assert shop.cli("run", "--quiet").code == 0
