@@ -31,6 +31,9 @@ _FUNCTION = re.compile(rf"(?:{_REFUSED})", re.I)
 _SUSPECT = re.compile(rf"\b(?:{_REFUSED}|insert|update|delete|merge)\b", re.I)
 _WRITES = ("INSERT_", "UPDATE_", "DELETE_", "MERGE_")
 
+_CANDIDATES = 4
+"""How many functions of a name are shown where none fits."""
+
 _DISK = {
     "No space left": "free some space on that disk, then run the same command again",
     "File too large": "raise the limit on the size of files (ulimit -f), then run the same command again",
@@ -189,7 +192,17 @@ def sql_error(error: duckdb.Error, *, before: int = 1) -> SqlError:
     found = _LINE.search(text)
     line = max(int(found.group(1)) - before, 1) if found else 1
     message = _POINTER.sub("", _LINE.sub("", text)).strip()
-    return SqlError(re.sub(r"\s*\n\s*", " ", message), line)
+    return SqlError(_on_one_line(message), line)
+
+
+def _on_one_line(message: str) -> str:
+    """All that a message says, but of a long list of candidates the first few."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    end = next((n + 1 for n, line in enumerate(lines) if line == "Candidate functions:"), len(lines))
+    said, candidates = " ".join(lines[:end]), lines[end:]
+    if len(candidates) > _CANDIDATES:
+        candidates = [*candidates[:_CANDIDATES], f"and {len(candidates) - _CANDIDATES} more"]
+    return f"{said} {'; '.join(candidates)}".strip()
 
 
 def _first(error: Exception) -> str:
