@@ -277,7 +277,7 @@ class FileEntry:
     digest: str
     bytes: int
     rows: int | None = None
-    partition: Mapping[str, str] = field(default_factory=dict)
+    partition: Mapping[str, str | None] = field(default_factory=dict)
     suffix: str = ".parquet"
 
 

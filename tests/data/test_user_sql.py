@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitkitchen.data.engines.duckdb import Engine, Interrupted, SqlError
+from gitkitchen.data.manifest import version_from_json, version_to_json
 from gitkitchen.data.store import FolderStore
 from gitkitchen.errors import Infrastructure
 from gitkitchen.model import Column, Materialize, Version
@@ -212,12 +214,30 @@ def test_parameters_are_values(engine: Engine) -> None:
     assert [f.partition for f in parts.files] == [{"x": evil}]
 
 
+def test_the_engine_s_advice_is_kept(engine: Engine) -> None:
+    """A message of several lines is told whole on one line; of many candidates the first few are named."""
+    table(engine, "t", "select 1 as amount, 'x' as label")
+    with pytest.raises(SqlError) as near:
+        engine.fetch("select\n  labl\nfrom t")
+    assert near.value.line == 2
+    assert near.value.message.endswith('"labl" not found in FROM clause! Candidate bindings: "label"')
+    with pytest.raises(SqlError) as many:
+        engine.fetch("select sum(label) from t")
+    assert "Candidate functions: sum(" in many.value.message
+    assert "\n" not in many.value.message
+    assert many.value.message.count("->") == 4
+    assert many.value.message.endswith(" more")
+
+
 def test_partitions_keep_their_values(engine: Engine) -> None:
-    """Each value, NULL and odd characters too, has a file of its own; the digest is the whole table's."""
-    sql = "select * from (values (1, 'a/b=c'), (2, NULL), (3, 'é %'), (4, 'a/b=c')) t(i, \"p q\")"
+    """Each value has a file of its own, NULL and no text too; the digest is the whole table's."""
+    sql = "select * from (values (1, 'a/b=c'), (2, NULL), (3, 'é %'), (4, 'a/b=c'), (5, '')) t(i, \"p q\")"
     how = Materialize("partitions", "p q")
     written = engine.write_table("d", sql, partitions=how)
-    assert sorted((f.partition["p q"], f.rows) for f in written.files) == [("", 1), ("a/b=c", 2), ("é %", 1)]
+    rows = {f.partition["p q"]: f.rows for f in written.files}
+    assert rows == {None: 1, "": 1, "a/b=c": 2, "é %": 1}
+    version = Version("d", "table", "f", written.content, written.columns, written.files, 5)
+    assert version_from_json(json.loads(json.dumps(version_to_json(version)))) == version
     assert written.content == engine.write_table("d", sql).content
 
 

@@ -35,8 +35,8 @@ FEW = 1000
 WHOLE = '"the whole row, under a name that no column has"'
 Measured = tuple[tuple[Column, ...], int, str]
 """Columns, rows and the content digest."""
-Part = tuple[Path, Mapping[str, str], Any]
-"""A file just written, its partition's value, and what RETURN_STATS says of it."""
+Part = tuple[Path, Mapping[str, str | None], Any]
+"""A file just written, its partition's value (None: NULL), and what RETURN_STATS says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def copy_partitions(
             return [(empty, {}, cursor.execute(statement).fetchone())]
         keys = [d[0] for d in cursor.description or ()].index("partition_keys")
         parts = [(Path(row[0]), _partition(how.by or "", row[keys]), row) for row in rows]
-        return sorted(parts, key=lambda p: (sorted(p[1].items()), str(p[0])))
+        return sorted(parts, key=lambda p: ([(v is not None, v or "") for v in p[1].values()], str(p[0])))
 
     try:
         return _faithful(cursor, store, (names, inlined), {}, write)
@@ -159,10 +159,10 @@ def copy_partitions(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _partition(column: str, keys: Any) -> dict[str, str]:
+def _partition(column: str, keys: Any) -> dict[str, str | None]:
     found = dict(keys or {})
     value = next(iter(found.values()), None)
-    return {column: "" if value is None else str(value)}
+    return {column: None if value is None else str(value)}
 
 
 def keep_parquet(cursor: DuckDBPyConnection, store: FolderStore, path: Path) -> Written:
