@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NODES = "gitkitchen.nodes"
 TESTS = "gitkitchen.tests"
+REPORTS = "gitkitchen.reports"
+_FUNCTION = {NODES: "command", TESTS: "failing", REPORTS: "render"}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
 _REFUSED = ("$ref", "$dynamicRef", "oneOf", "$defs")
 
@@ -42,10 +44,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A loaded kind: the JSON Schema of its key, and the function that says what it stands for.
+    """What an offer names, loaded: the JSON Schema of its key, and the function that says what it stands for.
 
     For a node ``lower(value)`` gives the words of a command, for a test ``lower(dataset, arguments)``
-    the SELECT of the rows that fail.
+    the SELECT of the rows that fail, for a report ``lower(outcome document)`` its text.
     """
 
     offer: Offer
@@ -61,7 +63,7 @@ def offers(group: str, reserved: Collection[str]) -> dict[str, Offer]:
     found: dict[str, Offer] = {}
     problems: list[Problem] = []
     for offer in _installed(group):
-        said = f"the installed package {offer.origin} adds the kind '{offer.name}' ({group})"
+        said = f"the installed package {offer.origin} adds '{offer.name}' to {group}"
         other = found.get(offer.name)
         if not _NAME.match(offer.name):
             hint = "uninstall it, or ask its authors for a name of small letters, digits, _ and -"
@@ -94,14 +96,17 @@ def _installed(group: str) -> tuple[Offer, ...]:
 
 def load(offer: Offer) -> Plugin:
     """Import what an offer names. Raises Mistake, with the package, where it is not what it must be."""
-    function = "command" if offer.group == NODES else "failing"
+    function = _FUNCTION[offer.group]
     try:
         given = offer.entry.load()
     except Exception as error:
         raise broken(offer, f"cannot be imported: {type(error).__name__}: {error}") from error
     schema, lower = getattr(given, "schema", None), getattr(given, function, None)
+    if offer.group == REPORTS:
+        schema = {}
     if not isinstance(schema, dict) or not callable(lower):
-        raise broken(offer, f"must have `schema`, a JSON Schema, and `{function}`, a function")
+        needed = "" if offer.group == REPORTS else "`schema`, a JSON Schema, and "
+        raise broken(offer, f"must have {needed}`{function}`, a function")
     if offer.group == TESTS and schema.get("type") != "object":
         raise broken(offer, "must take a mapping: its schema says `type: object`")
     refused = next((word for word in _REFUSED if _holds(schema, word)), None)
@@ -125,7 +130,7 @@ def call(plugin: Plugin, *given: Any) -> Any:
 
 def broken(offer: Offer, what: str) -> Mistake:
     """The mistake that a package's fault is, named with the package."""
-    message = f"the kind '{offer.name}' of the installed package {offer.origin} {what[:300]}"
+    message = f"'{offer.name}' of the installed package {offer.origin} {what[:300]}"
     return Mistake(Problem(message, None, "update or uninstall the package, or tell its authors", "plugin"))
 
 

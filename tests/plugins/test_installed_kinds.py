@@ -119,6 +119,40 @@ def test_a_package_adds_a_node_and_a_test(post: Shop, site: Path) -> None:
     assert json.loads(run(post, site, "query", "letter", "--format", "json").out) == [{"name": "Ada", "n": 2}]
 
 
+def test_a_package_adds_a_report(post: Shop, site: Path) -> None:
+    """It gets the outcome document; a name that nobody has is told with what there is."""
+    install(site)
+    assert run(post, site, "run", "--quiet").code == 0
+    said = run(post, site, "report", "--format", "counts", "-o", "-")
+    assert (said.code, said.out) == (0, "letter,passed\n")
+    wrong = run(post, site, "report", "--format", "count")
+    assert wrong.code == 2
+    assert "there is no report 'count'; did you mean 'counts'?" in wrong.err
+    none = run(post, site, "report", "--format", "pdf")
+    assert "there are html, junit, markdown, json, github, counts" in none.err
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return 3", "must give a text, not int"),
+        ("raise ValueError('no')", "postoffice 1.0: no"),
+        ("return outcome['gone']", "failed: KeyError: 'gone'"),
+    ],
+    ids=["shape", "refused", "broken"],
+)
+def test_a_broken_report_is_a_mistake(post: Shop, site: Path, body: str, told: str) -> None:
+    """Whatever a stranger's function does, its package is named and no traceback shown."""
+    install(site)
+    assert run(post, site, "run", "--quiet").code == 0
+    lines = MODULE.splitlines(keepends=True)
+    (site / "postoffice.py").write_text("".join([*lines[:-1], f"        {body}\n"]))
+    said = run(post, site, "report", "--format", "counts", "-o", "-")
+    assert (said.code, said.out) == (2, "")
+    assert told in said.err
+    assert "postoffice 1.0" in said.err
+
+
 def test_another_version_of_the_package_builds_again(post: Shop, site: Path) -> None:
     """What a plugin makes is keyed by its version, as by that of any tool, and the plan says so."""
     install(site)
@@ -184,13 +218,13 @@ def test_mistakes_in_a_plugin_s_key_are_said_like_others(
         ({"letter": "postoffice:json"}, "postoffice 1.0 must have `schema`, a JSON Schema, and `command`"),
         (
             {**LETTER, "sql": "postoffice:Letter"},
-            "adds the kind 'sql' (gitkitchen.nodes), which is GitKitchen's",
+            "adds 'sql' to gitkitchen.nodes, which is GitKitchen's",
         ),
         (
             {**LETTER, "needs": "postoffice:Letter"},
-            "the kind 'needs' (gitkitchen.nodes), which is GitKitchen's",
+            "'needs' to gitkitchen.nodes, which is GitKitchen's",
         ),
-        ({**LETTER, "A B": "postoffice:Letter"}, "the kind 'A B' (gitkitchen.nodes), which is no name"),
+        ({**LETTER, "A B": "postoffice:Letter"}, "'A B' to gitkitchen.nodes, which is no name"),
     ],
     ids=["import", "shape", "built-in", "key", "name"],
 )

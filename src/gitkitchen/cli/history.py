@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 from pathlib import Path
 
-from gitkitchen import workplace
+from gitkitchen import plugins, workplace
 from gitkitchen.cli.runs import request, show_outcome
-from gitkitchen.errors import PASSED
+from gitkitchen.errors import PASSED, Mistake, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.model import Outcome
+from gitkitchen.process import text_safe
 
 ENDINGS = {"html": "html", "junit": "xml", "markdown": "md", "json": "json", "github": "txt"}
 
@@ -34,8 +36,12 @@ def show(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    text = _rendered(_outcome(options), options.format)
-    output = options.output or Path(f"report.{ENDINGS[options.format]}")
+    if options.format in ENDINGS:
+        text, ending = _rendered(_outcome(options), options.format), ENDINGS[options.format]
+    else:
+        plugin = _added(options.format)
+        text, ending = _by_plugin(plugin, _outcome(options)), options.format
+    output = options.output or Path(f"report.{ending}")
     if str(output) == "-":
         sys.stdout.write(text)
         return PASSED
@@ -53,6 +59,28 @@ def _as_json(outcome: Outcome) -> str:
     from gitkitchen.report.outcome import to_json
 
     return to_json(outcome)
+
+
+def _added(form: str) -> plugins.Plugin:
+    """The report of that name that an installed package adds. Raises Mistake."""
+    added = plugins.offers(plugins.REPORTS, ENDINGS)
+    if form not in added:
+        known = [*ENDINGS, *added]
+        near = difflib.get_close_matches(form, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+        raise Mistake(Problem(f"there is no report '{text_safe(form)[:80]}'", hint=hint))
+    return plugins.load(added[form])
+
+
+def _by_plugin(plugin: plugins.Plugin, outcome: Outcome) -> str:
+    """What a plugin makes of the outcome document. Raises Mistake where that is no text."""
+    try:
+        text = plugins.call(plugin, json.loads(_as_json(outcome)))
+    except ValueError as error:
+        raise Mistake(Problem(f"{plugin.offer.origin}: {text_safe(str(error))[:300]}")) from error
+    if not isinstance(text, str):
+        raise plugins.broken(plugin.offer, f"must give a text, not {type(text).__name__}")
+    return text
 
 
 def _rendered(outcome: Outcome, form: str) -> str:

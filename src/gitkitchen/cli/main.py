@@ -171,7 +171,9 @@ def _reading_commands(command: Any) -> None:
         )
         _kitchen(sub)
     show.add_argument("--json", action="store_true")
-    report.add_argument("--format", choices=("html", "junit", "markdown", "json", "github"), default="html")
+    report.add_argument(
+        "--format", default="html", metavar="NAME", help="html (the default), junit, markdown, json, github"
+    )
     report.add_argument(
         "--output", "-o", type=Path, metavar="FILE", help="default: report.html and so on; - prints"
     )
