@@ -171,6 +171,8 @@ class Large:
     shop: Shop
     site: Site
     tests: set[str]
+    start: str
+    """The commit before any edit."""
     tools: dict[str, str] = field(default_factory=dict)
     """Tools whose version an edit changed."""
 
@@ -194,7 +196,7 @@ class Large:
     def undo(self) -> None:
         """The project as it was committed, and the web as it was; what was built is kept."""
         self.shop.git("checkout", "-q", "-f", "main")
-        self.shop.git("clean", "-q", "-f", "-d")
+        self.shop.git("reset", "-q", "--hard", self.start)
         serve(self.site, prices())
         self.tools.clear()
 
@@ -241,4 +243,5 @@ def build(root: Path, site: Site) -> Large:
     outcome = shop.outcome()
     assert {n["node"] for n in outcome["nodes"] if n["state"] == "passed"} == READS.keys()
     assert len(READS) == NODES
-    return Large(shop, site, {t["id"] for n in outcome["nodes"] for t in n["tests"]})
+    tests = {t["id"] for n in outcome["nodes"] for t in n["tests"]}
+    return Large(shop, site, tests, shop.git("rev-parse", "HEAD"))

@@ -39,9 +39,12 @@ def large(built: Large, monkeypatch: pytest.MonkeyPatch) -> Iterator[Large]:
 def test_an_edit_builds_and_judges_just_what_it_means(large: Large, edit: Edit) -> None:
     """Exactly the nodes are built and the tests judged that an edit can change; the rest is reused."""
     edit.make(large)
+    large.shop.commit()
     said = large.shop.cli("run", "--quiet", *edit.command)
     assert said.code == 0, said.out + said.err
     outcome = large.shop.outcome()
+
+    assert outcome["publication"]["state"] in ("published", "unchanged")
 
     states = {n["node"]: n["state"] for n in outcome["nodes"]}
     assert set(states.values()) <= {"passed", "reused"}
