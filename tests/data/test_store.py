@@ -64,11 +64,37 @@ def test_kept_files_lie_under_their_digest_and_are_read_only(store: FolderStore)
     entry = put(store, b"abc")
     path = store.path(entry)
     assert entry == FileEntry(digest_bytes(b"abc"), 3)
-    assert path == store.root / "trusted/files" / entry.digest[:2] / f"{entry.digest}.parquet"
+    assert path == store.root / "trusted/files" / entry.digest[:1] / f"{entry.digest}.parquet"
     assert path.read_bytes() == b"abc"
     assert path.stat().st_mode & 0o222 == 0
     assert put(store, b"abc") == entry
     assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_file_that_is_there_already_is_left_in_place_and_mended_where_it_is_not_whole(
+    store: FolderStore,
+) -> None:
+    """Keeping equal bytes again touches nothing; where other bytes of that size lie, they are replaced."""
+    entry = put(store, b"abc")
+    before = store.path(entry).stat()
+    assert put(store, b"abc") == entry
+    assert store.path(entry).stat().st_ino == before.st_ino
+    store.path(entry).chmod(0o644)
+    store.path(entry).write_bytes(b"xyz")
+    assert put(store, b"abc") == entry
+    assert store.path(entry).read_bytes() == b"abc"
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_build_is_written_again_only_where_it_says_something_new(store: FolderStore) -> None:
+    """The same versions under the same fingerprint keep the record of the run that built them first."""
+    first = build(put(store, b"abc"))
+    store.save(first)
+    store.save(replace(first, run="another", finished="later", seconds=9.0))
+    assert store.find(KEY) == first
+    second = replace(first, parts={"sql": "other"}, run="another")
+    store.save(second)
+    assert store.find(KEY) == second
 
 
 def test_adopting_copies_and_leaves_the_original(store: FolderStore, tmp_path: Path) -> None:
@@ -106,7 +132,7 @@ def test_a_damaged_build_or_verdict_is_as_good_as_none(store: FolderStore, damag
     made = build(put(store, b"abc"))
     store.save(made)
     store.save_verdict(KEY, RESULT)
-    for name in (f"builds/ab/{KEY}.json", f"verdicts/ab/{KEY}.json"):
+    for name in (f"builds/a/{KEY}.json", f"verdicts/a/{KEY}.json"):
         (store.root / "trusted" / name).write_text(damage)
     assert store.find(KEY) is None
     assert store.find_verdict(KEY) is None
@@ -121,8 +147,8 @@ def test_a_build_under_another_fingerprint_is_not_believed(store: FolderStore) -
     made = build(put(store, b"abc"))
     store.save(made)
     other = "ab" + "1" * 62
-    text = (store.root / f"trusted/builds/ab/{KEY}.json").read_text()
-    (store.root / f"trusted/builds/ab/{other}.json").write_text(text)
+    text = (store.root / f"trusted/builds/a/{KEY}.json").read_text()
+    (store.root / f"trusted/builds/a/{other}.json").write_text(text)
     assert store.find(other) is None
 
 
@@ -166,7 +192,7 @@ def test_a_sandbox_reads_trusted_and_never_the_reverse(store: FolderStore) -> No
     mine.save(build(entry, fingerprint=key))
     mine.save_verdict(key, RESULT)
     assert mine.find(key) is not None
-    assert (store.root / "sandbox/k_feature_1/files" / entry.digest[:2]).is_dir()
+    assert (store.root / "sandbox/k_feature_1/files" / entry.digest[:1]).is_dir()
     for stranger in (store, other):
         assert stranger.find(key) is None
         assert stranger.find_verdict(key) is None

@@ -1,8 +1,8 @@
 """The store of a folder: immutable files under their digest, and the builds that refer to them.
 
-    <root>/{trusted | sandbox/<namespace>}/files/<aa>/<sha256><suffix>
-    <root>/{trusted | sandbox/<namespace>}/builds/<aa>/<fingerprint>.json
-    <root>/{trusted | sandbox/<namespace>}/verdicts/<aa>/<key>.json
+    <root>/{trusted | sandbox/<namespace>}/files/<a>/<sha256><suffix>
+    <root>/{trusted | sandbox/<namespace>}/builds/<a>/<fingerprint>.json
+    <root>/{trusted | sandbox/<namespace>}/verdicts/<a>/<key>.json
     <root>/tmp/                                      what is being written
 
 A file gets its final name by one rename, so a crash leaves whole files or nothing under that name.
@@ -33,6 +33,9 @@ from gitkitchen.files import digest_file, sync_files
 from gitkitchen.model import Build, FileEntry, TestResult, Version
 
 T = TypeVar("T")
+
+SMALL = 1_000_000
+"""Bytes up to which a file that seems to be there already is read to see whether it is whole."""
 
 _HINTS = {
     errno.ENOSPC: "free some space on that disk, then run the same command again",
@@ -95,8 +98,13 @@ class FolderStore:
         with writing(self.root):
             digest = digest_file(temporary)
             size = temporary.stat().st_size
-            temporary.chmod(0o444)  # versions are immutable: an accident says so
-            self._rename(str(temporary), self._name("files", digest, suffix))
+            final = self._name("files", digest, suffix)
+            if _size(final) == size and size <= SMALL and digest_file(Path(final)) == digest:
+                # A rename over a file would make the disk write at once: ext4(5), auto_da_alloc.
+                temporary.unlink()
+            else:
+                temporary.chmod(0o444)  # versions are immutable: an accident says so
+                self._rename(str(temporary), final)
         return digest, size
 
     def adopt(self, path: Path, *, suffix: str = "") -> FileEntry:
@@ -156,8 +164,14 @@ class FolderStore:
     # --- builds and verdicts -----------------------------------------------------------------
 
     def save(self, build: Build) -> None:
-        """Keep a build; its files must be kept already. Overwrites one of the same fingerprint."""
-        self._write(self._name("builds", build.fingerprint, ".json"), build_to_json(build))
+        """Keep a build; its files must be kept already. Overwrites one of the same fingerprint that says
+        something else than when and by which run the same versions were built.
+        """
+        name = self._name("builds", build.fingerprint, ".json")
+        value = build_to_json(build)
+        if os.path.exists(name) and _read(name, _said) == _said(value):  # noqa: PTH110
+            return
+        self._write(name, value)
 
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint, or None where it is unknown, unreadable or lacks a file."""
@@ -244,8 +258,13 @@ def _size(name: str) -> int | None:
         return None
 
 
+def _said(build: Mapping[str, Any]) -> dict[str, Any]:
+    """What a build's file says but for the circumstances."""
+    return {k: v for k, v in build.items() if k not in ("run", "finished", "seconds")}
+
+
 def _relative(shelf: str, name: str, suffix: str) -> str:
-    return f"{shelf}/{name[:2]}/{name}{suffix}"
+    return f"{shelf}/{name[:1]}/{name}{suffix}"
 
 
 def _files(version: Version) -> Iterator[FileEntry]:
