@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -111,8 +111,22 @@ class Context:
 
 
 def forget(root: Path) -> None:
-    """Remove everything that GitKitchen knows of this project: the next run is its first."""
-    shutil.rmtree(root / ".gitkitchen", ignore_errors=True)
+    """Put away everything that GitKitchen knows of this project: the next run is its first."""
+    put_away(root / ".gitkitchen")
+
+
+def put_away(folder: Path) -> None:
+    """Move a folder out of its project, if it is there; it is deleted with the whole bench.
+
+    Thousands of deletions just before a measurement would be part of it: the disk works on after them,
+    and ext4 looks long for names of files that are free and were not only just given up.
+    """
+    for number in itertools.count():
+        aside = folder.parent.with_name(f"{folder.parent.name}-{folder.name}-{number}")
+        if not aside.exists():
+            break
+    if folder.exists():
+        folder.rename(aside)
 
 
 def outcome(root: Path) -> dict[str, Any]:

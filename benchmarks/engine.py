@@ -18,6 +18,7 @@ from benchmarks.context import (
     expect_states,
     forget,
     paragraphs,
+    put_away,
     raw,
     seconds,
     table,
@@ -134,13 +135,8 @@ def bare(
     return Contestant(
         AUDITED if audited else "bare DuckDB",
         root,
-        (Stage("first", argv, before=lambda: _empty(root / "out")),),
+        (Stage("first", argv, before=lambda: put_away(root / "out")),),
     )
-
-
-def _empty(folder: Path) -> None:
-    for file in folder.glob("*.parquet"):
-        file.unlink()
 
 
 def _shape(context: Context, shape: str, models: list[make.Model], compression: str) -> Series:

@@ -108,6 +108,7 @@ def _round(one: Contestant, number: int, logs: Path, series: Series, say: Callab
         for _ in range(stage.repeat):
             if stage.before is not None:
                 stage.before()
+            os.sync()  # nobody's leavings are written while somebody else is measured
             log = logs / f"{_slug(one.name)}-{_slug(stage.name)}.log"
             sample = measure(stage.argv, cwd=one.folder, env=one.env, log=log, expect=stage.expect,
                              timeout=one.timeout)  # fmt: skip
