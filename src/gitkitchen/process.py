@@ -161,6 +161,7 @@ class _Watch:
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.kill_at: float | None = None
         self.timed_out = self.cancelled = False
+        self.is_open = True
 
     def until_its_end(self) -> None:
         """Take its output until it ended; it may close its output before, or leave it open to a fork."""
@@ -170,19 +171,20 @@ class _Watch:
         exited = _exit_handle(self.process.pid)
         if exited is not None:
             poll.register(exited, select.POLLIN)
-        is_open, pause = True, 0.0005
+        pause = 0.0005
         try:
             while True:
-                ready = [f for f, _ in poll.poll(self._wait() if is_open or exited is not None else 0)]
+                ready = [f for f, _ in poll.poll(self._wait() if self.is_open or exited is not None else 0)]
                 if pipe in ready:
                     data = os.read(pipe, _CHUNK)
-                    self.output.feed(data)
-                    if not data:
+                    if data:
+                        self.output.feed(data)
+                    else:
                         poll.unregister(pipe)
-                        is_open = False
+                        self.is_open = False
                 if exited in ready or (exited is None and self._ended()):
                     return
-                if exited is None and not is_open:
+                if exited is None and not self.is_open:
                     time.sleep(pause)
                     pause = min(pause * 2, _POLL)
                 self._look_at_the_clock()
@@ -222,6 +224,11 @@ class _Watch:
         """Leave nothing of the group behind, and take what is still in the pipe."""
         _signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self.is_open:
+            self._take_the_rest()
+        self.pipe.close()
+
+    def _take_the_rest(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.set_blocking(self.pipe.fileno(), False)
             for _ in range(64):
@@ -229,7 +236,6 @@ class _Watch:
                 if not data:
                     break
                 self.output.feed(data)
-        self.pipe.close()
 
 
 def _exit_handle(pid: int) -> int | None:
