@@ -114,7 +114,10 @@ class _Run:
         self.order = {name: number for number, name in enumerate(self.steps)}
         self.results = context.results
         self.tables = Tables(context.engine_factory, context.store)
-        self.queue = Queue(context.jobs or os.cpu_count() or 1, self.cancel, self.tables.interrupt_due)
+        jobs = context.jobs or os.cpu_count() or 1
+        # One thread more than nodes may execute: what a node leaves is written down while others execute.
+        self.executing = threading.BoundedSemaphore(jobs)
+        self.queue = Queue(jobs + (jobs > 1), self.cancel, self.tables.interrupt_due)
         self.tables.on_deadline = self.queue.wake
         self.lock = threading.Lock()
         self.given_up = False
@@ -187,7 +190,8 @@ class _Run:
             if result is None and step.node.matrix:
                 parts.extend(self._parts(step, building, started, begun))
             elif result is None:
-                building.run_part(0)
+                with self.executing:
+                    building.run_part(0)
                 result = self._built(step, building, begun)
             return result
 
@@ -203,7 +207,8 @@ class _Run:
             yield Unit((self.order[step.node.name], number), work, False, limits)
 
     def _part(self, step: Step, building: Building, number: int, started: datetime, begun: float) -> None:
-        last = building.run_part(number)
+        with self.executing:
+            last = building.run_part(number)
         if building.cancel.is_set:
             self.queue.wake()
         if last:
@@ -323,8 +328,10 @@ class _Run:
             return versions.get(name) or self._version(name)
 
         specs = tuple(specs)
-        results = checks.check(specs, find, self.context, self.tables, self.cancel, self.keys)
-        if specs:
+        if not specs:
+            return ()
+        with self.executing:
+            results = checks.check(specs, find, self.context, self.tables, self.cancel, self.keys)
             self.on_event(Event("tested", step.node.name, total=len(results)))
         return results
 
