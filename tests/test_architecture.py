@@ -22,6 +22,7 @@ FLOORS = [
     {"ledger"},
     {"recipe"},
     {"kitchen"},
+    {"plumbing"},
     {"github", "git", "document", "plugins", "shipped"},
     {"files"},
     {"process"},

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 import unicodedata
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,9 +82,20 @@ class Captured:
 
 
 def capture(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, input: bytes | None = None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    input: bytes | None = None,
+    timeout: float | None = None,
 ) -> Captured:
-    """Run a short command whose output is wanted whole (git). Raises OSError where it cannot start."""
+    """Run a short command whose output is wanted whole (git). Raises OSError where it cannot start.
+
+    With a ``timeout`` in seconds it gets a session of its own, so that neither it nor what it started can
+    ask a terminal anything, and all of it is ended when the time is over: then TimeoutError.
+    """
+    if timeout is not None:
+        return _capture_bounded(argv, env, cwd, input, timeout)
     done = subprocess.run(
         list(argv),
         env=dict(env),
@@ -94,6 +106,83 @@ def capture(
         check=False,
     )
     return Captured(done.returncode, done.stdout, done.stderr)
+
+
+def _capture_bounded(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, input: bytes | None, timeout: float
+) -> Captured:
+    process = subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            output, errors = process.communicate(input, timeout)
+        except subprocess.TimeoutExpired:
+            # First asked: git removes its lock files on SIGTERM and leaves them on SIGKILL.
+            _signal_group(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=1.0)
+            _signal_group(process.pid, signal.SIGKILL)
+            raise TimeoutError(f"`{argv[0]}` took longer than {timeout:g} s") from None
+        except BaseException:  # Ctrl-C
+            _signal_group(process.pid, signal.SIGKILL)
+            raise
+    return Captured(process.returncode, output, errors)
+
+
+class Conversation:
+    """A process that answers questions, one after the other, for as long as this object lives."""
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> None:
+        """Start it. Raises OSError where it cannot start."""
+        process = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._input, self._output = process.stdin, process.stdout
+        self.close = weakref.finalize(self, _hang_up, process)
+        """End the process; done by itself when nobody holds this object any more."""
+
+    def ask(self, question: bytes) -> bytes:
+        """The first line of the answer, without its end. Raises EOFError when the process has ended."""
+        try:
+            self._input.write(question + b"\n")
+            self._input.flush()
+        except (OSError, ValueError):
+            raise EOFError from None
+        line = self._output.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line[:-1]
+
+    def more(self, count: int) -> bytes:
+        """The next ``count`` bytes of the answer. Raises EOFError when the process has ended."""
+        data = self._output.read(count)
+        if len(data) != count:
+            raise EOFError
+        return data
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.kill()
+    process.wait()
 
 
 @dataclass(frozen=True, slots=True)

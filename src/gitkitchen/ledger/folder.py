@@ -12,6 +12,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.ledger.exclusive import create
+from gitkitchen.ledger.lease import lease
+from gitkitchen.ledger.protocol import Held
 from gitkitchen.ledger.records import Record, decode, encode, seal
 
 SHARD = 1000
@@ -35,16 +38,21 @@ class FolderLedger:
 
     root: Path
 
-    def append(self, stream: str, body: Mapping[str, Any], *, expect: int | None = None) -> Record:
+    def append(
+        self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
+    ) -> Record:
         """Add a record to the end of ``stream``; it is on disk when this returns.
 
-        ``expect`` is the head that the stream must still have: Conflict otherwise, and nothing is written.
+        ``expect`` is the head that the stream must still have, ``under`` a lease that must still be held:
+        Conflict otherwise, and nothing is written.
         Without it the next free place is taken. Infrastructure when the disk does not take it.
         """
         for attempt in range(ATTEMPTS):
             head = self.head(stream)
             if expect is not None and head != expect:
-                raise _moved(stream, expect, head)
+                raise moved(stream, expect, head)
+            if under is not None:
+                under.check()
             previous = self._record(stream, head).id if head else ""
             record = seal(stream, head + 1, body, previous)
             if self._commit(record):
@@ -52,6 +60,10 @@ class FolderLedger:
             # Someone else took the place. Wait a random while, so that many writers do not march in step.
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 20)))  # noqa: S311 (no secret)
         raise Conflict(Problem(f"stream '{stream}' is too busy to append to", hint="run the command again"))
+
+    def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
+        """Add a record to the end of ``stream``: at once, for nothing is saved by waiting."""
+        self.append(stream, body)
 
     def head(self, stream: str) -> int:
         """The sequence of the last record, 0 for an empty stream. Infrastructure when the end is missing."""
@@ -110,6 +122,17 @@ class FolderLedger:
                 problems.append(self._damaged(stream, sequence, "it does not follow the record before it"))
             previous = record.id
         return list(dict.fromkeys(problems))
+
+    def lease(
+        self,
+        name: str,
+        holder: str,
+        seconds: float | None = None,
+        *,
+        publishes: bool = True,  # noqa: ARG002 (all work in one place)
+    ) -> AbstractContextManager[Held]:
+        """Hold ``name`` for the length of a block: see lease.py. It lasts a minute after each renewal."""
+        return lease(self.root, name, holder=holder, seconds=seconds or 60.0)
 
     def _commit(self, record: Record) -> bool:
         folder = self._folder(record.stream)
@@ -174,7 +197,8 @@ def _mark(folder: Path) -> int:
         return 0
 
 
-def _moved(stream: str, expect: int, head: int) -> Conflict:
+def moved(stream: str, expect: int, head: int) -> Conflict:
+    """The refusal of an append whose stream does not end any more where its writer thinks."""
     return Conflict(
         Problem(
             f"stream '{stream}' has moved on from record {expect} to {head}; nothing was written",

@@ -32,6 +32,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class LeaseLost(Conflict):
+    """Another holder has taken the lease: what was to be written under it must not be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """What a holder has. ``fence`` grows with every holder; writes carry it, and older ones are refused."""
@@ -42,6 +46,11 @@ class Lease:
     expires: datetime
     folder: Path
     seconds: float
+    withheld: str = ""
+
+    def check(self) -> None:
+        """Raise Conflict when another holder has taken the lease."""
+        check(self)
 
 
 @contextmanager
@@ -80,10 +89,13 @@ def check(held: Lease) -> None:
     highest = _highest(held.folder)
     if highest == held.fence:
         return
-    successor = _read(held.folder, highest).get("holder", "someone else")
-    raise Conflict(
+    raise lost(held.name, held.holder, _read(held.folder, highest).get("holder", "someone else"))
+
+
+def lost(name: str, holder: str, successor: str) -> LeaseLost:
+    return LeaseLost(
         Problem(
-            f"the lease '{held.name}' of {held.holder} has passed to {successor}; nothing was written",
+            f"the lease '{name}' of {holder} has passed to {successor}; nothing was written",
             hint="run the command again",
             code="lease-lost",
         )
@@ -116,7 +128,7 @@ def _acquire(root: Path, name: str, holder: str, seconds: float, clock: Clock) -
         highest = _highest(folder)
         current = _read(folder, highest)
         if not _free(current, clock()):
-            raise _held(name, current)
+            raise in_use(name, current)
         expires = clock() + timedelta(seconds=seconds)
         mine = Lease(name, holder, highest + 1, expires, folder, seconds)
         try:
@@ -137,8 +149,8 @@ def _free(current: dict[str, Any], now: datetime) -> bool:
     try:
         expired = datetime.fromisoformat(current["expires"]) <= now
         process = current["process"]
-        same_machine = process["machine"] == _machine()
-        return expired or (same_machine and _started(int(process["pid"])) != process["started"])
+        same_machine = process["machine"] == machine()
+        return expired or (same_machine and started(int(process["pid"])) != process["started"])
     except (KeyError, TypeError, ValueError):
         return True
 
@@ -172,7 +184,7 @@ def _encode(held: Lease, *, released: bool = False) -> bytes:
         "fence": held.fence,
         "expires": held.expires.isoformat(),
         "released": released,
-        "process": {"machine": _machine(), "pid": pid, "started": _started(pid)},
+        "process": {"machine": machine(), "pid": pid, "started": started(pid)},
     }
     return canonical(document) + b"\n"
 
@@ -186,7 +198,7 @@ def _forget_older(held: Lease) -> None:
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """This boot of this machine, and on Linux this space of process numbers (a container has its own)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -196,7 +208,7 @@ def _machine() -> str:
         return answer.output.decode(errors="replace").strip()
 
 
-def _started(pid: int) -> str | None:
+def started(pid: int) -> str | None:
     """When a process started, in its system's own words; None when it is dead (or a zombie)."""
     if Path("/proc/self/stat").exists():
         try:
@@ -211,7 +223,8 @@ def _started(pid: int) -> str | None:
     return answer.output.decode(errors="replace").strip() or None
 
 
-def _held(name: str, current: dict[str, Any]) -> Conflict:
+def in_use(name: str, current: dict[str, Any]) -> Conflict:
+    """The refusal of a lease that somebody has."""
     return Conflict(
         Problem(
             f"'{name}' is held by {current.get('holder')} (process {current['process']['pid']}) "

@@ -1,0 +1,221 @@
+"""Leases on the ledger's branch: one file each, changed by compare-and-swap like everything there.
+
+What is written under a lease is refused, in the same compare-and-swap, once the lease has another fence:
+nothing that is wrong with anybody's clock lets a stale holder write. Clocks decide only how long one
+waits for a dead holder: until its own time of expiry plus ``SKEW``, or until this clone has seen the same
+unrenewed lease for its whole length by its own clock, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.errors import GitKitchenError
+from gitkitchen.files import canonical, digest_bytes, write_atomic
+from gitkitchen.ledger.committing import NotWon
+from gitkitchen.ledger.layout import View, lease_file
+from gitkitchen.ledger.lease import LeaseLost, in_use, lease, lost, machine, started
+from gitkitchen.ledger.protocol import Held
+from gitkitchen.plumbing import Unreachable
+
+if TYPE_CHECKING:
+    from gitkitchen.ledger.branch import BranchLedger
+
+SECONDS = 900.0
+"""A renewal is a push, and hosts ask for few of them: a third of this lies between two."""
+LOCAL_SECONDS = 60.0
+SKEW = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Who publishes nothing: held among the commands of this clone, unknown to others."""
+
+    inner: Held
+    withheld: str = ""
+    fence: int = 0
+
+    def check(self) -> None:
+        self.inner.check()
+
+
+@dataclass(frozen=True, slots=True)
+class BranchLease:
+    """A lease while it is held. ``mark`` tells this holder from all others."""
+
+    ledger: BranchLedger
+    name: str
+    holder: str
+    fence: int
+    mark: str
+    seconds: float
+    withheld: str = ""
+
+    def check(self) -> None:
+        """Raise LeaseLost where the branch, as it was seen last, names another holder."""
+        self.guard(self.ledger.view())
+
+    def guard(self, view: View) -> Mapping[str, bytes | None]:
+        """The condition of everything that is written under this lease."""
+        current = _read(view, self.name)
+        if current.get("mark") != self.mark or current.get("released"):
+            raise lost(self.name, self.holder, str(current.get("holder", "someone else")))
+        return {}
+
+    def renewed(self, view: View) -> Mapping[str, bytes | None]:
+        """The lease with its full time again."""
+        self.guard(view)
+        return {lease_file(self.name): self._file()}
+
+    def given_back(self, view: View) -> Mapping[str, bytes | None]:
+        """The lease, free for the next; nothing where it is not ours any more."""
+        current = _read(view, self.name)
+        ours = current.get("mark") == self.mark and not current.get("released")
+        return {lease_file(self.name): self._file(released=True)} if ours else {}
+
+    def _file(self, *, released: bool = False) -> bytes:
+        return _document(self, self.ledger.clock() + timedelta(seconds=self.seconds), released=released)
+
+
+@contextmanager
+def hold(
+    ledger: BranchLedger, name: str, holder: str, seconds: float | None, *, publishes: bool
+) -> Iterator[Held]:
+    """The lease for the length of a block; at its end it is given back with what waits, in one push.
+
+    Where the remote cannot be reached or written, the block runs under a lease that publishes nothing.
+    """
+    lease_file(name)
+    with lease(ledger.state / "ledger", name, holder=holder, seconds=LOCAL_SECONDS) as local:
+        if not publishes:
+            try:
+                yield Local(local)
+            finally:
+                ledger.settle()
+            return
+        try:
+            held = _acquire(ledger, name, holder, seconds or SECONDS)
+        except (Unreachable, NotWon) as error:
+            try:
+                yield Local(local, withheld=error.problems[0].message)
+            finally:
+                ledger.settle()
+            return
+        with _renewals(held):
+            yield held
+        # Not in a `finally` of its own: `_renewals` gives it back also when the block fails.
+
+
+@contextmanager
+def _renewals(held: BranchLease) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat, args=(held, stop), name=f"lease {held.name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        held.ledger.settle(held.given_back)
+
+
+def _beat(held: BranchLease, stop: threading.Event) -> None:
+    while not stop.wait(held.seconds / 3):
+        try:
+            held.ledger.commit([], held.renewed)
+        except LeaseLost:
+            return  # the holder learns it when it writes
+        except GitKitchenError:
+            continue  # the next beat may succeed; otherwise it expires
+
+
+def _acquire(ledger: BranchLedger, name: str, holder: str, seconds: float) -> BranchLease:
+    mark = secrets.token_hex(8)
+    taken: list[BranchLease] = []
+
+    def take(view: View) -> Mapping[str, bytes | None]:
+        current = _read(view, name)
+        number = current.get("fence")
+        fence = number if isinstance(number, int) else 0
+        if current.get("mark") == mark:  # a push whose answer was lost has arrived
+            taken[:] = [BranchLease(ledger, name, holder, fence, mark, seconds)]
+            return {}
+        if not _free(ledger, name, current):
+            raise in_use(name, current)
+        mine = BranchLease(ledger, name, holder, fence + 1, mark, seconds)
+        taken[:] = [mine]
+        return {lease_file(name): mine._file()}
+
+    ledger.commit([], take)
+    return taken[0]
+
+
+def _free(ledger: BranchLedger, name: str, current: Mapping[str, Any]) -> bool:
+    """Whether a lease with this state may be taken."""
+    if not current or current.get("released"):
+        return True
+    now = ledger.clock()
+    try:
+        process = current["process"]
+        if process["machine"] == _machine() and started(int(process["pid"])) != process["started"]:
+            return True
+        if datetime.fromisoformat(current["expires"]) + SKEW <= now:
+            return True
+        length = float(current["seconds"])
+    except (KeyError, TypeError, ValueError):
+        return True
+    return _seen_for(ledger, name, current, now) >= timedelta(seconds=length)
+
+
+def _seen_for(ledger: BranchLedger, name: str, current: Mapping[str, Any], now: datetime) -> timedelta:
+    """How long this clone has been seeing the lease as it is, by its own clock."""
+    path = ledger.state / "cache" / "leases" / f"{digest_bytes(name.encode())}.json"
+    state = digest_bytes(canonical(current))
+    try:
+        note = json.loads(path.read_bytes())
+        since = datetime.fromisoformat(note["since"])
+        if note["state"] == state and since <= now:
+            return now - since
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    write_atomic(path, json.dumps({"state": state, "since": now.isoformat()}))
+    return timedelta(0)
+
+
+def _read(view: View, name: str) -> dict[str, Any]:
+    """What the branch says about a lease; nothing where it cannot be understood."""
+    try:
+        found = json.loads(view.file(lease_file(name)) or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _document(held: BranchLease, expires: datetime, *, released: bool) -> bytes:
+    import os
+
+    pid = os.getpid()
+    document = {
+        "version": 1,
+        "name": held.name,
+        "holder": held.holder,
+        "fence": held.fence,
+        "mark": held.mark,
+        "seconds": held.seconds,
+        "expires": expires.isoformat(),
+        "released": released,
+        "process": {"machine": _machine(), "pid": pid, "started": started(pid)},
+    }
+    return canonical(document) + b"\n"
+
+
+def _machine() -> str:
+    """This machine, told from others and not named: the ledger is read by many."""
+    return digest_bytes(machine().encode())[:16]

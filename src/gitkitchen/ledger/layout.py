@@ -1,0 +1,173 @@
+"""Where a record lies on the ledger's branch: paths that stay short, in folders that stay small.
+
+``runs/@5c/k_main_0123456789ab/delays/@2026-11/000012/000001234.9f86d081884c7d65.json``: the parts of the
+stream's name, with two hexadecimal digits of the second one's digest before it (there are many kitchens),
+the month in which it was written, the hundred that its sequence belongs to, its sequence, and a number
+drawn by its writer, by which the writer finds it again when the answer to a push was lost.
+Names that begin with ``@`` are never parts of a stream's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.files import digest_bytes
+from gitkitchen.ledger.folder import PART
+from gitkitchen.plumbing import Objects, Tree
+
+SHARD = 100
+LEASES = "@leases"
+
+_MONTH = re.compile(r"@\d{4}-\d{2}")
+_SHARD = re.compile(r"\d{6,9}")
+_FILE = re.compile(r"(\d{9})\.([0-9a-f]{16})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A record's place in its stream: its number, its writer's mark, and its object."""
+
+    sequence: int
+    mark: str
+    oid: str
+
+
+def folder_of(stream: str) -> str:
+    """The folder of a stream. ValueError for what is no name of one."""
+    first, *rest = stream.split("/")
+    if not all(PART.fullmatch(part) for part in (first, *rest)):
+        raise ValueError(f"{stream!r} is no name of a stream")
+    return "/".join([first, _bucket(rest[0]), *rest]) if rest else first
+
+
+def lease_file(name: str) -> str:
+    """The file that says who holds a lease."""
+    try:
+        return f"@{folder_of(f'leases/{name}')}/lease.json"
+    except ValueError:
+        raise ValueError(f"{name!r} is no name of a lease") from None
+
+
+def file_of(stream: str, slot: Slot, month: str) -> str:
+    return f"{folder_of(stream)}/{month}/{slot.sequence // SHARD:06d}/{slot.sequence:09d}.{slot.mark}.json"
+
+
+def month_of(now: datetime, last: str) -> str:
+    """The month that a record is filed under: never one before the stream's last, whatever the clock."""
+    return max(f"@{now:%Y-%m}", last)
+
+
+class Absent(Infrastructure):
+    """A part of the ledger is not in this clone."""
+
+
+class View:
+    """The ledger at one commit of its branch. ``tip`` None: there is no branch yet.
+
+    Every question raises Absent where what it needs is not here.
+    """
+
+    def __init__(self, objects: Objects, tip: str | None) -> None:
+        self.objects, self.tip = objects, tip
+        self.root = objects.root(tip) if tip else None
+        if tip and self.root is None:
+            raise _absent(tip)
+
+    def folder(self, path: str) -> Tree:
+        """The entries of a folder; none where it does not exist."""
+        oid = self.root
+        for part in filter(None, path.split("/")):
+            entry = self._tree(oid).get(part) if oid else None
+            oid = entry.oid if entry and entry.is_folder else None
+        return self._tree(oid) if oid else {}
+
+    def file(self, path: str) -> bytes | None:
+        """The content of a file; None where it does not exist."""
+        above, _, name = path.rpartition("/")
+        entry = self.folder(above).get(name)
+        if entry is None or entry.is_folder:
+            return None
+        return self.content(entry.oid)
+
+    def content(self, oid: str) -> bytes:
+        raw = self.objects.read(oid)
+        if raw is None:
+            raise _absent(oid)
+        return raw
+
+    def last_month(self, stream: str) -> str:
+        """The newest month of a stream; "" where it is empty."""
+        return max(filter(_MONTH.fullmatch, self.folder(folder_of(stream))), default="")
+
+    def slots(self, stream: str, after: int = 0) -> list[Slot]:
+        """The records behind ``after`` by number; a number that was given twice stands there twice."""
+        found: list[Slot] = []
+        for shard in self._shards(stream, (after + 1) // SHARD):
+            found += (slot for slot in _slots(self._tree(shard)) if slot.sequence > after)
+        return sorted(found, key=lambda slot: (slot.sequence, slot.mark))
+
+    def head(self, stream: str) -> int:
+        """The sequence of the last record, 0 for an empty stream."""
+        for shard in self._shards(stream, 0):  # the newest first
+            numbers = [slot.sequence for slot in _slots(self._tree(shard))]
+            if numbers:
+                return max(numbers)
+        return 0
+
+    def streams(self, prefix: str = "") -> Iterator[str]:
+        """The names of all streams, those below ``prefix`` if given."""
+        name = prefix.strip("/")
+        yield from self._streams(folder_of(name) if name else "", name)
+
+    def _streams(self, path: str, name: str) -> Iterator[str]:
+        folder = self.folder(path)
+        if name and any(map(_MONTH.fullmatch, folder)):
+            yield name
+        for part, entry in folder.items():
+            if not entry.is_folder or part == LEASES or _MONTH.fullmatch(part):
+                continue
+            inner = name if part.startswith("@") else f"{name}/{part}".lstrip("/")
+            yield from self._streams(f"{path}/{part}".lstrip("/"), inner)
+
+    def _shards(self, stream: str, least: int) -> Iterator[str]:
+        """The folders of a stream's records from hundred ``least`` on, the newest first."""
+        top = folder_of(stream)
+        for month in sorted(filter(_MONTH.fullmatch, self.folder(top)), reverse=True):
+            folder = self.folder(f"{top}/{month}")
+            numbers = sorted(
+                (int(n), e.oid) for n, e in folder.items() if _SHARD.fullmatch(n) and e.is_folder
+            )
+            yield from (oid for number, oid in reversed(numbers) if number >= least)
+            if numbers and numbers[0][0] < least:
+                return  # numbers grow with time: the months before have older ones only
+
+    def _tree(self, oid: str) -> Tree:
+        tree = self.objects.tree(oid)
+        if tree is None:
+            raise _absent(oid)
+        return tree
+
+
+def _absent(oid: str) -> Absent:
+    return Absent(
+        Problem(
+            f"object {oid[:12]} of the ledger is not in this clone",
+            hint="`git fsck` says what else is lost; a new clone has it",
+            code="ledger-absent",
+        )
+    )
+
+
+def _slots(folder: Tree) -> Iterator[Slot]:
+    for name, entry in folder.items():
+        match = _FILE.fullmatch(name)
+        if match:
+            yield Slot(int(match[1]), match[2], entry.oid)
+
+
+def _bucket(part: str) -> str:
+    return "@" + digest_bytes(part.encode(errors="surrogateescape"))[:2]

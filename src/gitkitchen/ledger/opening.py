@@ -1,0 +1,19 @@
+"""The ledger that ``ledger:`` in kitchen.yml names. A new kind is a module and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gitkitchen.errors import Problem
+from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.model import Project
+
+
+def open_ledger(project: Project, *, say: Callable[[Problem], None]) -> Ledger:
+    """The project's ledger. ``say`` is told what a person should know: an old state, a record that waits."""
+    if project.ledger == "branch":
+        from gitkitchen.ledger.branch import BranchLedger
+
+        return BranchLedger(project.root, project.state, say=say)
+    return FolderLedger(project.state / "ledger")

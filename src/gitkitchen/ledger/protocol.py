@@ -1,0 +1,80 @@
+"""What every ledger can do, wherever it keeps its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.ledger.records import Record
+
+
+class Kept(Infrastructure):
+    """A record could not be put into its stream now. It is kept, and the next command puts it there."""
+
+
+class Held(Protocol):
+    """A lease while it is held."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with every holder; what is written carries it."""
+        ...
+
+    @property
+    def withheld(self) -> str:
+        """Why nothing may be published under this lease ("" when it may): its ledger cannot be reached."""
+        ...
+
+    def check(self) -> None:
+        """Raise Conflict where it is known that another holder has taken the lease."""
+        ...
+
+
+class Ledger(Protocol):
+    """Append-only streams of records. Stream names are paths like ``runs/k_x/delays``."""
+
+    def append(
+        self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
+    ) -> Record:
+        """Add a record to the end of ``stream``; it is there for every reader when this returns.
+
+        ``expect`` is the head that the stream must still have, ``under`` a lease that must still be held:
+        Conflict otherwise, and nothing is written. Infrastructure where it could not be written; Kept, a
+        kind of it, where a record without conditions will be written by the next command.
+        """
+        ...
+
+    def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
+        """Add a record to the end of ``stream`` when it suits, at the latest with the end of the lease.
+
+        It survives a kill when this returns. For streams below ``runs/``: nothing waits for them.
+        """
+        ...
+
+    def head(self, stream: str) -> int:
+        """The sequence of the last record, 0 for an empty stream."""
+        ...
+
+    def read(self, stream: str, after: int = 0) -> Iterator[Record]:
+        """The records behind ``after``, in order, verified. Infrastructure names a bad or missing one."""
+        ...
+
+    def streams(self, prefix: str = "") -> list[str]:
+        """The names of all streams that hold records, those below ``prefix`` (``runs``) if given, sorted."""
+        ...
+
+    def verify(self, stream: str) -> list[Problem]:
+        """Everything that is wrong with a stream, each bad record by name."""
+        ...
+
+    def lease(
+        self, name: str, holder: str, seconds: float | None = None, *, publishes: bool = True
+    ) -> AbstractContextManager[Held]:
+        """Hold ``name`` for the length of a block. Conflict, naming the holder, while somebody else has it.
+
+        ``seconds``: how long it lasts after its last renewal (the ledger's own default). Who ``publishes``
+        nothing does not keep those waiting who work elsewhere.
+        """
+        ...

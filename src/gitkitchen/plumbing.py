@@ -1,0 +1,329 @@
+"""Git below the work tree: objects, refs, and one remote; what a branch that nobody checks out needs.
+
+Nothing here touches the index, the work tree or the configuration. Every call that leaves this machine
+has a time limit and a session without a terminal; every other call is forbidden to leave it (a partial
+clone would fetch what it lacks, without limit). Names stand behind ``--end-of-options`` or ``--``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.git import OPTIONS, environment
+from gitkitchen.process import Captured, Conversation, capture, text_safe
+
+FOLDER, FILE = "040000", "100644"
+LOCAL = {"GIT_ALLOW_PROTOCOL": "none"}  # git(1): a list of the transports that are allowed
+DURABLE = ("-c", "core.fsync=committed", "-c", "i18n.commitEncoding=UTF-8")
+WHO = "GitKitchen"
+MAIL = "ledger@gitkitchen.invalid"  # RFC 2606: nobody's
+MOST = 32 * 1024 * 1024
+"""Bytes of an object that are read; what is larger is no record of ours."""
+
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_CREDENTIALS = re.compile(r"(\w+://)[^\s/@]*@")
+_DENIED = re.compile(
+    r"\b40[13]\b|denied|not allowed|not granted|read.only|authentication failed|could not read", re.I
+)
+
+# What git-receive-pack says to the loser of two pushes that saw the same ref.
+_LOST = ("[rejected]", "cannot lock", "incorrect old", "failed to update ref")
+
+
+class Unreachable(Infrastructure):
+    """The remote did not answer, in time or at all. What was pushed may have arrived."""
+
+
+class Answer(Enum):
+    """What a push came to."""
+
+    APPLIED = "applied"
+    OVERTAKEN = "overtaken"
+    """The ref was not where we expected it: nothing was changed."""
+    REFUSED = "refused"
+    """The remote said no (a hook, a rule): nothing was changed."""
+    DENIED = "denied"
+    """We may not write there at all."""
+    UNKNOWN = "unknown"
+    """No answer came: it may have been applied, and it may still be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    answer: Answer
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a tree: a file or a folder, by its object."""
+
+    mode: str
+    oid: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.mode == FOLDER
+
+
+Tree = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Plumbing:
+    """The repository around ``folder``. ``limit``: seconds for one call to a remote."""
+
+    folder: Path
+    limit: float = 30.0
+
+    # --- refs ---------------------------------------------------------------------------------
+
+    def ref(self, name: str) -> str | None:
+        """The object that a ref names; None where there is none."""
+        done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        return done.out.strip() if done.code == 0 else None
+
+    def move(self, name: str, new: str, old: str | None) -> bool:
+        """Set a ref that must be at ``old`` (None: not exist); False, unchanged, where it is not."""
+        zero = "0" * len(new)
+        done = self._git("update-ref", "--no-deref", "--end-of-options", name, new, old or zero)
+        return done.code == 0
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        done = self._git("merge-base", "--is-ancestor", "--end-of-options", old, new)
+        return done.code == 0
+
+    def changed_files(self, tip: str, folder: str) -> list[tuple[str, str]]:
+        """(commit, path) of each file below ``folder`` that was changed or removed after it was made."""
+        words = ("--format=%x01%H", "--diff-filter=MDT", "--no-renames", "--name-only", "-z")
+        done = self._checked("log", *words, "--end-of-options", tip, "--", f":(top,literal){folder}")
+        found = []
+        for part in _text(done.output).split("\1")[1:]:
+            commit, *names = (p.strip("\n") for p in part.split("\0"))
+            found += [(commit, name) for name in names if name]
+        return found
+
+    def is_shallow(self) -> bool:
+        return self._git("rev-parse", "--is-shallow-repository").out.strip() == "true"
+
+    def lacks(self, tip: str, known: str | None) -> bool:
+        """Whether a partial clone has ``tip`` without all that belongs to it (beyond ``known``)."""
+        promisors = r"^(remote\..*\.promisor|extensions\.partialclone)$"
+        if self._git("config", "--get-regexp", promisors).code:
+            return False
+        without = [f"^{known}"] if known else []
+        done = self._git("rev-list", "--objects", "--missing=print", "--end-of-options", tip, *without)
+        return done.code != 0 or any(line.startswith(b"?") for line in done.output.splitlines())
+
+    # --- objects ------------------------------------------------------------------------------
+
+    def objects(self) -> Objects:
+        return Objects(self.folder)
+
+    def write(self, data: bytes) -> str:
+        """Keep a file's content and return its object."""
+        return self._checked("hash-object", "-w", "--stdin", "--no-filters", input=data).out.strip()
+
+    def trees(self, trees: Sequence[Tree]) -> list[str]:
+        """Write trees, whose entries exist already, and return their objects in the same order."""
+        lines = []
+        for tree in trees:
+            for name, entry in tree.items():
+                kind = "tree" if entry.is_folder else "blob"
+                lines.append(_bytes(f"{entry.mode} {kind} {entry.oid}\t{name}\0"))
+            lines.append(b"\0")  # git-mktree(1): with --batch, an empty line ends a tree
+        done = self._checked("mktree", "-z", "--batch", "--missing", input=b"".join(lines))
+        return done.out.split()
+
+    def commit(self, tree: str, parent: str | None, message: str) -> str:
+        """A commit by the program itself, whoever is configured: CI has no identity."""
+        who = {
+            f"GIT_{r}_{k}": v for r in ("AUTHOR", "COMMITTER") for k, v in (("NAME", WHO), ("EMAIL", MAIL))
+        }
+        words = ("-p", parent) if parent else ()
+        return self._checked(
+            "commit-tree", *words, "-F", "-", tree, input=message.encode(), extra=who
+        ).out.strip()
+
+    # --- the remote ---------------------------------------------------------------------------
+
+    def remote(self) -> str | None:
+        """The name of ``origin``, or of the only remote."""
+        names = _text(self._checked("remote").output).splitlines()
+        return "origin" if "origin" in names else names[0] if len(names) == 1 else None
+
+    def list(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
+        """The refs of a remote that match, with their objects. Unreachable where it does not answer."""
+        done = self._network("ls-remote", "--refs", "--quiet", "--", remote, *patterns)
+        if done.code:
+            raise unreachable(remote, said(done))
+        lines = (line.partition("\t") for line in _text(done.output).splitlines())
+        return {name: oid for oid, _, name in lines if _OID.fullmatch(oid)}
+
+    def fetch(self, remote: str, refs: Sequence[str], *, shallow: bool = False, again: bool = False) -> None:
+        """Bring the objects of some refs here, whole even in a partial clone; no ref of ours is moved.
+
+        ``shallow`` brings no history; ``again`` also what git believes to have.
+        """
+        words = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--no-filter"]
+        words += ["--no-recurse-submodules", "--no-auto-maintenance", "--no-prune"]
+        words += (["--depth=1"] if shallow else []) + (["--refetch"] if again else [])
+        done = self._network(*words, "--", remote, *refs)
+        if done.code:
+            raise unreachable(remote, said(done))
+
+    def push(self, remote: str, moves: Mapping[str, tuple[str, str | None]]) -> Pushed:
+        """Ask a remote to move refs: ``{ref: (new or "", the object it must have or None)}``. Never raises
+        for what the remote does; a new of "" deletes."""
+        leases = [f"--force-with-lease={ref}:{old or ''}" for ref, (_, old) in moves.items()]
+        specs = [f"{new}:{ref}" for ref, (new, _) in moves.items()]
+        words = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
+        try:
+            done = self._network("push", *words, *leases, "--", remote, *specs)
+        except Unreachable as error:
+            return Pushed(Answer.UNKNOWN, error.problems[0].message)
+        return _pushed(done, set(moves))
+
+    # --- processes ----------------------------------------------------------------------------
+
+    def _git(
+        self, *argv: str, input: bytes | None = None, extra: Mapping[str, str] | None = None
+    ) -> Captured:
+        env = environment(os.environ, {**LOCAL, **(extra or {})})
+        return capture(["git", *OPTIONS, *DURABLE, *argv], env=env, cwd=self.folder, input=input)
+
+    def _checked(
+        self, *argv: str, input: bytes | None = None, extra: Mapping[str, str] | None = None
+    ) -> Captured:
+        done = self._git(*argv, input=input, extra=extra)
+        if done.code:
+            raise Infrastructure(
+                Problem(
+                    f"`git {argv[0]}` failed: {said(done)}",
+                    hint="mend the repository (`git fsck`) or the disk and run the command again",
+                    code="git-failed",
+                )
+            )
+        return done
+
+    def _network(self, *argv: str) -> Captured:
+        env = environment(os.environ)
+        try:
+            return capture(["git", *OPTIONS, *argv], env=env, cwd=self.folder, timeout=self.limit)
+        except TimeoutError:
+            raise unreachable(argv[0], f"no answer within {self.limit:g} s") from None
+
+
+class Objects:
+    """The objects of a repository, read by one process for all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._talk: Conversation | None = None
+        self._trees: dict[str, dict[str, Entry]] = {}
+
+    def read(self, oid: str) -> bytes | None:
+        """The content of an object; None where it is not here (or is none that we would have written)."""
+        if not _OID.fullmatch(oid):
+            return None
+        try:
+            talk = self._talk = self._talk or Conversation(
+                ["git", *OPTIONS, "cat-file", "--batch"], env=environment(os.environ, LOCAL), cwd=self._folder
+            )
+            words = talk.ask(oid.encode()).split()
+            if len(words) != 3:
+                return None
+            size = int(words[2])
+            if size > MOST:
+                self.close()
+                return None
+            return talk.more(size + 1)[:-1]
+        except EOFError:  # a partial clone that lacks it and was not allowed to fetch it
+            self.close()
+            return None
+
+    def tree(self, oid: str) -> Tree | None:
+        """The entries of a tree; None where it is not here."""
+        if oid not in self._trees:
+            raw = self.read(oid)
+            if raw is None:
+                return None
+            if len(self._trees) > 4096:
+                self._trees.clear()
+            self._trees[oid] = _tree(raw, len(oid) // 2)
+        return self._trees[oid]
+
+    def root(self, commit: str) -> str | None:
+        """The tree of a commit; None where the commit is not here."""
+        raw = self.read(commit)
+        first = raw.split(b"\n", 1)[0].split() if raw else []
+        return first[1].decode() if len(first) == 2 and first[0] == b"tree" else None
+
+    def close(self) -> None:
+        if self._talk is not None:
+            self._talk.close()
+            self._talk = None
+
+
+def said(done: Captured) -> str:
+    """What git said when it failed, safe to show, without what stands before the @ of an address."""
+    lines = [text_safe(line) for line in done.err.splitlines()]
+    chosen = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines or ["it said nothing"]
+    return _CREDENTIALS.sub(r"\1", chosen[0])[:300]
+
+
+def unreachable(what: str, reason: str) -> Unreachable:
+    return Unreachable(
+        Problem(
+            f"the ledger's remote could not be asked ({what}: {reason})",
+            hint="see that `git fetch` works without asking for anything, then run the command again",
+            code="ledger-remote",
+        )
+    )
+
+
+def _pushed(done: Captured, refs: set[str]) -> Pushed:
+    """What the answer of `git push --porcelain` means: git-push(1), OUTPUT."""
+    lines = [line.split("\t") for line in _text(done.output).splitlines()]
+    answers = {f[1].partition(":")[2]: (f[0], f[2]) for f in lines if len(f) == 3 and ":" in f[1]}
+    reason = next((text for flag, text in answers.values() if flag == "!"), "") or said(done)
+    reason = _CREDENTIALS.sub(r"\1", text_safe(reason))[:300]
+    if done.code == 0 and answers.keys() >= refs:
+        return Pushed(Answer.APPLIED)
+    flags = [text for flag, text in answers.values() if flag == "!"]
+    if any("remote failure" in text for text in flags):
+        return Pushed(Answer.UNKNOWN, reason)
+    if any(word in text for text in flags for word in _LOST):
+        return Pushed(Answer.OVERTAKEN, reason)
+    if any("[remote rejected]" in text for text in flags):
+        told = " / ".join(text_safe(x) for x in done.err.splitlines() if x.startswith("remote:"))
+        return Pushed(Answer.REFUSED, f"{reason} {told}".strip()[:300])
+    if _DENIED.search(done.err):
+        return Pushed(Answer.DENIED, reason)
+    return Pushed(Answer.UNKNOWN, reason)
+
+
+def _tree(raw: bytes, width: int) -> dict[str, Entry]:
+    """A tree object: for each entry mode, space, name, zero byte, and the object in binary."""
+    found, at = {}, 0
+    while at < len(raw):
+        space, zero = raw.index(b" ", at), raw.index(b"\0", at)
+        at_next = zero + 1 + width
+        name = _text(raw[space + 1 : zero])
+        found[name] = Entry(raw[at:space].decode().zfill(6), raw[zero + 1 : at_next].hex())
+        at = at_next
+    return found
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
