@@ -22,8 +22,9 @@ from gitkitchen.data.catalog import publish
 from gitkitchen.data.consumers import refresh
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.kitchen.authority import refusal
 from gitkitchen.kitchen.identity import claim
-from gitkitchen.ledger.lease import check, lease
+from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.model import (
     Catalog,
     Event,
@@ -53,8 +54,6 @@ from gitkitchen.workplace import (
 if TYPE_CHECKING:
     from gitkitchen.data.engines.duckdb import Engine
     from gitkitchen.process import Cancel
-
-LEASE_SECONDS = 60.0
 
 
 # --- recipe -> plan ---------------------------------------------------------------------------
@@ -95,7 +94,8 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
     recipe = read(place, request)
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
-    with lease(place.ledger.root, name, holder=run_id, seconds=LEASE_SECONDS) as held:
+    barred = refusal(place.project.ledger, place.kitchen, request.environ)
+    with place.ledger.lease(name, run_id, publishes=request.publish and not barred) as held:
         catalog = repair(place)
         plan = make_plan(place, recipe, request, catalog)
         context, journal = _context(place, plan, request, run_id, catalog)
@@ -105,8 +105,10 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
             # Asked to end after the last node and before the one commit point: nothing is published.
             verdict = Verdict.CANCELLED if cancel.is_set else judge_run(results)
             journal.sync()
-            check(held)
-            publication = _publish(place, plan, results, verdict, run_id, held.fence, request)
+            held.check()
+            publication, failed = _publish(place, plan, results, verdict, run_id, held, barred, request)
+            if failed and not place.kitchen.is_sandbox:
+                verdict = Verdict.INFRASTRUCTURE
             if publication.state in ("published", "unchanged"):
                 results = (
                     *results,
@@ -231,15 +233,29 @@ def _publish(
     results: Sequence[NodeResult],
     verdict: Verdict,
     run_id: str,
-    fence: int,
+    held: Held,
+    barred: str,
     request: Request,
-) -> Publication:
-    """Write, audit, publish: the last step, or the reason why consumers keep what they have."""
+) -> tuple[Publication, bool]:
+    """Write, audit, publish: the last step, or the reason why consumers keep what they have.
+
+    Also whether it failed for want of the ledger: all was well, and it should have been published.
+    """
     if not request.publish:
-        return Publication("not_asked", "--no-publish: the versions are kept as a candidate")
-    reason = withheld(plan, verdict)
-    if reason:
-        return Publication("withheld", reason)
+        return Publication("not_asked", "--no-publish: the versions are kept as a candidate"), False
+    reason = (barred if verdict is Verdict.PASSED else "") or withheld(plan, verdict)
+    if reason or held.withheld:
+        return Publication("withheld", reason or held.withheld), not reason
+    try:
+        return _commit(place, plan, results, run_id, held), False
+    except Unwritten as error:
+        return Publication("withheld", error.problems[0].message), True
+
+
+def _commit(
+    place: Workplace, plan: Plan, results: Sequence[NodeResult], run_id: str, held: Held
+) -> Publication:
+    """The one commit point, and what is derived from it."""
     changes = patch(plan, results, run_id)
     if not changes:
         # What was published may have been lost here and built again: readers get it back.
@@ -255,8 +271,9 @@ def _publish(
         run=run_id,
         patch=changes,
         read_sequence=plan.catalog.sequence,
-        fence=fence,
+        fence=held.fence,
         subject=plan.subject,
+        under=held,
     )
     refresh(place.project, place.kitchen, catalog, place.store, built=built)
     published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
@@ -310,7 +327,7 @@ def record(place: Workplace, outcome: Outcome) -> None:
     text = to_json(outcome)
     write_atomic(place.run_folder(outcome.run) / "outcome.json", text)
     body = essence(outcome) | {"outcome": digest_bytes(text.encode())}
-    place.ledger.append(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
+    place.ledger.deposit(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
 
 
 def essence(outcome: Outcome) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from gitkitchen.kitchen.identity import identify
 from gitkitchen.kitchen.settings import parse_set
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
-from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.opening import open_ledger
+from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import resolve as resolve_recipe
@@ -49,6 +50,8 @@ class Request:
     resume: str | None = None
     interval: tuple[datetime, datetime] | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[Problem], None] = lambda _problem: None
+    """Told what a person should know though nothing ends by it: an old state of the ledger, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Workplace:
     project: Project
     kitchen: Kitchen
     subject: Subject
-    ledger: FolderLedger
+    ledger: Ledger
     store: FolderStore
 
     def catalog(self) -> Catalog:
@@ -100,7 +103,7 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
         project=project,
         kitchen=kitchen,
         subject=repository.subject(),
-        ledger=FolderLedger(project.state / "ledger"),
+        ledger=open_ledger(project, say=request.say),
         store=FolderStore(root / project.store, namespace=kitchen.namespace, zone=kitchen.zone),
     )
 

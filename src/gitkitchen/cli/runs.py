@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen import flow, workplace
+from gitkitchen.cli.main import complain
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, INTERRUPTED, NOTHING_TESTED, PASSED, TERMINATED
 from gitkitchen.model import Outcome, Verdict
 
@@ -44,6 +45,7 @@ def request(options: argparse.Namespace) -> workplace.Request:
         force=words.get("force", False),
         publish=not words.get("no_publish", False),
         environ=dict(os.environ),
+        say=complain,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from gitkitchen.errors import Conflict, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.kitchen.identity import namespace
-from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.lease import LeaseLost
+from gitkitchen.ledger.protocol import Held, Ledger
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import Catalog, Kitchen, Project, Published, Subject
 
@@ -26,7 +27,7 @@ def stream_of(kitchen_namespace: str) -> str:
     return f"publications/{kitchen_namespace}"
 
 
-def load_catalog(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> Catalog:
+def load_catalog(ledger: Ledger, project: Project, kitchen: Kitchen) -> Catalog:
     """The catalog of a kitchen; a sandbox sees its base's where it has nothing of its own."""
     sequence, own = _fold(ledger, project, kitchen.namespace)
     base = _base_entries(ledger, project, kitchen)
@@ -37,7 +38,7 @@ def load_catalog(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> Ca
     return Catalog(kitchen.namespace, sequence, entries, base)
 
 
-def _base_entries(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> dict[str, Published]:
+def _base_entries(ledger: Ledger, project: Project, kitchen: Kitchen) -> dict[str, Published]:
     environment = project.environment(kitchen.base) if kitchen.base else None
     if environment is None:
         return {}
@@ -46,7 +47,7 @@ def _base_entries(ledger: FolderLedger, project: Project, kitchen: Kitchen) -> d
 
 
 def _fold(
-    ledger: FolderLedger, project: Project, kitchen_namespace: str
+    ledger: Ledger, project: Project, kitchen_namespace: str
 ) -> tuple[int, dict[str, Published | None]]:
     """All publications of a kitchen in order; what was folded before comes from the cache.
 
@@ -94,7 +95,7 @@ def _entry(dataset: str, value: Mapping[str, Any], sequence: int) -> Published:
 
 
 def publish(
-    ledger: FolderLedger,
+    ledger: Ledger,
     project: Project,
     kitchen: Kitchen,
     *,
@@ -104,13 +105,14 @@ def publish(
     read_sequence: int,
     fence: int,
     subject: Subject,
+    under: Held | None = None,
 ) -> Catalog:
     """Commit a patch of one recipe's datasets to a kitchen's catalog: compare-and-swap on what it writes.
 
     Publications of other recipes since ``read_sequence`` are fine; one that touched the same datasets
     means that the run started from an older state, one of the same recipe under a higher ``fence`` that
-    its lease was taken over: Conflict, and nothing is changed. Asked again after it was committed, it
-    commits nothing more.
+    its lease was taken over: Conflict, and nothing is changed. So is one whose lease ``under`` has passed to
+    another holder. Asked again after it was committed, it commits nothing more.
     """
     stream = stream_of(kitchen.namespace)
     body = {
@@ -129,7 +131,9 @@ def publish(
             return load_catalog(ledger, project, kitchen)
         _refuse_overtaken(since, recipe, patch, fence)
         try:
-            ledger.append(stream, body, expect=head)
+            ledger.append(stream, body, expect=head, under=under)
+        except LeaseLost:
+            raise
         except Conflict:
             continue  # somebody published in between: look again whether it concerns us
         return load_catalog(ledger, project, kitchen)

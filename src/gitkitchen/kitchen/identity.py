@@ -142,7 +142,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def _refuse_reserved(branch: str) -> None:
     first = branch.split("/")[0].casefold()
-    if first in ("gitkitchen", "gitkitchen-ledger"):
+    if first in ("gitkitchen", "gitkitchen-ledger", "gitkitchen-ledger-fallback"):
         raise Mistake(
             Problem(
                 f"branch '{branch}' is GitKitchen's own and never a kitchen",

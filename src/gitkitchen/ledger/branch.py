@@ -18,7 +18,7 @@ from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.ledger.committing import Committer, Guard, Limits, NotWon, Want
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
-from gitkitchen.ledger.protocol import Held, Kept
+from gitkitchen.ledger.protocol import Held, Kept, Unwritten
 from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
@@ -119,7 +119,10 @@ class BranchLedger:
         with self._lock:
             entry = self._entry(stream, body)
             if expect is not None or guard is not None or not stream.startswith(WAITING):
-                return self.commit([Want(entry, expect)], guard)[entry.mark]
+                try:
+                    return self.commit([Want(entry, expect)], guard)[entry.mark]
+                except Unreachable as error:
+                    raise Unwritten(*error.problems) from error
             self._outbox.put(entry)
             try:
                 return self.commit([Want(entry)])[entry.mark]

@@ -22,6 +22,7 @@ from gitkitchen.ledger.folder import moved
 from gitkitchen.ledger.grafting import graft
 from gitkitchen.ledger.layout import Absent, Slot, View, file_of, month_of
 from gitkitchen.ledger.outbox import Outbox, Pending
+from gitkitchen.ledger.protocol import Unwritten
 from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.ledger.viewing import record, records
@@ -54,7 +55,7 @@ class Want:
     expect: int | None = None
 
 
-class NotWon(Infrastructure):
+class NotWon(Unwritten):
     """The branch could not be moved: others were faster, or the remote said no."""
 
     def __init__(self, pushed: Pushed) -> None:

@@ -10,7 +10,11 @@ from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.ledger.records import Record
 
 
-class Kept(Infrastructure):
+class Unwritten(Infrastructure):
+    """The ledger could not be written, or did not say whether it was: what was sent may still arrive."""
+
+
+class Kept(Unwritten):
     """A record could not be put into its stream now. It is kept, and the next command puts it there."""
 
 

@@ -249,7 +249,9 @@ def next_step(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.FAILED:
         return f"mend this, then {again}; only what changed runs again"
     if outcome.publication.state == "withheld":
-        return f"commit your changes, then {again}" if outcome.subject.dirty else again
+        if outcome.subject.dirty:
+            return f"commit your changes, then {again}"
+        return again if outcome.kitchen.is_sandbox else ""  # an environment waits for its own job
     return ""
 
 

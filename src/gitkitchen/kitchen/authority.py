@@ -1,0 +1,33 @@
+"""Who may publish an environment. One pure decision, so that all who ask get the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gitkitchen.model import Kitchen
+
+EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
+"""The events whose jobs run the workflow and the code of the branch itself:
+https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows"""
+
+
+def refusal(ledger: str, kitchen: Kitchen, environ: Mapping[str, str]) -> str:
+    """Why a run here may not publish the kitchen; "" where it may.
+
+    With a ledger in a folder, whoever has the folder publishes. With one on a branch, environments are
+    published by jobs of GitHub Actions on the environment's branch alone: what a laptop has is not what
+    was reviewed. Sandboxes publish to themselves, anywhere. It guards against accidents: whoever may push
+    the branch `gitkitchen-ledger` can write what they like there.
+    """
+    if ledger != "branch" or kitchen.environment is None:
+        return ""
+    job = environ.get("GITHUB_ACTIONS") == "true"
+    event, ref = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_REF", "")
+    if job and event in EVENTS and ref == f"refs/heads/{kitchen.branch}":
+        return ""
+    rule = (
+        f"with `ledger: branch` environment '{kitchen.environment}' is published by jobs on branch "
+        f"'{kitchen.branch}' alone ({', '.join(sorted(EVENTS))})"
+    )
+    this = f"this job is of event '{event}' on {ref or 'no branch'}" if job else "this is none"
+    return f"{rule}, and {this}: the versions are kept as a candidate"
