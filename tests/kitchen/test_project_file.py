@@ -85,7 +85,6 @@ def test_the_file_is_found_from_below(tmp_path: Path) -> None:
             "environments: {prod: {branch: main, gate: {approvals: 2}}}",
             "environment 'prod', gate: is not available in this version",
         ),
-        ("ledger: branch", "ledger: 'branch' is not available in this version"),
         ("store: oci://ghcr.io/a/b", "store: 'oci://ghcr.io/a/b' is not available in this version"),
         ("store: s3://bucket/x", "store: 's3://bucket/x' is not available in this version"),
         (
