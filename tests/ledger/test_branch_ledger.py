@@ -180,11 +180,16 @@ def test_no_identity_and_odd_settings(host: Host, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "options",
-    [(), ("--depth=1",), ("--filter=blob:none",), ("--filter=tree:0",), ("--depth=1", "--filter=blob:none")],
-    ids=["whole", "shallow", "blobless", "treeless", "shallow-blobless"],
+    ("options", "fetched"),
+    [
+        pytest.param((), True, id="whole-fetched"),
+        pytest.param(("--depth=1",), False, id="shallow"),
+        pytest.param(("--depth=1",), True, id="shallow-fetched"),
+        pytest.param(("--filter=blob:none",), False, id="blobless"),
+        pytest.param(("--filter=blob:none",), True, id="blobless-fetched"),
+        pytest.param(("--depth=1", "--filter=tree:0"), True, id="shallow-treeless-fetched"),
+    ],
 )
-@pytest.mark.parametrize("fetched", [False, True], ids=["new", "fetched"])
 def test_clones_that_lack_things(host: Host, options: tuple[str, ...], fetched: bool) -> None:
     """Shallow and partial clones, as CI has them, read and write all of it; a full clone stays full."""
     full = host.clone("full")

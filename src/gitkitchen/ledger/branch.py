@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.files import canonical
 from gitkitchen.ledger.committing import Committer, Guard, Limits, NotWon, Want
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
@@ -23,7 +24,7 @@ from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
 from gitkitchen.ledger.viewing import HINT, faults, records
-from gitkitchen.plumbing import Answer, Plumbing, Unreachable
+from gitkitchen.plumbing import MOST, Answer, Plumbing, Unreachable
 
 Say = Callable[[Problem], None]
 READING = 10.0
@@ -165,6 +166,8 @@ class BranchLedger:
     def _entry(self, stream: str, body: Mapping[str, Any]) -> Pending:
         folder_of(stream)
         plain = seal(stream, 1, body, "").body  # TypeError or ValueError before anything is written
+        if len(canonical(plain)) > MOST // 2:
+            raise ValueError(f"a record of more than {MOST // 2} bytes is none that a ledger should hold")
         return Pending(stream, plain, secrets.token_hex(8), self.view().head(stream))
 
     def _kept(self, error: Infrastructure, entries: Sequence[Pending]) -> Kept:
