@@ -193,13 +193,13 @@ def test_a_dead_holder_of_this_machine_is_replaced_at_once(host: Host) -> None:
         assert held.fence == 3
 
 
-@pytest.mark.parametrize("torn", [b"", b"{", b"[]", b'{"expires": "x", "fence": 4}'])
-def test_a_lease_that_says_nothing_is_free(host: Host, torn: bytes) -> None:
-    """What cannot be understood locks nobody out."""
+def test_a_lease_that_says_nothing_is_free(host: Host) -> None:
+    """What cannot be understood locks nobody out, and a fence that can be read is not given again."""
     ledger = host.clone("a").ledger()
-    ledger.commit([], lambda _view: {lease_file(NAME): torn})
-    with ledger.lease(NAME, "me") as held:
-        assert held.fence == (5 if b"4" in torn else 1)
+    for torn, fence in ((b"", 1), (b"{", 1), (b"[]", 1), (b'{"expires": "x", "fence": 4}', 5)):
+        ledger.commit([], lambda _view, torn=torn: {lease_file(NAME): torn})
+        with ledger.lease(NAME, "me") as held:
+            assert held.fence == fence
 
 
 def test_it_is_given_back_when_the_block_fails(host: Host) -> None:
