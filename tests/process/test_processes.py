@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.process import Cancel, Completed, Output, capture, masks, run, text_safe
+from gitkitchen.process import Cancel, Completed, Conversation, Output, capture, masks, run, text_safe
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -188,3 +188,46 @@ def test_ten_gigabytes_cost_a_few_megabytes(tmp_path: Path) -> None:
     done = bash("head -c 10000000000 /dev/zero | tr '\\0' '\\n'; echo the end", tmp_path)
     assert done.tail[-1] == "the end"
     assert (tmp_path / "x.log").stat().st_size < 1_200_000
+
+
+def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    """A captured command with a time limit ends in time, asked first, and so does what it forked."""
+    script = "trap 'echo asked > asked; exit 1' TERM; sleep 60 & echo $! > child; wait"
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError, match="took longer than"):
+        capture(["bash", "-c", script], env=ENV, cwd=tmp_path, timeout=0.5)
+    assert time.monotonic() - begun < 10
+    assert (tmp_path / "asked").exists()
+    assert not alive(tmp_path / "child")
+
+
+def test_a_command_with_a_time_limit_has_no_terminal(tmp_path: Path) -> None:
+    """What may take only so long may ask nobody: its session is its own. What is in time is as ever."""
+    done = capture(
+        ["bash", "-c", "cat; ps -o sid= -p $$; echo e >&2; exit 3"],
+        env=ENV,
+        cwd=tmp_path,
+        input=b"in\n",
+        timeout=20,
+    )
+    assert (done.code, done.err) == (3, "e\n")
+    assert done.out.split()[0] == "in"
+    assert int(done.out.split()[1]) != os.getsid(0)
+
+
+def test_a_conversation(tmp_path: Path) -> None:
+    """A process answers question after question; it ends when nobody holds it, and says when it ended."""
+    talk = Conversation(
+        ["bash", "-c", "echo $$ > pid; while read x; do [ $x = bye ] && exit; echo $x; printf abc; done"],
+        env=ENV,
+        cwd=tmp_path,
+    )
+    assert [(talk.ask(q), talk.more(3)) for q in (b"1", b"22")] == [(b"1", b"abc"), (b"22", b"abc")]
+    with pytest.raises(EOFError):
+        talk.ask(b"bye")
+    with pytest.raises(EOFError):
+        talk.ask(b"again")
+    talk = Conversation(["bash", "-c", "echo $$ > pid; echo; sleep 60"], env=ENV, cwd=tmp_path)
+    assert talk.ask(b"") == b""
+    del talk
+    assert not alive(tmp_path / "pid")
