@@ -298,7 +298,7 @@ def history(place: Workplace, limit: int) -> list[dict[str, Any]]:
     prefix = f"runs/{place.kitchen.namespace}/"
     records = (r for stream in place.ledger.streams(prefix) for r in place.ledger.read(stream))
     # A resumed run has a record for each time that it ended: the last one counts.
-    known = {str(r.body["run"]): dict(r.body) for r in records}
+    known = {str(r.body["run"]): dict(r.body) for r in records if "run" in r.body}
     rows = list(known.values())
     for folder in runs(place):
         begun = mark_of(folder) if folder.name not in known else {}
