@@ -94,7 +94,7 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
     recipe = read(place, request)
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
-    barred = refusal(place.project.ledger, place.kitchen, request.environ)
+    barred = refusal(place.project.ledger, place.project.store, place.kitchen, request.environ)
     with place.ledger.lease(name, run_id, publishes=request.publish and not barred) as held:
         catalog = repair(place)
         plan = make_plan(place, recipe, request, catalog)

@@ -41,15 +41,24 @@ def job(event: str, ref: str = "refs/heads/main", **more: str) -> dict[str, str]
 )
 def test_who_publishes(ledger: str, kitchen: Kitchen, environ: dict[str, str], publishes: bool) -> None:
     """Environments are published by jobs on their branch that run its own code; sandboxes anywhere."""
-    assert (refusal(ledger, kitchen, environ) == "") is publishes
+    assert (refusal(ledger, "s3://bucket", kitchen, environ) == "") is publishes
 
 
 def test_it_says_what_is_asked_for() -> None:
     """The refusal names the environment, its branch, what this is instead, and what becomes of the data."""
-    assert refusal("branch", PROD, {}) == (
+    assert refusal("branch", "store", PROD, {}) == (
         "with `ledger: branch` environment 'prod' is published by jobs on branch 'main' alone "
         "(push, schedule, workflow_dispatch), and this is none: the versions are kept as a candidate"
     )
     assert "this job is of event 'pull_request' on refs/pull/7/merge" in refusal(
-        "branch", PROD, job("pull_request", "refs/pull/7/merge")
+        "branch", "store", PROD, job("pull_request", "refs/pull/7/merge")
     )
+
+
+def test_a_folder_on_a_hosted_runner_is_no_store() -> None:
+    """A hosted runner's disk ends with the job: what is published from it could never be read."""
+    hosted = job("push", RUNNER_ENVIRONMENT="github-hosted")
+    assert "is a folder, which ends with the job" in refusal("branch", ".gitkitchen/store", PROD, hosted)
+    assert refusal("branch", "oci://ghcr.io/o/r", PROD, hosted) == ""
+    assert refusal("branch", ".gitkitchen/store", PROD, job("push", RUNNER_ENVIRONMENT="self-hosted")) == ""
+    assert refusal("branch", ".gitkitchen/store", FIX, hosted) == ""

@@ -11,19 +11,24 @@ EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
 https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows"""
 
 
-def refusal(ledger: str, kitchen: Kitchen, environ: Mapping[str, str]) -> str:
+def refusal(ledger: str, store: str, kitchen: Kitchen, environ: Mapping[str, str]) -> str:
     """Why a run here may not publish the kitchen; "" where it may.
 
-    With a ledger in a folder, whoever has the folder publishes. With one on a branch, environments are
-    published by jobs of GitHub Actions on the environment's branch alone: what a laptop has is not what
+        With a ledger in a folder, whoever has the folder publishes. With one on a branch, environments are
+        published by jobs of GitHub Actions on the environment's branch alone: what a laptop has is not what
     was reviewed. Sandboxes publish to themselves, anywhere. It guards against accidents: whoever may push
-    the branch `gitkitchen-ledger` can write what they like there.
+    the branch `gitkitchen-ledger` can write what they like there. ``store``: what kitchen.yml says of it.
     """
     if ledger != "branch" or kitchen.environment is None:
         return ""
     job = environ.get("GITHUB_ACTIONS") == "true"
     event, ref = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_REF", "")
     if job and event in EVENTS and ref == f"refs/heads/{kitchen.branch}":
+        if environ.get("RUNNER_ENVIRONMENT") == "github-hosted" and "://" not in store:
+            return (
+                f"the store '{store}' is a folder, which ends with the job of a hosted runner: consumers of "
+                f"environment '{kitchen.environment}' would find nothing there"
+            )
         return ""
     rule = (
         f"with `ledger: branch` environment '{kitchen.environment}' is published by jobs on branch "

@@ -102,14 +102,19 @@ class BranchLedger:
         try:
             state = self._committer.look()
         except Unreachable as error:
-            self._known = state = self._committer.tip.last()
-            self._say(_stale(error, state.view.tip))
-            return state.view
+            return self._go_on(error)
         if state.fallbacks or self._outbox.entries():
             self.settle(patience=READING)
             state = self._committer.state or state
         self._known = state
         return state.view
+
+    def _go_on(self, error: Unreachable) -> View:
+        """Answer from what was seen last, and say so once: a remote that hangs is not asked at every turn."""
+        if self._known is None:
+            self._known = self._committer.tip.last()
+            self._say(_stale(error, self._known.view.tip))
+        return self._known.view
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -160,6 +165,9 @@ class BranchLedger:
         with self._lock, turn(self.state, self.limits.patience):
             try:
                 return self._committer.commit(wants, guard, patience=patience)
+            except Unreachable as error:
+                self._go_on(error)
+                raise
             finally:
                 self._known = self._committer.state or self._known
 
