@@ -37,7 +37,7 @@ OWNERS = {
     "referencing": {"document"},
     "github": {"github"},
     "duckdb": {"data", "run/child", "run/pytest_plugin"},
-    "sqlglot": {"plan/sql_reading", "plan/sql_meaning"},
+    "sqlglot": {"plan/sql_reading", "plan/sql_meaning", "plan/lineage"},
     "rich": {"report", "cli"},
     "jinja2": {"report"},
     "junit_xml": {"report"},

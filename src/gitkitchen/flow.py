@@ -43,6 +43,8 @@ from gitkitchen.run.verdict import verdict as judge_run
 from gitkitchen.workplace import (
     Request,
     Workplace,
+    base_finder,
+    declared_effects,
     enter,
     mark_of,
     read,
@@ -87,11 +89,13 @@ def new_run_id(now: datetime) -> str:
 def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
     """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
     from gitkitchen.run.engine import effects, execute
+    from gitkitchen.run.intended import announce, judge_effects
 
     place = enter(request, publishes=request.publish)
     claim(place.project, place.kitchen)
     request = _as_begun(place, request) if request.resume else request
     recipe = read(place, request)
+    effects_declared = declared_effects(place)
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
     barred = refusal(place.project.ledger, place.project.store, place.kitchen, request.environ)
@@ -102,6 +106,10 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
         _begin(place, recipe, request, run_id, now)
         with journal:
             results = execute(plan, context, on_event=on_event, cancel=cancel)
+            if effects_declared is not None and not cancel.is_set:
+                judged = judge_effects(effects_declared, plan, results, context, cancel)
+                on_event(announce(judged))
+                results = (*results, judged)
             # Asked to end after the last node and before the one commit point: nothing is published.
             verdict = Verdict.CANCELLED if cancel.is_set else judge_run(results)
             journal.sync()
@@ -223,6 +231,7 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
         masks=_secret_values(plan, request),
         interval=request.interval,
         previous=previous,
+        base_of=base_finder(place.store, place.kitchen, catalog),
     )
     return context, journal
 

@@ -158,6 +158,29 @@ class Repository:
             raise _no_revision(rev)
         return tree
 
+    def blobs(self, tree: str, folder: str, most: int = 2_000_000) -> dict[str, bytes] | None:
+        """The files below ``folder`` of a tree by their paths, but for larger ones; None: no such tree."""
+        if not re.fullmatch(r"[0-9a-f]{40,64}", tree):
+            return None
+        listed = _capture(self.root, ("ls-tree", "-r", "-l", "-z", "--full-tree", tree, "--", folder))
+        if listed.code:
+            return None
+        names: dict[str, str] = {}
+        for entry in listed.output.split(b"\0"):
+            about, tab, path = entry.partition(b"\t")
+            words = about.split()
+            if tab and len(words) == 4 and words[1] == b"blob" and int(words[3]) <= most:
+                names[_text(path)] = words[2].decode()
+        asked = "".join(f"{oid}\n" for oid in names.values()).encode()
+        done = _capture(self.root, ("cat-file", "--batch"), input=asked) if names else None
+        found: dict[str, bytes] = {}
+        rest = done.output if done is not None else b""
+        for name in names:
+            head, _, rest = rest.partition(b"\n")
+            size = int(head.split()[-1])
+            found[name], rest = rest[:size], rest[size + 1 :]
+        return found
+
     def remote(self) -> str | None:
         """The URL of ``origin``, or of the only remote, without a user name, password or token in it."""
         done = _capture(self.root, ("config", "-z", "--get-regexp", r"^remote\..*\.url$"))
@@ -216,9 +239,11 @@ def without_credentials(url: str) -> str:
     return url
 
 
-def _capture(folder: Path, argv: Sequence[str], extra: Mapping[str, str] | None = None) -> Captured:
+def _capture(
+    folder: Path, argv: Sequence[str], extra: Mapping[str, str] | None = None, *, input: bytes | None = None
+) -> Captured:
     try:
-        return capture(["git", *OPTIONS, *argv], env=environment(os.environ, extra), cwd=folder)
+        return capture(["git", *OPTIONS, *argv], env=environment(os.environ, extra), cwd=folder, input=input)
     except FileNotFoundError:
         if not folder.is_dir():
             raise Mistake(Problem(f"there is no folder {folder}", code="no-folder")) from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.controls.base import Base
 from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.consumers import refresh
 from gitkitchen.data.store import FolderStore
@@ -24,6 +25,7 @@ from gitkitchen.kitchen.settings import values as setting_values
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
+from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import resolve as resolve_recipe
 
@@ -197,6 +199,51 @@ def version_finder(store: FolderStore, catalog: Catalog) -> Callable[[str], Vers
     return find
 
 
+def declared_effects(place: Workplace) -> Effects | None:
+    """What the branch of a sandbox declares that it changes, or None. Mistake for what is wrong in it."""
+    found = load_effects(place.project, place.kitchen)
+    if found is None:
+        return None
+    known = {d for raw in load_recipes(place.project).recipes.values() for d in raw.datasets}
+    problems = [p for p in read_effects(place.project, known)[1] if p.place and p.place.file == found.file]
+    problems += effects_problems([found])
+    if problems:
+        raise Mistake(*problems)
+    return found
+
+
+def effects_problems(found: Sequence[Effects]) -> list[Problem]:
+    """What is wrong with the SQL of declared effects."""
+    from gitkitchen.plan.facts import expression_problems
+
+    return [
+        problem
+        for effects in found
+        for dataset, intended in effects.datasets.items()
+        for expression in intended.values
+        for problem in expression_problems(dataset, expression, intended.place)
+    ]
+
+
+def base_finder(store: FolderStore, kitchen: Kitchen, catalog: Catalog) -> Callable[[str], Base]:
+    """Look up what a dataset is compared with: what a sandbox's base, or the environment, has published."""
+    entries = catalog.pinned if kitchen.is_sandbox else catalog.entries
+    label = str(kitchen.base if kitchen.is_sandbox else kitchen.environment)
+
+    def find(dataset: str) -> Base:
+        entry = entries.get(dataset)
+        if entry is None:
+            return Base(label=label, why=f"could not compare: {label} has published no '{dataset}' yet")
+        build = store.find(entry.fingerprint)
+        version = build.versions.get(dataset) if build else None
+        if version is None:
+            why = f"could not compare: the version of '{dataset}' that {label} published is not in the store"
+            return Base(label=label, why=why, lost=True)
+        return Base(version, label, "")
+
+    return find
+
+
 def tables(place: Workplace, candidate: str | None = None) -> dict[str, Version]:
     """Every dataset that a query can name here; a candidate's versions stand before the catalog's."""
     catalog = place.catalog()
@@ -339,6 +386,8 @@ def validate(start: Path) -> list[Problem]:
     project = load_project(root)
     recipes = load_recipes(project)
     known = {d for raw in recipes.recipes.values() for d in raw.datasets}
+    effects, wrong = read_effects(project, known)
+    problems += [*wrong, *effects_problems(effects)]
     for raw in recipes.recipes.values():
         for variation in (None, *raw.variations):
             try:

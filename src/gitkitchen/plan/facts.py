@@ -208,12 +208,32 @@ def _tests(node: NodeSpec, cache: FactCache) -> tuple[tuple[TestSpec, ...], dict
             # A text within YAML can stand on any of several lines: its problems point to the test.
             said = f"in a test's `{name}`: "
             problems += [replace(p, place=place, message=said + p.message) for p in facts.problems]
+            if spec.kind == "expect":
+                problems += _beyond(spec.dataset, facts, place)
+                continue
             for table in facts.tables:
                 read.append(table.name)
                 tables.setdefault(table.name, place)
         reads = tuple(dict.fromkeys(name for name in read if name))
         completed.append(spec if reads == spec.reads else replace(spec, reads=reads))
     return tuple(completed), tables, problems
+
+
+def expression_problems(dataset: str, expression: str, place: Place) -> list[Problem]:
+    """What is wrong with an aggregate over one dataset that is compared with what it was."""
+    facts = analyse(f'select (\n{expression}\n) from "{dataset}"', file=place.file, line=place.line or 1)
+    said = f"in `{' '.join(expression.split())[:80]}`: "
+    found = [replace(p, place=place, message=said + p.message) for p in facts.problems]
+    return [*found, *_beyond(dataset, facts, place)]
+
+
+def _beyond(dataset: str, facts: SqlFacts, place: Place) -> Iterator[Problem]:
+    """It is taken twice, before and after: what else it read would be of one time only."""
+    for table in facts.tables:
+        if table.name != dataset:
+            message = f"an expectation's expression reads '{table.name}' beside '{dataset}'"
+            hint = "an expression that is compared with the base reads the dataset alone"
+            yield Problem(message, place, hint, "not-for-kind")
 
 
 def _as_query(spec: TestSpec, name: str, text: str) -> str:

@@ -223,7 +223,7 @@ def depends_on_time(spec: TestSpec) -> bool:
 def sql_texts(spec: TestSpec) -> dict[str, str]:
     """The SQL in a test's arguments and ``where``, by the name of the argument."""
     texts = {k: spec.args[k] for k in ("sql", "value", "to") if isinstance(spec.args.get(k), str)}
-    if spec.kind not in ("no_rows", "value", "equal", "close"):
+    if spec.kind not in ("no_rows", "value", "equal", "close", "expect"):
         texts = {}
     if spec.where:
         texts["where"] = spec.where

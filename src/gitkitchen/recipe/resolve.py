@@ -13,6 +13,7 @@ from gitkitchen.model import Kitchen, Materialize, NodeSpec, Recipe, Retry, Vari
 from gitkitchen.plugins import NODES
 from gitkitchen.recipe import kinds
 from gitkitchen.recipe.desk import Desk, Keys, Unusable
+from gitkitchen.recipe.expect import read_expectations
 from gitkitchen.recipe.nodes import KINDS
 from gitkitchen.recipe.raw import RawRecipe
 from gitkitchen.recipe.tests import Owner, read_tests
@@ -125,7 +126,10 @@ def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> No
         datasets=datasets,
         key=key,
         public=reader.words("public"),
-        tests=read_tests(desk, Owner(name, datasets, needs), value.get("tests"), key),
+        tests=(
+            *read_tests(desk, Owner(name, datasets, needs), value.get("tests"), key),
+            *read_expectations(desk, name, Owner(name, datasets, needs).tables, value.get("expect")),
+        ),
         materialize=reader.materialize(),
         retry=Retry(**value["retry"]) if "retry" in value else Retry(),
         timeout=reader.timeout(),

@@ -9,6 +9,7 @@ from gitkitchen.files import digest
 from gitkitchen.model import TestResult, TestSpec, TestState, Version
 from gitkitchen.plan.fingerprint import test_key
 from gitkitchen.process import Cancel, mask, masks
+from gitkitchen.run import expectations
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.tables import Tables
 
@@ -30,11 +31,15 @@ def check(
     """
     if not specs:
         return ()
-    results: dict[str, TestResult] = {}
+    results: dict[str, TestResult] = {
+        r.id: r for r in expectations.check(specs, find, context, tables, cancel, row_keys)
+    }
     open_specs: list[TestSpec] = []
     keys: dict[str, str] = {}
     versions: dict[str, Version] = {}
     for spec in specs:
+        if spec.id in results:
+            continue
         found = {name: find(name) for name in dict.fromkeys((spec.dataset, *spec.reads)) if name}
         missing = [name for name, version in found.items() if version is None]
         if missing:
@@ -71,10 +76,10 @@ def _judge(
     cursor = tables.cursor(versions)
     with tables.busy(cursor, cancel, None):
         results = list(judge(specs, versions, cursor, now=context.clock(), keys=row_keys))
-    return [_masked(result, context.masks) for result in results] if context.masks else results
+    return [masked(result, context.masks) for result in results] if context.masks else results
 
 
-def _masked(result: TestResult, secrets: Sequence[str]) -> TestResult:
+def masked(result: TestResult, secrets: Sequence[str]) -> TestResult:
     """A result that shows no secret, also where a node returned one as data."""
     hidden = masks(secrets)
     return replace(

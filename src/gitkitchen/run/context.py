@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.controls.base import Base
 from gitkitchen.data.store import FolderStore
 from gitkitchen.model import (
     Definition,
@@ -52,6 +53,8 @@ class RunContext:
     interval: tuple[datetime, datetime] | None = None
     previous: Sequence[Mapping[str, Any]] = ()
     masks: Sequence[str] = ()
+    base_of: Callable[[str], Base] = lambda _dataset: Base()
+    """What the base has published of a dataset, for expectations."""
     results: dict[str, NodeResult] = field(default_factory=dict)
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""

@@ -87,12 +87,15 @@ class Engine:
 
     # --- names -----------------------------------------------------------------------------------
 
-    def register(self, name: str, version: Version) -> None:
-        """Let ``name`` stand for a version on every cursor. The view is made when first asked for here."""
+    def register(self, name: str, version: Version, store: FolderStore | None = None) -> None:
+        """Let ``name`` stand for a version on every cursor. The view is made when first asked for here.
+
+        ``store``: another kitchen's view of the same store, where the version is that kitchen's.
+        """
         with self._lock:
             if self._versions.get(name) is version:
                 return
-            select = relation(version, self.store)
+            select = relation(version, store or self.store)
             with explained():
                 self._locked.execute(f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS {select}")
             self._versions[name] = version
@@ -133,6 +136,11 @@ class Engine:
                 cursor.execute(_fetched_as_text(text, [kind for _, kind in shape]), given)
             rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
         return [name for name, _ in shape], rows
+
+    def answers(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT that was written here, over registered names."""
+        with explained(self.store, before=0), self.cursor() as cursor:
+            return cursor.execute(sql).fetchall()
 
     def describe(
         self,
