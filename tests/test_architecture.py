@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parent.parent / "src" / "gitkitchen"
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"flow"},
-    {"workplace", "start"},
+    {"flow", "difference"},
+    {"workplace", "start", "declared"},
     {"promote", "report"},
     {"run"},
     {"controls", "plan"},

@@ -392,7 +392,7 @@ def validate(start: Path) -> list[Problem]:
         for variation in (None, *raw.variations):
             try:
                 recipe = resolve_recipe(
-                    raw, _values_anywhere(project, raw, variation), variation=variation, kitchen=None
+                    raw, values_anywhere(project, raw, variation), variation=variation, kitchen=None
                 )
                 problems += mistakes(project, recipe, known)
             except Mistake as error:
@@ -400,7 +400,7 @@ def validate(start: Path) -> list[Problem]:
     return list(Mistake(*problems).problems)
 
 
-def _values_anywhere(project: Project, raw: RawRecipe, variation: str | None) -> dict[str, Any]:
+def values_anywhere(project: Project, raw: RawRecipe, variation: str | None) -> dict[str, Any]:
     """The variables of a recipe where no kitchen is known: those of every environment stand."""
     layers: list[Layer] = [(raw.name, raw.vars, {})]
     layers += [(e.name, e.vars, {}) for e in reversed(project.environments)]

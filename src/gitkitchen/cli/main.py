@@ -19,7 +19,6 @@ LATER = frozenset(
         "kitchens",
         "drop",
         "gc",
-        "diff",
         "promote",
         "hold",
         "rollback",
@@ -160,6 +159,7 @@ def _reading_commands(command: Any) -> None:
             "--candidate", metavar="RUN", help="see what this run built, published or not (or: last)"
         )
         _kitchen(sub)
+    _diff(command)
     log = command("log", "history", "list the runs kept here")
     log.add_argument("--limit", type=int, default=20, metavar="N")
     log.add_argument("--json", action="store_true")
@@ -178,6 +178,33 @@ def _reading_commands(command: Any) -> None:
     report.add_argument(
         "--output", "-o", type=Path, metavar="FILE", help="default: report.html and so on; - prints"
     )
+
+
+def _diff(command: Any) -> None:
+    diff = command(
+        "diff", "diff", "compare two kitchens, environments or runs: versions, or rows and columns"
+    )
+    diff.add_argument(
+        "a", nargs="?", help="an environment, a branch, or a run (default: the base of this kitchen)"
+    )
+    diff.add_argument("b", nargs="?", help="the other side (default: this kitchen, or the run)")
+    diff.add_argument("--data", action="store_true", help="compare rows and columns too, by key")
+    diff.add_argument(
+        "--dataset", action="append", default=[], metavar="NAME", help="only this one; may be repeated"
+    )
+    diff.add_argument(
+        "--limit", type=int, default=5, metavar="N", help="example rows of each kind (default 5)"
+    )
+    diff.add_argument(
+        "--values",
+        choices=("public", "all"),
+        help="whose values of rows are shown (default: all in a terminal, public columns elsewhere)",
+    )
+    diff.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    diff.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="the same as --format json"
+    )
+    _kitchen(diff)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

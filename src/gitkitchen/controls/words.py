@@ -52,6 +52,8 @@ def percent(share: float) -> str:
     """``0.75%``: three significant digits, never rounded to 0% or 100% where it is not."""
     if 0 < share < 0.00001:
         return "less than 0.001%"
+    if share >= 10:
+        return f"{share * 100:,.0f}%"
     text = f"{share * 100:.3g}"
     return "more than 99.9%" if text == "100" and share < 1 else f"{text}%"
 

@@ -45,7 +45,7 @@ def build_plan(
     the digest of a source's content, or None where it has none before it is fetched.
     Raises Mistake with every problem of the recipe's graph and files.
     """
-    facts, graph, problems = _study(project, recipe, _outside(catalog, recipe))
+    facts, graph, problems = study(project, recipe, _outside(catalog, recipe))
     if problems:
         raise Mistake(*problems)
     chosen = _chosen(recipe, graph, selection)
@@ -84,10 +84,10 @@ def mistakes(
     """Every mistake of a recipe's graph, SQL, Python and tests. ``known``: the datasets outside of it."""
     if isinstance(known, Catalog):
         known = _outside(known, recipe)
-    return _study(project, recipe, known or ())[2]
+    return study(project, recipe, known or ())[2]
 
 
-def _study(
+def study(
     project: Project, recipe: Recipe, known: Collection[str]
 ) -> tuple[dict[str, NodeFacts], Graph, list[Problem]]:
     """The facts of all nodes and the graph that they make, with all problems."""

@@ -36,6 +36,10 @@ _BY_HAND = ("no_rows", "value", "pytest")
 """Kinds of tests whose rows come from a query or code of the user's, under any column name."""
 
 
+COMPARED = ("expect", "effect")
+"""Kinds of tests that compare a dataset with what its base published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a reader should look at: a node that failed, or a test that did.
@@ -225,6 +229,8 @@ def run_command(outcome: Outcome, *more: str) -> str:
 def reproduce(outcome: Outcome, finding: Finding) -> str:
     """The command that shows the failing rows, or runs the failing node again: one line to copy."""
     test = finding.test
+    if test is not None and test.kind in COMPARED:
+        return shlex.join(["gitkitchen", "diff", outcome.run, "--data", "--dataset", test.dataset])
     if test is not None and test.reproduce and "--" not in test.reproduce:  # a comment would swallow the rest
         sql = re.sub(r"\s*\n\s*", " ", test.reproduce.strip())
         return shlex.join(["gitkitchen", "query", "--candidate", outcome.run, sql])

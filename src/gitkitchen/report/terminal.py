@@ -203,7 +203,7 @@ def _sample(test: TestResult, page: _Page) -> Iterator[str]:
 
 def _command(outcome: Outcome, finding: Finding, page: _Page) -> Iterator[str]:
     command = facts.reproduce(outcome, finding)
-    label = "see them" if command.startswith("gitkitchen query") else "again"
+    label = "see them" if command.startswith(("gitkitchen query", "gitkitchen diff")) else "again"
     yield _labelled(label, safe(command), page, "cyan")
 
 
