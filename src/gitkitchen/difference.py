@@ -23,6 +23,7 @@ from gitkitchen.workplace import (
     Workplace,
     enter,
     find_run,
+    history,
     load_outcome,
     runs,
     values_anywhere,
@@ -45,6 +46,8 @@ class Side:
     """Of a run: each dataset that it built or reused, with its build."""
     run: str | None = None
     tree: str | None = None
+    checked_out: bool = False
+    """The kitchen of the branch that is checked out: its files are those of the work tree."""
 
     def build(self, dataset: str) -> Build | None:
         if dataset in self.built:
@@ -60,6 +63,9 @@ class Side:
     def datasets(self) -> set[str]:
         return {*self.entries, *self.built}
 
+
+MOST_RUNS = 1000
+"""So many runs back is looked for the one that published last."""
 
 # --- sides -------------------------------------------------------------------------------------------
 
@@ -91,7 +97,7 @@ def side(request: Request, name: str | None) -> Side:
     """An environment or branch that was worked in, or a run. Mistake with the names that there are."""
     here = enter(request, looks=True)
     if name is None or name in (here.kitchen.label, here.kitchen.branch):
-        return _kitchen_side(here)
+        return replace(_kitchen_side(here), checked_out=request.kitchen is None)
     try:
         return _kitchen_side(enter(replace(request, kitchen=name), looks=True))
     except Mistake as no_kitchen:
@@ -126,15 +132,14 @@ def _kitchen_side(place: Workplace) -> Side:
 
 
 def _published_tree(place: Workplace) -> str | None:
-    """The tree that the newest publication came from; None before the first."""
-    from gitkitchen.data.catalog import stream_of
-
-    stream = stream_of(place.kitchen.namespace)
-    head = place.ledger.head(stream)
-    if not head:
-        return None
-    record = next(iter(place.ledger.read(stream, head - 1)), None)
-    return str(record.body["subject"]["tree"]) if record is not None else None
+    """The tree that the data stands for: that of the newest run that published it, or found it unchanged."""
+    for row in history(place, limit=MOST_RUNS):
+        publication, subject = row.get("publication"), row.get("subject")
+        if not isinstance(publication, Mapping) or not isinstance(subject, Mapping):
+            continue
+        if publication.get("state") in ("published", "unchanged"):
+            return str(subject.get("tree"))
+    return None
 
 
 def _run_side(request: Request, here: Workplace, run: str) -> Side:
@@ -167,10 +172,8 @@ def compare(
 ) -> Comparison:
     """Every dataset of both sides (or ``only`` these). ``data``: rows and columns too."""
     names = _chosen(sorted(a.datasets | b.datasets), only)
-    here = declared_here(b.place.project)
-    repository = Repository.find(b.place.project.root)
-    was = declared_at(b.place.project, repository, a.tree)
-    is_now = here if _is_checked_out(b) else declared_at(b.place.project, repository, b.tree) or here
+    was = _declared(a)
+    is_now = _declared(b) or declared_here(b.place.project)
     found: list[DatasetDiff] = []
     notes: list[str] = []
     engine: Engine | None = None
@@ -200,8 +203,11 @@ def compare(
     )
 
 
-def _is_checked_out(b: Side) -> bool:
-    return b.tree is None or b.tree == b.place.subject.tree
+def _declared(one: Side) -> Declared | None:
+    """What the files of a side say; None where they are not in this repository."""
+    if one.checked_out or one.tree == one.place.subject.tree:
+        return declared_here(one.place.project)
+    return declared_at(one.place.project, Repository.find(one.place.project.root), one.tree)
 
 
 def _chosen(names: Sequence[str], only: Sequence[str]) -> list[str]:
