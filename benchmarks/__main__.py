@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import engine, judging, models, startup
+from benchmarks import diffing, engine, judging, models, startup
 from benchmarks.context import Context, Section
 from benchmarks.harness import Failed
 from benchmarks.report import document, markdown
@@ -26,6 +26,7 @@ SECTIONS: dict[str, Callable[[Context], Section]] = {
     "b": models.run,
     "c": judging.run,
     "d": startup.run,
+    "e": diffing.run,
 }
 OUR_PACKAGES = ("gitkitchen", "duckdb", "sqlglot", "pyyaml")
 
@@ -71,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=about)
     add = parser.add_argument
     add(
-        "sections", nargs="*", metavar="SECTION", help="a overhead, b models, c tests, d start (default: all)"
+        "sections",
+        nargs="*",
+        metavar="SECTION",
+        help="a overhead, b models, c tests, d start, e diff (default: all)",
     )
     add("--quick", action="store_true", help="small sizes, two rounds: a rehearsal")
     add("--rounds", type=int, help="how often each contestant is measured (default 5, quick 2)")
