@@ -69,7 +69,9 @@ def test_every_file_is_valid_and_passes(
         if kind not in ("yaml", "sql", "python"):
             continue
         assert name, f"a {kind} block of {page.name} has no file name"
-        path = project / name if name == "kitchen.yml" else project / "recipes/orders" / name
+        at_the_top = name == "kitchen.yml" or name.startswith("effects/")
+        path = project / name if at_the_top else project / "recipes/orders" / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         if kind == "yaml":
             tasks = [["validate"], ["run", "--quiet", "--no-publish"]]

@@ -105,3 +105,69 @@ def test_a_join_by_day_is_stopped(project: Path) -> None:
     finally:
         path.write_text(text)
         git(project, "switch", "--quiet", "main")
+
+
+def _without_its_test(project: Path) -> dict[Path, str]:
+    """The join by day without the test that stops it, and with an expectation; the old texts."""
+    if subprocess.run(
+        ["git", "switch", "-q", "by-day"], cwd=project, check=False, capture_output=True
+    ).returncode:
+        git(project, "switch", "--quiet", "--create", "by-day")
+    sql, recipe = (project / "recipes/delays" / n for n in ("flights_weather.sql", "recipe.yml"))
+    texts = {path: path.read_text() for path in (sql, recipe)}
+    daily = texts[sql].replace("    and weather.hour = flights.hour\n", "").replace("left join", "join")
+    sql.write_text(daily)
+    start = texts[recipe].index("      logic:\n        - rows: {same_as: flights}")
+    end = texts[recipe].index("\n  late_by_carrier:")
+    expected = "    expect: {rows: 0%, columns: {}}\n"
+    recipe.write_text(texts[recipe][:start] + expected + texts[recipe][end:])
+    return texts
+
+
+def test_without_its_test_the_declared_expectation_fails_the_run(project: Path) -> None:
+    """S25: all tests pass, the expectation does not, and the diff shows the rows and the test that went."""
+    before = consumers(project)
+    texts = _without_its_test(project)
+    try:
+        done = gitkitchen(project, "run", "--quiet", "--select", "flights_weather")
+        assert done.returncode == 1, done.stdout + done.stderr
+        tests = [t for n in outcome(project)["nodes"] for t in n["tests"]]
+        (failed,) = [t for t in tests if t["state"] == "failed" and t["severity"] == "stop"]
+        assert failed["kind"] == "expect"
+        assert failed["observed"] == "rows: 8,035,799, 336,776 before: +7,699,023 (+2,286%)"
+        found = json.loads(gitkitchen(project, "diff", "last", "--json").stdout)
+        (changed,) = [d for d in found["datasets"] if d["state"] == "changed"]
+        assert (changed["dataset"], changed["a"]["rows"], changed["b"]["rows"]) == (
+            "flights_weather",
+            336_776,
+            8_035_799,
+        )
+        removed = [c for c in found["controls"] if c["change"] == "removed"]
+        assert [(c["what"], c["weaker"]) for c in removed] == [("test", True)]
+        assert "same_as" in removed[0]["was"]
+        assert {h["owner"] for h in found["downstream"]} == {"@analytics"}
+        assert consumers(project) == before
+    finally:
+        for path, text in texts.items():
+            path.write_text(text)
+        git(project, "switch", "--quiet", "main")
+
+
+@pytest.mark.long
+def test_the_diff_of_the_bad_join_counts_every_row(project: Path) -> None:
+    """Without a key the rows are compared whole: how many came, and which 1,556 flights went."""
+    texts = _without_its_test(project)
+    try:
+        assert gitkitchen(project, "run", "--quiet", "--select", "flights_weather").returncode == 1
+        words = ("diff", "last", "--data", "--dataset", "flights_weather", "--json")
+        (found,) = json.loads(gitkitchen(project, *words).stdout)["datasets"]
+        rows = found["data"]["rows"]
+        assert (rows["a"], rows["b"], rows["added"] - rows["removed"]) == (336_776, 8_035_799, 7_699_023)
+        assert rows["changed"] is None
+        (delay,) = [c for c in found["data"]["columns"] if c["column"] == "dep_delay"]
+        assert delay["a"]["total"] == 4_152_200
+        assert delay["b"]["total"] > 20 * delay["a"]["total"]
+    finally:
+        for path, text in texts.items():
+            path.write_text(text)
+        git(project, "switch", "--quiet", "main")

@@ -143,6 +143,8 @@ def _mistake(story: Story) -> None:
     story.say(f"Consumers of prod read the same file as before (digest {before}, still {after}).")
     story.say("A candidate can be queried:")
     story.gitkitchen("query", "--candidate", "last", CANDIDATE_QUERY)
+    story.say("And compared with what production has (--data would compare rows and columns):")
+    story.gitkitchen("diff", "last")
 
 
 def _mend(story: Story) -> None:
