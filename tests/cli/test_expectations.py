@@ -92,7 +92,11 @@ def test_nothing_to_compare_with_is_no_evidence(shop: Shop) -> None:
     """Before the first publication an expectation could not be compared, and alone is not green."""
     recipe = "version: 1\nrecipe: one\nnodes:\n  a:\n    sql: select 1 as x\n    expect: {rows: 0%}\n"
     shop.commit({"recipes/one/recipe.yml": recipe})
-    assert shop.cli("run").code == 4
+    said = shop.cli("run")
+    assert said.code == 4
+    assert "could not compare, nothing is published yet: a" in said.out
+    assert "could not compare" in shop.cli("report", "--format", "markdown", "-o", "-").out
+    assert "could not compare" in shop.cli("report", "--format", "junit", "-o", "-").out
     (test,) = expectations(shop).values()
     assert test["state"] == "skipped"
     assert test["observed"] == "could not compare: prod has published no 'a' yet"

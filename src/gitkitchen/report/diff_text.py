@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gitkitchen.data.diff_model import Example
 from gitkitchen.report import diff_words as words
 from gitkitchen.report.comparison import Comparison, DatasetDiff
-from gitkitchen.report.text import ASCII, clip, names, safe
+from gitkitchen.report.text import ASCII, clip, for_runners, names, safe
 
 MOST_IDENTICAL = 12
 _STYLES = {"changed": "yellow", "added": "green", "removed": "red", "unreadable": "red", "identical": "dim"}
@@ -38,8 +38,8 @@ def render(comparison: Comparison, *, colour: bool = False, width: int = 100, un
     who = words.owners(comparison.reaches)
     _list(console, f"Downstream{': ' + ', '.join(who) if who else ''}", reached)
     _list(console, "Notes", comparison.notes)
-    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-    return text if unicode else text.translate(ASCII)
+    text = for_runners("\n".join(line.rstrip() for line in out.getvalue().split("\n")).strip("\n"))
+    return text if unicode else text.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def _overview(comparison: Comparison, console: object) -> None:

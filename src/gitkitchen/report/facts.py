@@ -148,6 +148,12 @@ def untested(outcome: Outcome) -> tuple[str, ...]:
     return tuple(sorted(set(versions(outcome)) - tested))
 
 
+def uncompared(outcome: Outcome) -> tuple[str, ...]:
+    """Datasets of which an expectation found nothing to compare with, sorted: no evidence, and no failure."""
+    skipped = {t.dataset for t in outcome.tests if t.state is TestState.SKIPPED and t.kind in COMPARED}
+    return tuple(sorted(skipped))
+
+
 def rows_of(node: NodeResult) -> int | None:
     """The rows of all tables of a node together; None where nothing has rows."""
     rows = [v.rows for v in node.build.versions.values() if v.rows is not None] if node.build else []

@@ -155,6 +155,9 @@ def summary(outcome: Outcome, limit_bytes: int = SUMMARY_BYTES) -> str:
         sheet.add(f"Next: {escape(step)}")
     _add_findings(sheet, outcome)
     _add_untested(sheet, outcome)
+    if alone := facts.uncompared(outcome):
+        more = f" and {len(alone) - 30:,} more" if len(alone) > 30 else ""
+        sheet.add(f"could not compare, nothing is published yet: {', '.join(map(name, alone[:30]))}{more}")
     sheet.table("#### Nodes", ("", "Node", "State", "Rows", "Time", "Tests", ""), _node_rows(outcome), "node")
     sheet.add(_origin(outcome))
     if sheet.missing:

@@ -6,7 +6,6 @@ run in which nothing changed can end at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -67,13 +66,8 @@ def render(outcome: Outcome, *, colour: bool = False, width: int = 80, unicode: 
         list(_nodes(outcome, page)),
         list(_end(outcome, page)),
     ]
-    whole = _for_runners("\n\n".join("\n".join(block) for block in blocks if block))
+    whole = text.for_runners("\n\n".join("\n".join(block) for block in blocks if block))
     return whole if unicode else whole.translate(text.ASCII).encode("ascii", "backslashreplace").decode()
-
-
-def _for_runners(whole: str) -> str:
-    """A job's log is read for commands: ``::`` where a line begins and ``##[`` anywhere get another look."""
-    return re.sub(r"(?m)^((?:\s|\x1b\[[0-9;]*m)*)::", r"\1∷", whole).replace("##[", "♯#[")
 
 
 def _head(outcome: Outcome, page: _Page) -> list[str]:
@@ -278,6 +272,10 @@ def _note(node: NodeResult) -> str:
 def _end(outcome: Outcome, page: _Page) -> Iterator[str]:
     if missing := facts.untested(outcome):
         yield from _hanging(f"not tested: {text.names(missing, 12)}", page, "yellow")
+    if missing := facts.uncompared(outcome):
+        yield from _hanging(
+            f"could not compare, nothing is published yet: {text.names(missing, 12)}", page, "yellow"
+        )
     word = text.VERDICTS[outcome.verdict].upper()
     colour = _VERDICT_COLOUR.get(outcome.verdict, "yellow")
     time = text.duration(facts.seconds_of(outcome))

@@ -6,6 +6,7 @@ control, format and bidirectional characters and lone surrogates become visible 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -106,6 +107,11 @@ def encodable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def for_runners(whole: str) -> str:
+    """A job's log is read for commands: ``::`` where a line begins and ``##[`` anywhere get another look."""
+    return re.sub(r"(?m)^((?:\s|\x1b\[[0-9;]*m)*)::", r"\1∷", whole).replace("##[", "♯#[")
 
 
 # --- numbers ---------------------------------------------------------------------------------
