@@ -203,6 +203,7 @@ def test_an_undeclared_change_shows_its_numbers_and_its_place(sales: Shop) -> No
     assert test["place"][0] == "effects/work.yml"
     assert test["sample"][0]["revenue"].count("→") == 1
     assert "effects/work.yml" in said.out
+    assert "The highest order of each country." in said.out
 
 
 def test_a_dataset_that_comes_or_goes_is_declared(sales: Shop) -> None:

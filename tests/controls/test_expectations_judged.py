@@ -111,6 +111,21 @@ def test_what_cannot_be_judged_is_an_error(cursor: Any, tmp_path: Path, text: st
     assert message in found.message
 
 
+def test_a_description_is_told_when_it_fails(cursor: Any, tmp_path: Path) -> None:
+    """Whoever breaks an expectation reads why it is there."""
+    text = "{rows: {changed: 0}, description: Finance reports these.}"
+    node = Pantry(tmp_path).recipe(f"by_country:\n  sql: select 1 as x\n  expect: {text}").nodes["by_country"]
+    move = moved(cursor, LOSING)
+    assert judge_expectation(node.tests[-1], move, Base(move.base, "prod")).cause == "Finance reports these."
+
+
+def test_of_names_the_dataset_where_a_node_makes_several(tmp_path: Path) -> None:
+    """Each expectation is about the dataset that it names, and says so in its id."""
+    text = "a:\n  run: make\n  outputs: {x: x.parquet, y: y.parquet}\n  expect: [{of: y, rows: 0%}]"
+    (test,) = Pantry(tmp_path).recipe(text).nodes["a"].tests
+    assert (test.dataset, test.id) == ("y", "a/outputs/expect(of=y, rows 0%)")
+
+
 def test_equal_content_needs_no_query(cursor: Any, tmp_path: Path) -> None:
     """The digests are equal: every statement holds, and nothing is read."""
     move = moved(cursor, SQL)

@@ -74,7 +74,7 @@ def test_hostile_names_are_text_in_markdown() -> None:
     assert "@team" not in text
     assert not re.search(r"^::", text, re.M)
     for line in text.splitlines():
-        if line.startswith("| orders") or line.startswith("| `orders"):
+        if line.startswith(("| orders", "| `orders")):
             assert line.count(" | ") == 4
 
 

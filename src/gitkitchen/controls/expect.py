@@ -179,7 +179,7 @@ def result(
         observed=observed,
         expected=expected,
         message=message,
-        cause=_CAUSE if state is TestState.FAILED else "",
+        cause=(spec.description or _CAUSE) if state is TestState.FAILED else "",
         failing=said.failing if said else None,
         tested=said.tested if said else None,
         sample=sample,

@@ -91,6 +91,7 @@ def _spec(effects: Effects, dataset: str, words: str, place: Place | None) -> Te
         dataset=dataset,
         args={},
         reads=(dataset,),
+        description=f"{effects.file} says: {effects.why}" if effects.why else "",
         place=place,
     )
 

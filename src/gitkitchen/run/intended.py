@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gitkitchen.errors import Place
+from gitkitchen.errors import GitKitchenError, Place
 from gitkitchen.model import Event, Failure, NodeResult, Plan, State, TestResult, Version
 from gitkitchen.process import Cancel
+from gitkitchen.run.checks import masked
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.expectations import move_of
-from gitkitchen.run.results import ended_too_late
 from gitkitchen.run.tables import Tables
 
 if TYPE_CHECKING:
@@ -25,31 +26,72 @@ def judge_effects(
 ) -> NodeResult:
     """What the datasets of this run became beside what the branch declares. Named after its file."""
     started, begun = context.clock(), time.perf_counter()
-    tables = Tables(context.engine_factory, context.store)
     place = effects.place or Place(effects.file)
-    try:
-        tests = tuple(_tests(effects, plan, results, context, tables, cancel))
-    finally:
-        tables.close()
+    tests, failure = _judged(effects, plan, results, context, cancel, place)
     stopping = [t for t in tests if t.stops]
-    failure = None
-    if stopping:
+    if stopping and failure is None:
         more = f" (and {len(stopping) - 1} more)" if len(stopping) > 1 else ""
         failure = Failure("test", f"{stopping[0].message}{more}", stopping[0].place or place)
-    result = NodeResult(
+    why = f": {effects.why}" if effects.why else ""
+    return NodeResult(
         node=effects.file,
         kind=KIND,
-        state=State.FAILED if stopping else State.PASSED,
+        state=State.PASSED if failure is None else _STATES.get(failure.kind, State.ERROR),
         started=started,
         seconds=time.perf_counter() - begun,
         attempts=1,
         tests=tests,
         failure=failure,
-        reasons=(f"branch '{effects.branch}' declares what it changes",),
+        reasons=(f"branch '{effects.branch}' declares what it changes{why}",),
         place=place,
         owner=plan.recipe.owner,
     )
-    return ended_too_late(result) if cancel.is_set else result
+
+
+_STATES = {"test": State.FAILED, "cancelled": State.CANCELLED}
+GRACE = 7.5
+"""Seconds that a query has to end after a cancel, as the nodes have."""
+
+
+def _judged(
+    effects: Effects,
+    plan: Plan,
+    results: Sequence[NodeResult],
+    context: RunContext,
+    cancel: Cancel,
+    place: Place,
+) -> tuple[tuple[TestResult, ...], Failure | None]:
+    """The results, or why there are none. A thread judges, so that this one hears a cancel."""
+    tables = Tables(context.engine_factory, context.store)
+    found: list[TestResult] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            found.extend(_tests(effects, plan, results, context, tables, cancel))
+        except Exception as error:  # noqa: BLE001 - raised again, or told, by the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="effects")
+    thread.start()
+    asked: float | None = None
+    while thread.is_alive() and (asked is None or time.monotonic() - asked < GRACE):
+        thread.join(0.05)
+        if cancel.is_set:
+            asked = asked or time.monotonic()
+            tables.interrupt_due()
+    if cancel.is_set:
+        if not thread.is_alive():
+            tables.close()
+        return (), Failure("cancelled", "the run was cancelled while the declared effects were judged", place)
+    tables.close()
+    if errors:
+        if not isinstance(errors[0], (GitKitchenError, OSError)):
+            raise errors[0]
+        problems = getattr(errors[0], "problems", ())
+        said, hint = (problems[0].message, problems[0].hint) if problems else (str(errors[0]), "")
+        return (), Failure("infrastructure", f"the declared effects could not be judged: {said}", place, hint)
+    return tuple(masked(t, context.masks) for t in found) if context.masks else tuple(found), None
 
 
 def _tests(
@@ -64,6 +106,8 @@ def _tests(
 
     keys = {d: s.node.key for s in plan.steps if s.node.key for d in s.node.datasets}
     for dataset, version in _built(results).items():
+        if cancel.is_set:
+            return
         base = context.base_of(dataset)
         if version.format == "file" or (base.version is not None and base.version.format == "file"):
             yield judge_file(effects, dataset, version, base)
