@@ -100,6 +100,15 @@ def test_a_kitchen_is_compared_with_its_base(sales: Shop) -> None:
     assert dataset(document, "priced")["a"]["run"] != dataset(document, "priced")["b"]["run"]
 
 
+def test_a_setting_that_differs_is_named(sales: Shop) -> None:
+    """A variable that was given another value is the reason."""
+    assert sales.cli("run", "--quiet", "--set", "rate=2").code == 0
+    document = told(sales, "--data")
+    assert dataset(document, "priced")["reasons"] == ["variable rate changed"]
+    assert dataset(document, "totals")["data"]["columns"][0]["a"]["total"] == 150
+    assert dataset(document, "totals")["data"]["columns"][0]["b"]["total"] == 300
+
+
 def test_s25_a_fan_out_join_is_seen_in_numbers(sales: Shop) -> None:
     """S25: a join turned 5 orders into 25 and all checks passed; the diff says so and the run fails."""
     keyed, open_ended = "    key: [order_id]\n    public: [order_id, price]", "    tests: [{rows: {min: 1}}]"

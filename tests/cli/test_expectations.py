@@ -37,11 +37,17 @@ def expecting(text: str) -> str:
 
 
 @pytest.fixture
-def sales(shop: Shop) -> Shop:
+def written(shop: Shop) -> Shop:
+    """The recipe, committed and never run."""
     files = {"recipe.yml": RECIPE, "by_country.sql": SQL, "orders.csv": ORDERS}
     shop.commit({f"recipes/sales/{name}": text for name, text in files.items()})
-    assert shop.cli("run").code == 0
     return shop
+
+
+@pytest.fixture
+def sales(written: Shop) -> Shop:
+    assert written.cli("run").code == 0
+    return written
 
 
 def branch(shop: Shop, recipe: str, sql: str = SQL, **files: str) -> None:
@@ -159,11 +165,11 @@ def test_an_environment_is_compared_with_what_it_publishes_now(sales: Shop) -> N
     ],
 )
 def test_mistakes_in_an_expectation_are_told_with_their_line(
-    sales: Shop, text: str, message: str, hint: str
+    written: Shop, text: str, message: str, hint: str
 ) -> None:
     """`validate` names the place, what is wrong, and the word that was meant."""
-    sales.write({"recipes/sales/recipe.yml": expecting(text)})
-    said = sales.cli("validate")
+    written.write({"recipes/sales/recipe.yml": expecting(text)})
+    said = written.cli("validate")
     assert said.code == 2
     assert "recipes/sales/recipe.yml:12" in said.out + said.err
     assert message in said.out + said.err
@@ -245,11 +251,11 @@ def test_a_declaration_is_about_its_own_branch(sales: Shop) -> None:
     ],
     ids=["dataset", "word", "column", "sql", "key", "branch", "syntax", "twice", "ending"],
 )
-def test_mistakes_in_a_declaration_are_told(sales: Shop, files: dict[str, str], message: str) -> None:
+def test_mistakes_in_a_declaration_are_told(written: Shop, files: dict[str, str], message: str) -> None:
     """`validate` and `run` refuse a declaration that cannot be meant, with its line."""
-    branch(sales, RECIPE, SQL, **files)
-    said = sales.cli("validate")
+    branch(written, RECIPE, SQL, **files)
+    said = written.cli("validate")
     assert said.code == 2
     assert message in said.out + said.err
     assert "effects/" in said.out + said.err
-    assert sales.cli("run").code == (0 if "effects/work.yaml" in files else 2)
+    assert written.cli("run").code == (0 if "effects/work.yaml" in files else 2)

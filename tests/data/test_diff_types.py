@@ -177,6 +177,41 @@ def test_tables_without_a_common_column_are_not_called_equal(engine: Any) -> Non
     assert (found.rows.added, found.rows.changed) == (None, None)
 
 
+def test_a_table_may_be_nothing_but_its_key(engine: Any) -> None:
+    """With no column beside the key rows still come and go, with and without repeated keys."""
+    found = diff(engine, "select unnest([1, 2, 2, null]) as id", "select unnest([2, 2, 3, null]) as id")
+    assert (found.rows.added, found.rows.removed, found.rows.changed) == (1, 1, 0)
+    found = diff(engine, "select unnest([1, 2]) as id", "select unnest([2, 3]) as id", examples=0)
+    assert (found.rows.added, found.rows.removed, found.rows.matched) == (1, 1, 1)
+    found = diff(engine, "select 1 as id where false", "select 1 as id where false", profiles=False)
+    assert (found.rows.added, found.rows.matched, found.changes_data) == (0, 0, False)
+
+
+def test_odd_types_are_compared_and_profiled(engine: Any) -> None:
+    """Bytes, times, intervals, identifiers, maps, wide integers: each as key and as column."""
+    values = [
+        ("'a'::blob", "'b'::blob"),
+        ("time '10:00'", "time '10:01'"),
+        ("interval '1 day'", "interval '2 days'"),
+        ("'00000000-0000-0000-0000-000000000001'::uuid", "'00000000-0000-0000-0000-000000000002'::uuid"),
+        ("map {'a': 1}", "map {'a': 2}"),
+        ("1::hugeint", "170141183460469231731687303715884105727::hugeint"),
+        ("'infinity'::timestamp", "timestamp '2013-01-01'"),
+        ("date '2013-01-01'", "'-infinity'::date"),
+        ("timestamptz '2013-01-01 00:00+00'", "timestamptz '2013-01-02 00:00+00'"),
+        ("timestamp_ns '2013-01-01 00:00:00.000000001'", "timestamp_ns '2013-01-01 00:00:00.000000002'"),
+        ("1.5::decimal(38, 10)", "2.5::decimal(38, 10)"),
+    ]
+    for a, b in values:
+        found = diff(engine, f"select 1 as id, {a} as v", f"select 1 as id, {b} as v")
+        assert found.columns[0].changed == 1, a
+        assert found.rows.changed == 1, a
+        keyed = diff(engine, f"select {a} as id, 1 as v", f"select {b} as id, 1 as v")
+        assert (keyed.rows.added, keyed.rows.removed, keyed.rows.matched) == (1, 1, 0), a
+        whole = diff(engine, f"select {a} as v", f"select {b} as v", key=())
+        assert (whole.rows.added, whole.rows.removed) == (1, 1), a
+
+
 def test_sums_are_exact_where_the_type_is(engine: Any) -> None:
     """Sums of integers and decimals lose nothing, also beyond what a float holds."""
     found = diff(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen.files import digest
 from gitkitchen.model import FINGERPRINT_SCHEME, TestResult, TestSpec, TestState, Version
-from gitkitchen.plan.fingerprint import test_meaning, tool_version
+from gitkitchen.plan.fingerprint import depends_on_time, test_meaning, tool_version
 from gitkitchen.process import Cancel
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.tables import Tables
@@ -36,7 +36,8 @@ def check(
             continue
         base = context.base_of(spec.dataset)
         rows = row_keys.get(spec.dataset, ())
-        key = _key(spec, new, base.version, rows) if base.version is not None else None
+        timeless = base.version is not None and not depends_on_time(spec)
+        key = _key(spec, new, base.version, rows) if timeless and base.version is not None else None
         known = context.store.find_verdict(key) if key else None
         if known is not None:
             yield replace(known, node=spec.node, reused=True, place=spec.place)
