@@ -24,7 +24,7 @@ FLOORS = [
     {"kitchen"},
     {"plumbing"},
     {"github", "git", "document", "plugins", "shipped"},
-    {"files"},
+    {"files", "locks"},
     {"process"},
     {"model"},
     {"errors"},

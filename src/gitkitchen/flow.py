@@ -23,7 +23,6 @@ from gitkitchen.data.consumers import refresh
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.kitchen.authority import refusal
-from gitkitchen.kitchen.identity import claim
 from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.model import (
     Catalog,
@@ -43,6 +42,7 @@ from gitkitchen.run.verdict import verdict as judge_run
 from gitkitchen.workplace import (
     Request,
     Workplace,
+    at_work,
     base_finder,
     declared_effects,
     enter,
@@ -88,11 +88,16 @@ def new_run_id(now: datetime) -> str:
 
 def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
     """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
+    with at_work(enter(request, publishes=request.publish), now) as place:
+        return _run(place, request, on_event=on_event, cancel=cancel, now=now)
+
+
+def _run(
+    place: Workplace, request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime
+) -> Outcome:
     from gitkitchen.run.engine import effects, execute
     from gitkitchen.run.intended import announce, judge_effects
 
-    place = enter(request, publishes=request.publish)
-    claim(place.project, place.kitchen)
     request = _as_begun(place, request) if request.resume else request
     recipe = read(place, request)
     effects_declared = declared_effects(place)

@@ -6,16 +6,18 @@ come from people or branches stand after ``--end-of-options`` or ``--``, so that
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.files import digest_bytes, read_bounded
 from gitkitchen.model import Subject
 from gitkitchen.process import Captured, capture
 
@@ -81,6 +83,10 @@ class Repository:
     root: Path
     index: Path
     objects: Path
+    common: Path = Path()
+    """The folder that all work trees of the repository share: ``.git`` of the main one."""
+    linked: bool = False
+    """Whether this is a linked work tree (``git worktree add``)."""
 
     @classmethod
     def find(cls, start: Path) -> Repository:
@@ -92,13 +98,20 @@ class Repository:
             "index",
             "--git-path",
             "objects",
+            "--git-common-dir",
+            "--git-dir",
         )
         done = _capture(start, ("rev-parse", *questions))
-        lines = _text(done.output).splitlines()
-        if done.code or len(lines) != 3:
+        lines = _text(done.output).split("\n")[:-1]
+        if done.code or len(lines) != 5:
             raise _no_repository(start, _text(done.errors))
-        root, index, objects = map(Path, lines)
-        return cls(root=root, index=index, objects=objects)
+        root, index, objects, common, own = map(Path, lines)
+        return cls(root=root, index=index, objects=objects, common=common, linked=own != common)
+
+    @property
+    def main(self) -> Path | None:
+        """The main work tree's top; None where the repository is bare or its ``.git`` lies elsewhere."""
+        return self.common.parent if self.common.name == ".git" else None
 
     @classmethod
     def init(cls, path: Path, branch: str = "main") -> Repository:
@@ -180,6 +193,38 @@ class Repository:
             size = int(head.split()[-1])
             found[name], rest = rest[:size], rest[size + 1 :]
         return found
+
+    def branches(self) -> frozenset[str]:
+        """The local branches. Those whose name is not UTF-8 are left out: they are no kitchens."""
+        return frozenset(self._references("refs/heads/"))
+
+    def remote_branches(self) -> frozenset[str]:
+        """The branches that any remote had when it was last asked, without the remote's own name."""
+        remotes = _text(_checked(self.root, ("remote",))).split("\n")[:-1]
+        found = (name for remote in remotes for name in self._references(f"refs/remotes/{remote}/"))
+        return frozenset(found) - {"HEAD"}
+
+    def _references(self, prefix: str) -> Iterator[str]:
+        """The names below ``refs/<kind>/``, without that beginning."""
+        listed = _checked(self.root, ("for-each-ref", "--format=%(refname)", prefix))
+        for line in listed.split(b"\n"):
+            with contextlib.suppress(UnicodeDecodeError):
+                name = line.decode()
+                if name.startswith(prefix):
+                    yield name.removeprefix(prefix)
+
+    def made(self, branch: str) -> str | None:
+        """A digest of the moment at which a local branch was made; None where Git does not remember it.
+
+        It is the first line of the branch's reflog, as long as that tells of the branch's creation: it
+        dies with the branch, and one that is made again under the name begins with another.
+        """
+        try:
+            raw = read_bounded(self.common / "logs" / "refs" / "heads" / branch, 4096)
+        except (OSError, ValueError):
+            return None
+        line = raw.partition(b"\n")[0]
+        return digest_bytes(line) if re.match(rb"0{40}(0{24})? ", line) else None
 
     def remote(self) -> str | None:
         """The URL of ``origin``, or of the only remote, without a user name, password or token in it."""

@@ -42,6 +42,8 @@ class Project:
     id: str
     environments: tuple[Environment, ...] = ()
     sandbox_base: str | None = None
+    sandbox_ttl: float | None = None
+    """Seconds without a run after which a sandbox may be collected; None: never for its age."""
     vars: Mapping[str, Any] = field(default_factory=dict)
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     store: str = ".gitkitchen/store"
@@ -50,11 +52,18 @@ class Project:
     public_by_default: bool = False
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each dotted key of the file stands, for messages: ``{"vars.region": Place(...)}``."""
+    home: Path | None = None
+    """Of a linked work tree: the same folder in the main one, whose state all of them share."""
 
     @property
     def state(self) -> Path:
         """The folder of everything local: runs, ledger, cache, views."""
-        return self.root / ".gitkitchen"
+        return (self.home or self.root) / ".gitkitchen"
+
+    @property
+    def store_root(self) -> Path:
+        """The folder of the store, where it is one."""
+        return (self.home or self.root) / self.store
 
     def environment(self, name: str) -> Environment | None:
         return next((e for e in self.environments if e.name == name), None)
@@ -71,7 +80,8 @@ class Kitchen:
     """A branch and all that it runs with. ``environment`` is None for a sandbox.
 
     ``base`` names the environment whose catalog a sandbox starts from (None for environments).
-    ``namespace`` is ``k_<slug>_<12 hex>``, ASCII, at most 48 bytes.
+    ``namespace`` is ``k_<slug>_<12 hex>``, ASCII, at most 48 bytes. ``repository`` is "" for the
+    project's own. ``birth`` counts how often a branch of this name was made: each has its own namespace.
     """
 
     project_id: str
@@ -80,6 +90,8 @@ class Kitchen:
     namespace: str
     environment: str | None = None
     base: str | None = None
+    birth: int = 1
+    fork: bool = False
 
     @property
     def is_sandbox(self) -> bool:
@@ -92,7 +104,8 @@ class Kitchen:
 
     @property
     def label(self) -> str:
-        return self.environment or self.branch
+        """What people call it, and what ``--kitchen`` takes."""
+        return self.environment or (f"{self.repository}:{self.branch}" if self.fork else self.branch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,15 @@ from gitkitchen.data.store import FolderStore
 from gitkitchen.errors import Infrastructure, Mistake, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.event import Head, head_of
 from gitkitchen.kitchen.identity import identify
 from gitkitchen.kitchen.settings import parse_set
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
+from gitkitchen.ledger import registry
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.locks import shared
 from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
@@ -65,6 +68,7 @@ class Workplace:
     subject: Subject
     ledger: Ledger
     store: FolderStore
+    moment: registry.Moment = registry.UNKNOWN
 
     def catalog(self) -> Catalog:
         return load_catalog(self.ledger, self.project, self.kitchen)
@@ -84,15 +88,20 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
     root = find_root(request.start)
     project = load_project(root)
     repository = Repository.find(root)
-    kitchen = identify(
+    project = replace(project, home=_home(root, repository))
+    branch = repository.branch()
+    identity = identify(
         project,
-        branch=repository.branch(),
+        branch=branch,
         # The repository's own branches are named without it: a remote added or renamed changes no kitchen.
         repository=None,
         override=request.kitchen,
         publishes=publishes,
+        event=_event(request, root, repository, branch),
     )
-    known = (project.state / "registry" / f"{kitchen.namespace}.json").exists()
+    ledger = open_ledger(project, say=request.say)
+    moment = _moment(repository, identity)
+    kitchen, known = registry.find(ledger, project, identity, moment)
     if looks and request.kitchen and kitchen.is_sandbox and not known:
         names = ", ".join(e.name for e in project.environments) or "none"
         raise Mistake(
@@ -105,9 +114,51 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
         project=project,
         kitchen=kitchen,
         subject=repository.subject(),
-        ledger=open_ledger(project, say=request.say),
-        store=FolderStore(root / project.store, namespace=kitchen.namespace, zone=kitchen.zone),
+        ledger=ledger,
+        store=store_of(project, kitchen),
+        moment=moment,
     )
+
+
+def store_of(project: Project, kitchen: Kitchen) -> FolderStore:
+    """A kitchen's view of the store."""
+    return FolderStore(project.store_root, namespace=kitchen.namespace, zone=kitchen.zone)
+
+
+def _home(root: Path, repository: Repository) -> Path | None:
+    """Of a linked work tree: the project's folder in the main one. All of them share its state."""
+    if not repository.linked or repository.main is None or not root.is_relative_to(repository.root):
+        return None
+    return repository.main / root.relative_to(repository.root)
+
+
+def _event(request: Request, root: Path, repository: Repository, branch: str | None) -> Head | None:
+    head = head_of(request.environ, root)
+    if head is None or head.commit is None or branch is not None or repository.head() == head.commit:
+        return head
+    return None
+
+
+def _moment(repository: Repository, kitchen: Kitchen) -> registry.Moment:
+    if kitchen.fork or not kitchen.is_sandbox:
+        return registry.UNKNOWN
+    made = repository.made(kitchen.branch)
+    return registry.Moment(made, lambda: kitchen.branch in repository.remote_branches())
+
+
+@contextmanager
+def at_work(place: Workplace, now: datetime) -> Iterator[Workplace]:
+    """The kitchen claimed, and neither dropped nor cleared up while the block lasts."""
+    locks = place.project.state / "locks"
+    with shared(locks / "trusted.lock"):
+        while True:
+            kitchen = registry.claim(place.ledger, place.project, place.kitchen, moment=place.moment, now=now)
+            if kitchen != place.kitchen:
+                place = replace(place, kitchen=kitchen, store=store_of(place.project, kitchen))
+            with shared(locks / f"{kitchen.namespace}.lock"):
+                if registry.is_alive(place.ledger, kitchen):
+                    yield place
+                    return
 
 
 def repair(place: Workplace) -> Catalog:

@@ -39,8 +39,8 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.project = Project(self.root, "shop", ID, (Environment("prod", "main"),), "prod")
-        self.prod = Kitchen(ID, "local", "main", namespace(ID, "local", "main"), "prod")
-        self.branch = Kitchen(ID, "local", "fix", namespace(ID, "local", "fix"), None, "prod")
+        self.prod = Kitchen(ID, "", "main", namespace(ID, "", "main"), "prod")
+        self.branch = Kitchen(ID, "", "fix", namespace(ID, "", "fix"), None, "prod")
 
     @property
     def ledger(self) -> FolderLedger:
@@ -236,7 +236,7 @@ from gitkitchen.ledger.folder import FolderLedger
 from gitkitchen.model import Environment, Kitchen, Project, Published, Subject
 root, dataset, run = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 project = Project(root, "shop", "0123456789abcdef", (Environment("prod", "main"),), "prod")
-kitchen = Kitchen(project.id, "local", "main", namespace(project.id, "local", "main"), "prod")
+kitchen = Kitchen(project.id, "", "main", namespace(project.id, "", "main"), "prod")
 print("go", flush=True)
 sys.stdin.readline()
 patch = {dataset: Published(dataset, run, run, dataset, dataset, run, 0)}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.errors import Infrastructure, Mistake
-from gitkitchen.kitchen.identity import claim, identify, namespace, repository_name
+from gitkitchen.errors import Mistake
+from gitkitchen.kitchen.identity import identify, namespace, repository_name
 from gitkitchen.model import Environment, Kitchen, Project
 
 HOME = "https://github.com/acme/flights.git"
@@ -98,7 +98,7 @@ def test_branches_that_only_begin_alike_are_kitchens(project: Project) -> None:
     assert kitchen(project, "gitkitchen-docs").is_sandbox
 
 
-NAMES = ["-x", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b", "a.", "a@{b"]
+NAMES = ["-x", "a..b", "a b", "a~1", "a^", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b", "a.", "a@{b"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, ".a", "a/.b", "a.lock", "a.lock/b", "a\nb", "\x7f"])
@@ -197,35 +197,40 @@ def test_folders_are_repositories_too() -> None:
     assert repository_name(None) == ""
 
 
-def test_claim_is_repeatable(project: Project) -> None:
-    """A kitchen has its namespace for good, and other kitchens have theirs."""
-    one, two = kitchen(project, "one"), kitchen(project, "two")
-    assert [claim(project, k) for k in (one, one, two, one)] == [1, 1, 1, 1]
-    assert len(list((project.state / "registry").glob("k_*.json"))) == 2
+@pytest.mark.parametrize(
+    "text", ["me/flights:patch-1", "github.com/me/flights:patch-1", "git@github.com:me/flights.git:patch-1"]
+)
+def test_a_fork_is_named_before_a_colon(project: Project, text: str) -> None:
+    """--kitchen takes a fork's branch, however its repository is written; it is always a sandbox."""
+    found = kitchen(project, None, text, home=HOME)
+    assert (found.repository, found.branch) == ("github.com/me/flights", "patch-1")
+    assert found.fork
+    assert found.is_sandbox
+    assert found.label == "github.com/me/flights:patch-1"
+    assert kitchen(project, None, "me/flights:main", home=HOME).is_sandbox
 
 
-def test_claim_refuses_another_identity(project: Project) -> None:
-    """Two identities under one namespace: the first has it, the second is told whose it is."""
-    one = kitchen(project, "one")
-    other = Kitchen(one.project_id, one.repository, "other", one.namespace)
-    claim(project, one)
-    with pytest.raises(Mistake) as caught:
-        claim(project, other)
-    assert str(caught.value) == (
-        f"namespace {one.namespace} belongs to branch 'one' of 'github.com/acme/flights', "
-        "not to 'other' of 'github.com/acme/flights'; rename the branch"
-    )
-    assert claim(project, one) == 1
+def test_two_forks_with_one_branch_name_do_not_meet(project: Project) -> None:
+    """patch-1 of two forks, and ours, are three kitchens."""
+    names = ["me/flights:patch-1", "you/flights:patch-1", "patch-1"]
+    assert len({kitchen(project, None, name, home=HOME).namespace for name in names}) == 3
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"birth": "x"}'])
-def test_claim_with_a_damaged_registry(project: Project, damage: str) -> None:
-    """A registry entry that cannot be read is infrastructure, with the way to mend it."""
-    one = kitchen(project, "one")
-    claim(project, one)
-    path = project.state / "registry" / f"{one.namespace}.json"
-    path.write_text(damage)
-    with pytest.raises(Infrastructure, match="cannot be read"):
-        claim(project, one)
-    path.unlink()
-    assert claim(project, one) == 1
+def test_our_own_repository_before_a_colon_is_no_fork(project: Project) -> None:
+    """The project's own repository, written out, names the kitchen that the branch alone names."""
+    named = identify(project, branch=None, repository=None, override="acme/flights:x", home=HOME)
+    assert named == identify(project, branch=None, repository=None, override="x", home=HOME)
+
+
+@pytest.mark.parametrize("name", ["me:patch-1", ":patch-1", "me/flights:", "me/flights:-x", "a:b:c"])
+def test_what_is_neither_a_fork_nor_a_branch(project: Project, name: str) -> None:
+    """Half a repository is refused with the form that is wanted, and so is a branch that cannot be."""
+    with pytest.raises(Mistake, match=r"is no repository|is no name of|cannot"):
+        kitchen(project, None, name)
+
+
+def test_a_later_birth_has_a_namespace_of_its_own() -> None:
+    """The first birth has the namespace that it always had; each later one another."""
+    names = [namespace("7c1e2b", "", "x", birth) for birth in range(1, 50)]
+    assert names[0] == namespace("7c1e2b", "", "x")
+    assert len(set(names)) == 49

@@ -17,7 +17,7 @@ environments:
   dev:     {branch: develop}
   staging: {branch: staging}
   prod:    {branch: main, vars: {region: us}}
-sandboxes: {base: prod}
+sandboxes: {base: prod, ttl: 14d}
 connections:
   warehouse: {type: duckdb}
 store: .gitkitchen/store
@@ -51,7 +51,7 @@ def test_every_key_reaches_the_project(tmp_path: Path) -> None:
     prod = project.environment_of("main")
     assert prod is not None
     assert (prod.vars, str(prod.place)) == ({"region": "us"}, "kitchen.yml:6")
-    assert project.sandbox_base == "prod"
+    assert (project.sandbox_base, project.sandbox_ttl) == ("prod", 14 * 86400)
     assert project.connections == {"warehouse": {"type": "duckdb"}}
     assert (project.store, project.ledger) == (".gitkitchen/store", "folder")
     assert (project.vars, project.pools) == ({"carrier_table": "airlines"}, {"heavy": 2})
@@ -123,7 +123,12 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ("environments: {a: {branch: gitkitchen/x}}", "environment 'a': 'gitkitchen/x' cannot be a branch"),
         ("store: ../../other", "store: '../../other' leaves the repository; name a folder of the repository"),
         ("store: .", "store: is the repository itself; name a folder of it"),
-        ("sandboxes: {ttl: 14d}", "sandboxes.ttl: is not available in this version"),
+        ("sandboxes: {ttl: 14}", "sandboxes.ttl: must be a duration such as 14d or 36h, not 14; quote it"),
+        ("sandboxes: {ttl: 0d}", "sandboxes.ttl: must be a duration such as 14d or 36h, not '0d'"),
+        (
+            "sandboxes: {ttl: 2 fortnights}",
+            "sandboxes.ttl: must be a duration such as 14d or 36h, not '2 fortnights'",
+        ),
         (
             "environments: {a: {branch: x, from: b}}",
             "environment 'a', from: is not available in this version",

@@ -13,7 +13,7 @@ from typing import Any
 
 from gitkitchen.errors import Conflict, Problem
 from gitkitchen.files import write_atomic
-from gitkitchen.kitchen.identity import namespace
+from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.lease import LeaseLost
 from gitkitchen.ledger.protocol import Held, Ledger
 from gitkitchen.ledger.records import Record
@@ -30,6 +30,8 @@ def stream_of(kitchen_namespace: str) -> str:
 def load_catalog(ledger: Ledger, project: Project, kitchen: Kitchen) -> Catalog:
     """The catalog of a kitchen; a sandbox sees its base's where it has nothing of its own."""
     sequence, own = _fold(ledger, project, kitchen.namespace)
+    if not kitchen.is_sandbox:
+        return Catalog(kitchen.namespace, sequence, _trusted(own))
     base = _base_entries(ledger, project, kitchen)
     entries = {**base, **{d: e for d, e in own.items() if e is not None}}
     for dataset, entry in own.items():
@@ -42,8 +44,13 @@ def _base_entries(ledger: Ledger, project: Project, kitchen: Kitchen) -> dict[st
     environment = project.environment(kitchen.base) if kitchen.base else None
     if environment is None:
         return {}
-    _, entries = _fold(ledger, project, namespace(project.id, kitchen.repository, environment.branch))
-    return {d: e for d, e in entries.items() if e is not None}
+    _, entries = _fold(ledger, project, environment_namespace(project, environment))
+    return _trusted(entries)
+
+
+def _trusted(entries: Mapping[str, Published | None]) -> dict[str, Published]:
+    """What an environment has. A branch may have been a sandbox before it was one: that is not shown."""
+    return {d: e for d, e in entries.items() if e is not None and e.zone == "trusted"}
 
 
 def _fold(

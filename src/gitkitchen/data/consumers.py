@@ -267,7 +267,7 @@ def _stamp(
         "version": 1,
         "sequence": catalog.sequence,
         "namespace": kitchen.namespace,
-        "root": str(project.root),
+        "root": str(project.state.parent),
         "store": str(store.root),
         "entries": _wanted(catalog),
         "file": identity,

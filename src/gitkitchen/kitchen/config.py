@@ -11,7 +11,7 @@ from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
-from gitkitchen.kitchen.settings import texts
+from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.model import Environment, Project
 
 FILE = "kitchen.yml"
@@ -75,6 +75,7 @@ def _project(root: Path, document: Document) -> Project:
         id=value["project"]["id"],
         environments=environments,
         sandbox_base=sandboxes.get("base") or (environments[-1].name if environments else None),
+        sandbox_ttl=duration(sandboxes["ttl"]) if sandboxes.get("ttl") else None,
         vars=value.get("vars") or {},
         connections=value.get("connections") or {},
         store=value.get("store", DEFAULT_STORE),

@@ -1,17 +1,15 @@
-"""A branch becomes a kitchen: its identity, its namespace, and the registry that keeps namespaces unique."""
+"""A branch becomes a kitchen: its identity and its namespace."""
 
 from __future__ import annotations
 
 import json
 import re
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from gitkitchen.errors import Infrastructure, Mistake, Problem
-from gitkitchen.files import write_atomic
-from gitkitchen.model import Kitchen, Project
+from gitkitchen.errors import Mistake, Problem
+from gitkitchen.kitchen.event import QUEUE, Head
+from gitkitchen.model import Environment, Kitchen, Project
 
 SLUG_LENGTH = 33
 """Characters of a branch's name that its namespace shows: 2 + 33 + 1 + 12 are the 48 that are allowed."""
@@ -27,32 +25,103 @@ def identify(
     override: str | None,
     home: str | None = None,
     publishes: bool = False,
+    event: Head | None = None,
 ) -> Kitchen:
     """The kitchen of ``branch`` (what is checked out; None: detached), or of ``override`` (``--kitchen``).
 
-    ``override`` is the name of an environment or of a branch. Who looks may look anywhere; who
-    ``publishes`` on a branch cannot name the environment of another: its code is not what is checked out.
+    ``override`` is the name of an environment, of a branch, or ``REPOSITORY:BRANCH`` for a fork's (no branch
+    has a colon in its name). Who looks may look anywhere; who ``publishes`` on a branch cannot name the
+    environment of another: its code is not what is checked out.
     ``repository`` is where the branch comes from (a URL); with ``home``, the repository that the project
-    lives in, a branch of any other repository is a sandbox, whatever its name.
+    lives in, a branch of any other repository is a sandbox, whatever its name. ``event`` says whose a
+    detached checkout is, that of a merge queue, or a branch that only bears the name of one of ours.
     """
     named = project.environment(override) if override else None
-    chosen = named.branch if named else override or branch
-    if chosen is None:
-        raise Mistake(
+    origin, target = repository_name(repository), None
+    foreign = bool(home and origin) and origin != repository_name(home)
+    if override:
+        fork, colon, chosen = override.rpartition(":") if not named else ("", "", named.branch)
+        if not named:
+            _refuse_invalid(chosen, override)
+        if colon:
+            origin = _fork(fork, home or (event.home if event else None))
+            foreign = bool(origin)
+    elif event and (branch is None or branch == event.branch or _is_queue(branch)):
+        _refuse_invalid(event.branch, event.branch)
+        chosen, target = event.branch, event.target
+        if repository_name(event.repository) != repository_name(event.home):
+            origin, foreign = repository_name(event.repository), True
+    elif branch is None or _is_queue(branch):
+        raise _nameless(branch)
+    else:
+        chosen = branch
+    _refuse_reserved(chosen)
+    environment = None if foreign else project.environment_of(chosen)
+    if environment and publishes:
+        _refuse_other_code(environment, chosen, branch, event)
+    base = project.environment_of(target) if target else None
+    return Kitchen(
+        project_id=project.id,
+        repository=origin,
+        branch=chosen,
+        namespace=namespace(project.id, origin, chosen),
+        environment=environment.name if environment else None,
+        base=None if environment else (base.name if base else project.sandbox_base),
+        fork=foreign,
+    )
+
+
+def _is_queue(branch: str | None) -> bool:
+    return branch is not None and branch.split("/")[0] == QUEUE
+
+
+def _nameless(branch: str | None) -> Mistake:
+    if branch is None:
+        return Mistake(
             Problem(
                 "HEAD is detached: no branch says which kitchen this is",
                 hint="switch to a branch, or name one with --kitchen",
                 code="detached",
             )
         )
-    _refuse_reserved(chosen)
-    if override and not named:
-        _refuse_invalid(override)
-    environment = project.environment_of(chosen)
-    origin = repository_name(repository)
-    if environment and home and origin != repository_name(home):
-        environment = None
-    if environment and branch is not None and branch != chosen and publishes:
+    return Mistake(
+        Problem(
+            f"'{branch}' is a merge queue's: it comes and goes, and no branch says which kitchen this is",
+            hint="name one with --kitchen",
+            code="queue",
+        )
+    )
+
+
+def _fork(text: str, home: str | None) -> str:
+    """The repository before the colon of ``--kitchen``: a URL, ``HOST/OWNER/NAME``, or ``OWNER/NAME`` on the
+    project's own host. "" where it is the project's own."""
+    found = repository_name(text)
+    own = repository_name(home)
+    if found.count("/") == 1 and not found.startswith("/"):
+        found = f"{own.split('/')[0] if own else 'github.com'}/{found}".lower()
+    if found.count("/") < 2:
+        raise Mistake(
+            Problem(
+                f"{text!r} is no repository",
+                hint="a fork's kitchen is OWNER/NAME:BRANCH",
+                code="repository-name",
+            )
+        )
+    return "" if found == own else found
+
+
+def _refuse_other_code(environment: Environment, chosen: str, branch: str | None, event: Head | None) -> None:
+    """An environment is published by the code of its own branch alone."""
+    if event is not None and event.proposed:
+        raise Mistake(
+            Problem(
+                f"this job runs the code of a pull request, which never publishes to '{environment.name}'",
+                hint="--no-publish keeps what it builds as a candidate",
+                code="proposed-code",
+            )
+        )
+    if branch is not None and branch != chosen:
         raise Mistake(
             Problem(
                 f"environment '{environment.name}' is the kitchen of branch '{chosen}', "
@@ -61,22 +130,15 @@ def identify(
                 code="other-branch",
             )
         )
-    return Kitchen(
-        project_id=project.id,
-        repository=origin,
-        branch=chosen,
-        namespace=namespace(project.id, origin, chosen),
-        environment=environment.name if environment else None,
-        base=None if environment else project.sandbox_base,
-    )
 
 
-def namespace(project_id: str, repository: str, branch: str) -> str:
-    """``k_<slug>_<12 hex>``: ASCII, at most 48 bytes, other for every other identity.
+def namespace(project_id: str, repository: str, branch: str, birth: int = 1) -> str:
+    """``k_<slug>_<12 hex>``: ASCII, at most 48 bytes, other for every other identity and birth.
 
     The slug is for people; the digest, over an encoding in which no two identities are equal, decides.
     """
-    identity = json.dumps([project_id, repository, branch], separators=(",", ":"))
+    parts = [project_id, repository, branch, *([birth] if birth > 1 else [])]
+    identity = json.dumps(parts, separators=(",", ":"))
     slug = re.sub(r"[^a-z0-9]+", "_", branch.lower())[:SLUG_LENGTH].strip("_") or "branch"
     return f"k_{slug}_{sha256(identity.encode('ascii')).hexdigest()[:12]}"
 
@@ -99,45 +161,9 @@ def repository_name(location: str | None) -> str:
     return f"{host}/{path.lstrip('/')}".lower() if host else path
 
 
-def claim(project: Project, kitchen: Kitchen) -> int:
-    """Register the kitchen under its namespace and return its birth number.
-
-    The first kitchen to claim a namespace has it. Mistake when the registry gives it to another identity:
-    namespaces are unique because they are registered, not because digests seldom meet.
-    """
-    path = project.state / "registry" / f"{kitchen.namespace}.json"
-    identity = {"project": kitchen.project_id, "repository": kitchen.repository, "branch": kitchen.branch}
-    if not path.exists():
-        write_atomic(path, json.dumps({"version": 1, "birth": 1, **identity}, indent=1) + "\n", sync=True)
-    entry = _entry(path)
-    if any(entry.get(key) != value for key, value in identity.items()):
-        raise Mistake(
-            Problem(
-                f"namespace {kitchen.namespace} belongs to branch '{entry.get('branch')}' of "
-                f"'{entry.get('repository')}', not to '{kitchen.branch}' of '{kitchen.repository}'",
-                hint="rename the branch",
-                code="namespace-taken",
-            )
-        )
-    return int(entry["birth"])
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    """A registry entry. Infrastructure when it cannot be read: who owns the namespace is then unknown."""
-    try:
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(entry, dict) and isinstance(entry.get("birth"), int):
-            return entry
-        reason = "it is no registry entry"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise Infrastructure(
-        Problem(
-            f"the registry entry {path.name} cannot be read: {reason}",
-            hint=f"delete {path}; the next command writes it again",
-            code="registry",
-        )
-    )
+def environment_namespace(project: Project, environment: Environment) -> str:
+    """The namespace of an environment: always the project's own branch, and never born again."""
+    return namespace(project.id, "", environment.branch)
 
 
 def _refuse_reserved(branch: str) -> None:
@@ -152,13 +178,13 @@ def _refuse_reserved(branch: str) -> None:
         )
 
 
-def _refuse_invalid(name: str) -> None:
-    """A name given by hand must be one that git could give a branch: git-check-ref-format(1)."""
+def _refuse_invalid(name: str, given: str) -> None:
+    """A name from outside must be one that git could give a branch: git-check-ref-format(1)."""
     parts = name.split("/")
-    if FORBIDDEN.search(name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
+    if not name or FORBIDDEN.search(name) or any(p.startswith(".") or p.endswith(".lock") for p in parts):
         raise Mistake(
             Problem(
-                f"{name!r} is no name of an environment or a branch",
+                f"{given!r} is no name of an environment or a branch",
                 hint="--kitchen takes what `git branch` would",
                 code="branch-name",
             )
