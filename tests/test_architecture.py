@@ -13,11 +13,12 @@ SOURCE = Path(__file__).parent.parent / "src" / "gitkitchen"
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"flow", "difference"},
+    {"flow", "difference", "upkeep"},
     {"workplace", "start", "declared"},
     {"promote", "report"},
     {"run"},
     {"controls", "plan"},
+    {"premises"},
     {"data"},
     {"ledger"},
     {"recipe"},

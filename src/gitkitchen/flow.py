@@ -48,6 +48,7 @@ from gitkitchen.workplace import (
     enter,
     mark_of,
     read,
+    refuse_dropped,
     repair,
     version_finder,
     was_interrupted,
@@ -119,6 +120,7 @@ def _run(
             verdict = Verdict.CANCELLED if cancel.is_set else judge_run(results)
             journal.sync()
             held.check()
+            refuse_dropped(place)
             publication, failed = _publish(place, plan, results, verdict, run_id, held, barred, request)
             if failed and not place.kitchen.is_sandbox:
                 verdict = Verdict.INFRASTRUCTURE

@@ -15,7 +15,7 @@ from gitkitchen.controls.base import Base
 from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.consumers import refresh
 from gitkitchen.data.store import FolderStore
-from gitkitchen.errors import Infrastructure, Mistake, Place, Problem
+from gitkitchen.errors import Conflict, Infrastructure, Mistake, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.event import Head, head_of
@@ -28,6 +28,7 @@ from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.locks import shared
 from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
+from gitkitchen.premises import find_premises, kitchen_lock, store_of, trusted_lock
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import resolve as resolve_recipe
@@ -85,10 +86,8 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
 
     Who only ``looks`` finds a kitchen that somebody worked in; a name that was mistyped is refused.
     """
-    root = find_root(request.start)
-    project = load_project(root)
-    repository = Repository.find(root)
-    project = replace(project, home=_home(root, repository))
+    found = find_premises(request.start, request.say)
+    project, repository, ledger = found.project, found.repository, found.ledger
     branch = repository.branch()
     identity = identify(
         project,
@@ -96,10 +95,10 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
         # The repository's own branches are named without it: a remote added or renamed changes no kitchen.
         repository=None,
         override=request.kitchen,
+        home=repository.remote() if ":" in (request.kitchen or "") else None,
         publishes=publishes,
-        event=_event(request, root, repository, branch),
+        event=_event(request, project.root, repository, branch),
     )
-    ledger = open_ledger(project, say=request.say)
     moment = _moment(repository, identity)
     kitchen, known = registry.find(ledger, project, identity, moment)
     if looks and request.kitchen and kitchen.is_sandbox and not known:
@@ -120,18 +119,6 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
     )
 
 
-def store_of(project: Project, kitchen: Kitchen) -> FolderStore:
-    """A kitchen's view of the store."""
-    return FolderStore(project.store_root, namespace=kitchen.namespace, zone=kitchen.zone)
-
-
-def _home(root: Path, repository: Repository) -> Path | None:
-    """Of a linked work tree: the project's folder in the main one. All of them share its state."""
-    if not repository.linked or repository.main is None or not root.is_relative_to(repository.root):
-        return None
-    return repository.main / root.relative_to(repository.root)
-
-
 def _event(request: Request, root: Path, repository: Repository, branch: str | None) -> Head | None:
     head = head_of(request.environ, root)
     if head is None or head.commit is None or branch is not None or repository.head() == head.commit:
@@ -149,16 +136,28 @@ def _moment(repository: Repository, kitchen: Kitchen) -> registry.Moment:
 @contextmanager
 def at_work(place: Workplace, now: datetime) -> Iterator[Workplace]:
     """The kitchen claimed, and neither dropped nor cleared up while the block lasts."""
-    locks = place.project.state / "locks"
-    with shared(locks / "trusted.lock"):
+    with shared(trusted_lock(place.project)):
         while True:
             kitchen = registry.claim(place.ledger, place.project, place.kitchen, moment=place.moment, now=now)
             if kitchen != place.kitchen:
                 place = replace(place, kitchen=kitchen, store=store_of(place.project, kitchen))
-            with shared(locks / f"{kitchen.namespace}.lock"):
+            with shared(kitchen_lock(place.project, kitchen.namespace)):
                 if registry.is_alive(place.ledger, kitchen):
                     yield place
                     return
+
+
+def refuse_dropped(place: Workplace) -> None:
+    """Conflict where the kitchen was dropped meanwhile, from another machine: it publishes nothing."""
+    if not registry.is_alive(place.ledger, place.kitchen):
+        label = place.kitchen.label
+        raise Conflict(
+            Problem(
+                f"kitchen '{label}' was dropped while this run was at work: nothing is published",
+                hint="run the same command again: it begins a new one",
+                code="kitchen-dropped",
+            )
+        )
 
 
 def repair(place: Workplace) -> Catalog:

@@ -123,7 +123,10 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ("environments: {a: {branch: gitkitchen/x}}", "environment 'a': 'gitkitchen/x' cannot be a branch"),
         ("store: ../../other", "store: '../../other' leaves the repository; name a folder of the repository"),
         ("store: .", "store: is the repository itself; name a folder of it"),
-        ("sandboxes: {ttl: 14}", "sandboxes.ttl: must be a duration such as 14d or 36h, not 14; quote it"),
+        (
+            "sandboxes: {ttl: 14}",
+            "sandboxes.ttl: must be a duration such as 14d or 36h, not the number 14; quote it",
+        ),
         ("sandboxes: {ttl: 0d}", "sandboxes.ttl: must be a duration such as 14d or 36h, not '0d'"),
         (
             "sandboxes: {ttl: 2 fortnights}",

@@ -16,9 +16,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, GitKitc
 
 LATER = frozenset(
     (
-        "kitchens",
-        "drop",
-        "gc",
         "promote",
         "hold",
         "rollback",
@@ -64,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _start_commands(command)
     _run_commands(command)
     _reading_commands(command)
+    _upkeep_commands(command)
     return top
 
 
@@ -205,6 +203,43 @@ def _diff(command: Any) -> None:
         "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )
     _kitchen(diff)
+
+
+def _upkeep_commands(command: Any) -> None:
+    kitchens = command("kitchens", "kitchens", "list all kitchens: branch, age, last outcome, bytes")
+    kitchens.add_argument("--json", action="store_true")
+    drop = command("drop", "kitchens", "remove a sandbox with all that only it has")
+    drop.add_argument(
+        "kitchen_name", metavar="KITCHEN", help="its branch, OWNER/NAME:BRANCH of a fork, or its namespace"
+    )
+    gc = command("gc", "kitchens", "show what nobody needs any more; --apply removes it")
+    how = gc.add_mutually_exclusive_group()
+    how.add_argument("--apply", action="store_true", help="remove it")
+    how.add_argument("--dry-run", action="store_true", help="show what would be removed (the default)")
+    gc.add_argument(
+        "--grace",
+        type=_duration,
+        default=86400.0,
+        metavar="TIME",
+        help="leave alone what was written or used so lately (default 1d)",
+    )
+    gc.add_argument(
+        "--keep",
+        type=_duration,
+        default=30 * 86400.0,
+        metavar="TIME",
+        help="keep runs, and what environments showed, for so long (default 30d)",
+    )
+    gc.add_argument("--json", action="store_true")
+
+
+def _duration(text: str) -> float:
+    from gitkitchen.kitchen.settings import duration
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

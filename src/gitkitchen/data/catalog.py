@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,39 @@ def _base_entries(ledger: Ledger, project: Project, kitchen: Kitchen) -> dict[st
         return {}
     _, entries = _fold(ledger, project, environment_namespace(project, environment))
     return _trusted(entries)
+
+
+def own_entries(ledger: Ledger, project: Project, kitchen_namespace: str) -> dict[str, Published]:
+    """What a kitchen itself has published and not removed, without its base."""
+    _, entries = _fold(ledger, project, kitchen_namespace)
+    return {d: e for d, e in entries.items() if e is not None}
+
+
+def shown_since(ledger: Ledger, kitchen_namespace: str, moment: datetime) -> set[str]:
+    """The fingerprints of all versions that the kitchen's readers saw at any time since ``moment``.
+
+    A record whose time is not known counts as one of now.
+    """
+    current: dict[str, str] = {}
+    seen: set[str] = set()
+    for record in ledger.read(stream_of(kitchen_namespace)):
+        when = time_of_run(str(record.body["run"]))
+        late = when is None or when >= moment
+        for dataset, value in record.body["datasets"].items():
+            before = current.pop(dataset, None)
+            if late and before is not None:
+                seen.add(before)
+            if value is not None:
+                current[dataset] = value["fingerprint"]
+    return seen | set(current.values())
+
+
+def time_of_run(run: str) -> datetime | None:
+    """When a run began, which its name says."""
+    try:
+        return datetime.strptime(run[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _trusted(entries: Mapping[str, Published | None]) -> dict[str, Published]:

@@ -75,7 +75,7 @@ def _project(root: Path, document: Document) -> Project:
         id=value["project"]["id"],
         environments=environments,
         sandbox_base=sandboxes.get("base") or (environments[-1].name if environments else None),
-        sandbox_ttl=duration(sandboxes["ttl"]) if sandboxes.get("ttl") else None,
+        sandbox_ttl=_ttl(sandboxes.get("ttl")),
         vars=value.get("vars") or {},
         connections=value.get("connections") or {},
         store=value.get("store", DEFAULT_STORE),
@@ -84,6 +84,13 @@ def _project(root: Path, document: Document) -> Project:
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
         places=_places(document),
     )
+
+
+def _ttl(text: str | None) -> float | None:
+    try:
+        return duration(text) if text is not None else None
+    except ValueError:  # the schema has said so
+        return None
 
 
 def _environments(document: Document) -> Iterator[Environment]:

@@ -170,6 +170,12 @@ def end(ledger: Streams, entry: Registered, reason: str, now: datetime) -> None:
     ledger.append(f"{PREFIX}/{entry.namespace}", body, expect=entry.sequence)
 
 
+def is_noted(project: Project, entry: Registered) -> bool:
+    """Whether somebody worked in this birth of a kitchen in this clone."""
+    path = _path(project, namespace(entry.project, entry.repository, entry.branch))
+    return _read(path).get("birth") == entry.birth
+
+
 def forget(project: Project, entry: Registered) -> list[Path]:
     """The local notes of an ended kitchen, to be removed: not those of a later birth of its branch."""
     path = _path(project, namespace(entry.project, entry.repository, entry.branch))

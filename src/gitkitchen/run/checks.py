@@ -109,19 +109,20 @@ def _unreadable(spec: TestSpec, why: str) -> TestResult:
 # --- tests that a node ran itself -------------------------------------------------------------------
 
 
-def _own_key(fingerprint: str, number: int) -> str:
+def own_key(fingerprint: str, number: int) -> str:
+    """The key under which the store keeps the n-th verdict that a build brought along."""
     return digest(["tests of the node itself", fingerprint, number])
 
 
 def keep_own(fingerprint: str, results: Sequence[TestResult], context: RunContext) -> None:
     """Keep what a node's own tests said. The last one first: where the first is, all are."""
     for number in range(len(results) - 1, -1, -1):
-        context.store.save_verdict(_own_key(fingerprint, number), results[number])
+        context.store.save_verdict(own_key(fingerprint, number), results[number])
 
 
 def own(fingerprint: str, context: RunContext) -> tuple[TestResult, ...]:
     """What the node's own tests said when it was built; () where they are not known."""
     found: list[TestResult] = []
-    while (result := context.store.find_verdict(_own_key(fingerprint, len(found)))) is not None:
+    while (result := context.store.find_verdict(own_key(fingerprint, len(found)))) is not None:
         found.append(replace(result, reused=True))
     return tuple(found)

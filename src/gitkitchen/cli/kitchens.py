@@ -1,0 +1,58 @@
+"""``kitchens``, ``drop`` and ``gc``: what there is, and what may go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+
+from gitkitchen import workplace
+from gitkitchen.cli.runs import request
+from gitkitchen.errors import PASSED, Mistake
+from gitkitchen.model import Kitchen
+from gitkitchen.premises import find_premises
+
+
+def kitchens(options: argparse.Namespace) -> int:
+    from gitkitchen.report.upkeep import kitchens_as_document, kitchens_as_text
+    from gitkitchen.upkeep import listing
+
+    asked = request(options)
+    rows = listing.kitchens(find_premises(asked.start), _current(asked))
+    if options.json:
+        print(json.dumps(kitchens_as_document(rows), ensure_ascii=False, indent=2))
+    else:
+        print(kitchens_as_text(rows, datetime.now(UTC)))
+    return PASSED
+
+
+def _current(asked: workplace.Request) -> Kitchen | None:
+    """The kitchen of what is checked out; None where that is none (a detached HEAD)."""
+    try:
+        return workplace.enter(asked).kitchen
+    except Mistake:
+        return None
+
+
+def drop(options: argparse.Namespace) -> int:
+    from gitkitchen.report.text import safe, size
+    from gitkitchen.upkeep.ending import drop as end
+
+    premises = find_premises(request(options).start)
+    entry, freed = end(premises, options.kitchen_name, datetime.now(UTC))
+    print(f"dropped {safe(entry.label)}: {size(freed)} freed")
+    return PASSED
+
+
+def gc(options: argparse.Namespace) -> int:
+    from gitkitchen.report.upkeep import sweep_as_document, sweep_as_text
+    from gitkitchen.upkeep.collecting import Limits, look, sweep
+
+    premises = find_premises(request(options).start)
+    limits = Limits(grace=options.grace, keep=options.keep)
+    found = (sweep if options.apply else look)(premises, limits, datetime.now(UTC))
+    if options.json:
+        print(json.dumps(sweep_as_document(found), ensure_ascii=False, indent=2))
+    else:
+        print(sweep_as_text(found))
+    return PASSED

@@ -1,0 +1,58 @@
+"""A project in its repository, whatever the kitchen: what listing and clearing up start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitkitchen.data.store import FolderStore
+from gitkitchen.errors import Problem
+from gitkitchen.git import Repository
+from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.ledger.opening import open_ledger
+from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.model import Kitchen, Project
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """The project, its repository and its ledger."""
+
+    project: Project
+    repository: Repository
+    ledger: Ledger
+
+
+def find_premises(start: Path, say: Callable[[Problem], None] = lambda _: None) -> Premises:
+    """The project around ``start``. Mistake where there is none, or its file is wrong.
+
+    ``say`` is told what a person should know of the ledger: an old state, a record that waits.
+    """
+    root = find_root(start)
+    project = load_project(root)
+    repository = Repository.find(root)
+    project = replace(project, home=_home(root, repository))
+    return Premises(project, repository, open_ledger(project, say=say))
+
+
+def _home(root: Path, repository: Repository) -> Path | None:
+    """Of a linked work tree: the project's folder in the main one. All of them share its state."""
+    if not repository.linked or repository.main is None or not root.is_relative_to(repository.root):
+        return None
+    return repository.main / root.relative_to(repository.root)
+
+
+def store_of(project: Project, kitchen: Kitchen) -> FolderStore:
+    """A kitchen's view of the store."""
+    return FolderStore(project.store_root, namespace=kitchen.namespace, zone=kitchen.zone)
+
+
+def trusted_lock(project: Project) -> Path:
+    """Shared by every run; whoever removes from the store has it alone."""
+    return project.state / "locks" / "store.lock"
+
+
+def kitchen_lock(project: Project, namespace: str) -> Path:
+    """Shared by the runs of a kitchen; whoever drops it has it alone."""
+    return project.state / "locks" / f"{namespace}.lock"

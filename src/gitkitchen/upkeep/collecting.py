@@ -1,0 +1,220 @@
+"""Garbage collection: sandboxes that are over, old runs, and what no catalog, run or rollback refers to.
+
+Looking and removing see the same rules. Removing from the store happens alone (every run shares the store's
+lock for as long as it lasts), on references that are read under the lock, builds before their files: a crash
+anywhere leaves everything that is referred to whole, and the next ``gc`` ends the work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
+from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
+from gitkitchen.errors import Conflict
+from gitkitchen.ledger import registry
+from gitkitchen.ledger.registry import Registered
+from gitkitchen.locks import alone
+from gitkitchen.premises import Premises, trusted_lock
+from gitkitchen.report.upkeep import Sweep
+from gitkitchen.run.checks import own_key
+from gitkitchen.upkeep.ending import finish, leftovers, remove, sweep_ended
+from gitkitchen.upkeep.listing import alive
+
+PATIENCE = 10.0
+"""Seconds to wait until no run is at work; then the store is left for next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``grace``: seconds that whatever was written or used lately is left alone. ``keep``: seconds for which
+    runs can be shown, and what an environment showed can be brought back."""
+
+    grace: float = 86400.0
+    keep: float = 30 * 86400.0
+
+
+def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
+    """What ``sweep`` would remove now. Nothing is changed."""
+    items: list[Item] = []
+    over = dict(_over(premises, limits, now))
+    for entry in registry.everything(premises.ledger):
+        if entry.project == premises.project.id:
+            if entry.ended:
+                items += leftovers(premises, entry)
+            elif entry in over:
+                items.append(_as_one(leftovers(premises, entry), premises, entry, over[entry]))
+    items += _rest(premises, limits, now, {entry.namespace for entry in over})
+    return Sweep(tuple(_once(items)), applied=False)
+
+
+def sweep(premises: Premises, limits: Limits, now: datetime) -> Sweep:
+    """Remove what nobody needs; what is in use is left, with the reason."""
+    items: list[Item] = []
+    left: list[tuple[str, str]] = []
+    over = dict(_over(premises, limits, now))
+    for entry in registry.everything(premises.ledger):
+        if entry.project != premises.project.id or not (entry.ended or entry in over):
+            continue
+        try:
+            if entry.ended:
+                items += sweep_ended(premises, entry) if leftovers(premises, entry) else []
+            else:
+                found = _as_one(leftovers(premises, entry), premises, entry, over[entry])
+                finish(premises, entry, over[entry], now)
+                items.append(found)
+        except Conflict as error:
+            left.append((f"kitchen {entry.label}", error.problems[0].message))
+    try:
+        with alone(trusted_lock(premises.project), patience=PATIENCE):
+            for part in _parts(premises, limits, now, frozenset()):
+                remove(part)
+                items += part
+    except Conflict:
+        left.append(("the store", "runs are at work; the same command later takes the rest"))
+    return Sweep(tuple(_once(items)), applied=True, left=tuple(left))
+
+
+def _over(premises: Premises, limits: Limits, now: datetime) -> Iterator[tuple[Registered, str]]:
+    """Sandboxes to be ended, and why."""
+    project = premises.project
+    for found in alive(premises):
+        entry = found.entry
+        if entry.environment is not None:
+            continue
+        if not entry.is_fork and project.environment_of(entry.branch):
+            continue  # it is about to become an environment: its next run says so
+        age = (now - found.used).total_seconds()
+        if project.sandbox_ttl is not None and age > max(project.sandbox_ttl, 0.0):
+            yield entry, "not used for longer than sandboxes.ttl"
+        elif found.exists is False and age > limits.grace:
+            yield entry, "its branch is gone"
+
+
+def _as_one(items: list[Item], premises: Premises, entry: Registered, why: str) -> Item:
+    path = premises.project.store_root / "sandbox" / entry.namespace
+    return Item("sandbox", path, sum(i.bytes for i in items), f"{entry.label}: {why}")
+
+
+def _once(items: Iterable[Item]) -> Iterator[Item]:
+    """Each path once: the zone of a sandbox that ends is not counted again as files of the store."""
+    seen: set[Path] = set()
+    for item in items:
+        if not seen.intersection([item.path, *item.path.parents]):
+            seen.add(item.path)
+            yield item
+
+
+# --- runs, store, caches ----------------------------------------------------------------------------
+
+
+def _rest(premises: Premises, limits: Limits, now: datetime, ending: set[str]) -> Iterator[Item]:
+    for part in _parts(premises, limits, now, frozenset(ending)):
+        yield from part
+
+
+def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[str]) -> Iterator[list[Item]]:
+    """What may go besides sandboxes, in parts that are removed one after the other.
+
+    Old runs first: what only they refer to goes with them.
+    """
+    store = premises.project.store_root.resolve()
+    old = _old_runs(premises, limits, now)
+    references = _references(premises, limits, now, ending, {item.path for item in old})
+    yield old
+    yield unreferenced(
+        store,
+        references,
+        now=now.timestamp(),
+        grace=limits.grace,
+        keep=limits.keep,
+        own_verdict=own_key,
+    )
+    yield list(temporary(store, now=now.timestamp(), grace=limits.grace))
+    yield list(_old_caches(premises, limits, now))
+
+
+def _old_runs(premises: Premises, limits: Limits, now: datetime) -> list[Item]:
+    """Run folders older than ``keep``, but for the newest of each recipe in each kitchen."""
+    newest: set[tuple[str, str]] = set()
+    items: list[Item] = []
+    for folder in sorted((premises.project.state / "runs").glob("*"), reverse=True):
+        begun = _json(folder / "run.json")
+        key = (str(begun.get("namespace")), str(begun.get("recipe")))
+        when = time_of_run(folder.name)
+        if when is None or not folder.is_dir():
+            continue  # nothing of ours
+        if (not begun or key in newest) and (now - when).total_seconds() > limits.keep:
+            items.append(Item("run", folder, size_of(folder), "older than what is kept"))
+        newest.add(key)
+    return items
+
+
+def _references(
+    premises: Premises, limits: Limits, now: datetime, ending: frozenset[str], old: set[Path]
+) -> References:
+    """All that must stay: what catalogs show, what environments showed lately, what kept runs made, and
+    what the consumers' files name. Infrastructure where any of it cannot be read: then nothing is removed."""
+    found = References()
+    since = now - timedelta(seconds=limits.keep)
+    entries = {e.namespace: e for e in registry.everything(premises.ledger)}
+    dead = {e.namespace for e in entries.values() if e.ended} | ending
+    for stream in premises.ledger.streams("publications"):
+        space = stream.split("/", 1)[1]
+        if space in dead:
+            continue
+        published = own_entries(premises.ledger, premises.project, space)
+        found.fingerprints |= {entry.fingerprint for entry in published.values()}
+        owner = entries.get(space)
+        if owner is None or owner.environment is not None:
+            found.fingerprints |= shown_since(premises.ledger, space, since)
+    state = premises.project.state
+    for folder in (state / "runs").glob("*"):
+        begun = _json(folder / "run.json")
+        if folder in old or begun.get("namespace") in dead:
+            continue
+        found.of_document(_json(folder / "outcome.json"))
+        for line in _lines(folder / "journal.jsonl"):
+            found.of_document(line)
+    for path in (state / "views").glob("*.json"):
+        stamp = _json(path)
+        shown = stamp.get("entries")
+        if isinstance(shown, dict) and stamp.get("namespace") not in dead:
+            found.fingerprints |= {key for key in shown.values() if isinstance(key, str)}
+    return found
+
+
+def _old_caches(premises: Premises, limits: Limits, now: datetime) -> Iterator[Item]:
+    """Caches that were not written for long: they can be computed again."""
+    for path in sorted((premises.project.state / "cache").rglob("*")):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        if path.is_file() and now.timestamp() - status.st_mtime > max(limits.keep, limits.grace):
+            yield Item("cache", path, status.st_size, "not written for a long time")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return
+    for line in data.split(b"\n"):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
