@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -75,23 +75,25 @@ def unreferenced(
     root: Path,
     references: References,
     *,
+    zones: Collection[str],
     now: float,
     grace: float,
     keep: float,
     own_verdict: Callable[[str, int], str],
 ) -> list[Item]:
-    """What may go, in the order in which it is to go: no build ever stands without its files.
+    """What may go of ``zones``, in the order in which it is to go: no build ever stands without its files.
 
     ``now`` in seconds since 1970; ``grace`` seconds that everything is left alone; ``keep`` seconds that
     verdicts are remembered which no build owns. ``own_verdict`` gives the key of the n-th verdict that a
     build brought along.
     """
-    names = zone_names(root)
-    found = [entry for name in names for entry in _manifests(f"{root}/{name}", name)]
+    there = zone_names(root)
+    names = [name for name in there if name in zones]
+    found = [entry for name in there for entry in _manifests(f"{root}/{name}", name)]
     kept, loose = _split(found, references, now - grace)
     live = {digest for entry in kept if entry.build for digest in _digests(entry.build)} | references.digests
     kept_loose = _free_of_charge(loose, live)
-    gone = [entry for entry in loose if entry.path not in kept_loose]
+    gone = [entry for entry in loose if entry.path not in kept_loose and entry.zone in names]
     items = [
         Item("build", Path(e.path), e.size, "nothing refers to it" if e.build else "it cannot be read")
         for e in gone

@@ -29,6 +29,9 @@ from gitkitchen.upkeep.listing import alive
 PATIENCE = 10.0
 """Seconds to wait until no run is at work; then the store is left for next time."""
 
+CACHED = 30 * 86400.0
+"""Seconds after which what can be computed again is forgotten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -42,18 +45,22 @@ class Limits:
 def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
     """What ``sweep`` would remove now. Nothing is changed."""
     items: list[Item] = []
+    ending: set[Path] = set()
     over = dict(_over(premises, limits, now))
     for entry in registry.everything(premises.ledger):
         if entry.project == premises.project.id:
             if entry.ended:
                 items += leftovers(premises, entry)
             elif entry in over:
-                items.append(_as_one(leftovers(premises, entry), premises, entry, over[entry]))
-    items += _rest(premises, limits, now, {entry.namespace for entry in over})
+                had = leftovers(premises, entry)
+                ending |= {item.path for item in had}
+                items.append(_as_one(had, premises, entry, over[entry]))
+    for part in _parts(premises, limits, now, frozenset(entry.namespace for entry in over)):
+        items += [item for item in part if item.path not in ending]
     return Sweep(tuple(_once(items)), applied=False)
 
 
-def sweep(premises: Premises, limits: Limits, now: datetime) -> Sweep:
+def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float = PATIENCE) -> Sweep:
     """Remove what nobody needs; what is in use is left, with the reason."""
     items: list[Item] = []
     left: list[tuple[str, str]] = []
@@ -71,7 +78,7 @@ def sweep(premises: Premises, limits: Limits, now: datetime) -> Sweep:
         except Conflict as error:
             left.append((f"kitchen {entry.label}", error.problems[0].message))
     try:
-        with alone(trusted_lock(premises.project), patience=PATIENCE):
+        with alone(trusted_lock(premises.project), patience=patience):
             for part in _parts(premises, limits, now, frozenset()):
                 remove(part)
                 items += part
@@ -113,11 +120,6 @@ def _once(items: Iterable[Item]) -> Iterator[Item]:
 # --- runs, store, caches ----------------------------------------------------------------------------
 
 
-def _rest(premises: Premises, limits: Limits, now: datetime, ending: set[str]) -> Iterator[Item]:
-    for part in _parts(premises, limits, now, frozenset(ending)):
-        yield from part
-
-
 def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[str]) -> Iterator[list[Item]]:
     """What may go besides sandboxes, in parts that are removed one after the other.
 
@@ -130,13 +132,20 @@ def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[
     yield unreferenced(
         store,
         references,
+        zones=["trusted", *(f"sandbox/{space}" for space in _ours(premises) - ending)],
         now=now.timestamp(),
         grace=limits.grace,
         keep=limits.keep,
         own_verdict=own_key,
     )
     yield list(temporary(store, now=now.timestamp(), grace=limits.grace))
-    yield list(_old_caches(premises, limits, now))
+    yield list(_old_caches(premises, now))
+
+
+def _ours(premises: Premises) -> set[str]:
+    """The namespaces of this project's living kitchens: other zones of the store are not ours to clear."""
+    found = registry.everything(premises.ledger)
+    return {e.namespace for e in found if e.project == premises.project.id and not e.ended}
 
 
 def _old_runs(premises: Premises, limits: Limits, now: datetime) -> list[Item]:
@@ -149,7 +158,7 @@ def _old_runs(premises: Premises, limits: Limits, now: datetime) -> list[Item]:
         when = time_of_run(folder.name)
         if when is None or not folder.is_dir():
             continue  # nothing of ours
-        if (not begun or key in newest) and (now - when).total_seconds() > limits.keep:
+        if (not begun or key in newest) and (now - when).total_seconds() > max(limits.keep, limits.grace):
             items.append(Item("run", folder, size_of(folder), "older than what is kept"))
         newest.add(key)
     return items
@@ -189,14 +198,17 @@ def _references(
     return found
 
 
-def _old_caches(premises: Premises, limits: Limits, now: datetime) -> Iterator[Item]:
+def _old_caches(premises: Premises, now: datetime) -> Iterator[Item]:
     """Caches that were not written for long: they can be computed again."""
-    for path in sorted((premises.project.state / "cache").rglob("*")):
+    folder = premises.project.state / "cache"
+    for path in sorted(folder.rglob("*")):
         try:
             status = path.lstat()
         except OSError:
             continue
-        if path.is_file() and now.timestamp() - status.st_mtime > max(limits.keep, limits.grace):
+        if path.parent == folder / "catalogs":
+            continue  # small, one a living kitchen, and asked for by every command
+        if path.is_file() and now.timestamp() - status.st_mtime > CACHED:
             yield Item("cache", path, status.st_size, "not written for a long time")
 
 
