@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -35,14 +36,24 @@ sandboxes: {base: prod, ttl: 14d}
 """
 
 
-@pytest.fixture
-def sales(shop: Shop) -> Shop:
-    """Production with one publication."""
+@pytest.fixture(scope="session")
+def model_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Production with one publication, made once."""
+    made = Shop(tmp_path_factory.mktemp("model") / "shop")
+    made.root.mkdir()
+    made.git("init", "-q", "-b", "main")
     files = {"kitchen.yml": KITCHEN, "recipes/sales/recipe.yml": RECIPE, "recipes/sales/orders.csv": ORDERS}
-    shop.commit(files)
-    said = shop.cli("run", "--quiet")
+    made.commit(files | {".gitignore": ".gitkitchen/\n"})
+    said = made.cli("run", "--quiet")
     assert said.code == 0, said.out + said.err
-    return shop
+    return made.root
+
+
+@pytest.fixture
+def sales(model_shop: Path, tmp_path: Path) -> Shop:
+    """A copy of it, for one test alone."""
+    shutil.copytree(model_shop, tmp_path / "shop", symlinks=True)
+    return Shop(tmp_path / "shop")
 
 
 def change(shop: Shop, branch: str, number: int) -> None:

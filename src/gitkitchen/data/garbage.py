@@ -70,6 +70,11 @@ class _Found:
     changed: float
     build: Build | None
 
+    @property
+    def name(self) -> str:
+        """Its fingerprint: the name that it was saved under."""
+        return os.path.basename(self.path).removesuffix(".json")  # noqa: PTH119
+
 
 def unreferenced(
     root: Path,
@@ -101,6 +106,8 @@ def unreferenced(
     removed = {entry.path for entry in gone}
     builds = [e.build for e in found if e.build and e.path not in removed]
     items += _verdicts(root, names, builds, now - max(grace, keep), own_verdict)
+    if any(entry.build is None for entry in kept):
+        return items  # which files it needs is not known: all of them stay until it is whole or over
     for name in names:
         for path, size, changed in _shelf(f"{root}/{name}/files"):
             if changed <= now - grace and os.path.basename(path).split(".")[0] not in live:  # noqa: PTH119
@@ -112,7 +119,7 @@ def _split(found: list[_Found], references: References, before: float) -> tuple[
     kept: list[_Found] = []
     loose: list[_Found] = []
     for entry in found:
-        wanted = entry.build is not None and entry.build.fingerprint in references.fingerprints
+        wanted = entry.name in references.fingerprints
         (kept if wanted or entry.changed > before else loose).append(entry)
     return kept, loose
 
