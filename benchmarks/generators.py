@@ -119,6 +119,18 @@ def _parents(index: int, width: int) -> tuple[int, int]:
     return first + place, first + (place * 7 + 3) % width
 
 
+def production(count: int, rows: int) -> list[Model]:
+    """Models of ``rows`` rows by 4 columns that read nothing and compress badly; about 8 bytes a row."""
+    return [
+        Model(
+            name(index),
+            f"select i as id, i % 97 as grp, (hash(i + {index * rows}) >> 2)::bigint as amount,\n"
+            f"  'label ' || (i % 13)::varchar as label\nfrom range({rows}) as numbers(i)",
+        )
+        for index in range(count)
+    ]
+
+
 def leaf(models: Sequence[Model]) -> Model:
     """The last model, which nothing reads."""
     return models[-1]
@@ -186,14 +198,15 @@ def write_model(root: Path, model: Model) -> None:
 def commit(root: Path, message: str) -> None:
     """Commit everything under ``root`` on ``main``, making the repository first if there is none."""
     if not (root / ".git").exists():
-        _git(root, "init", "--quiet", "--initial-branch=main")
-    _git(root, "add", "--all")
+        git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "add", "--all")
     settings = ("user.name=bench", "user.email=bench@example.invalid", "commit.gpgsign=false", "gc.auto=0")
     given = [word for setting in settings for word in ("-c", setting)]
-    _git(root, *given, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
+    git(root, *given, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
 
 
-def _git(root: Path, *words: str) -> None:
+def git(root: Path, *words: str) -> None:
+    """One git command in a generated project."""
     subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
 

@@ -29,6 +29,13 @@ def dbt_profiles(database: str, threads: int) -> str:
     )
 
 
+def dbt_two_targets(database: str, threads: int) -> str:
+    """profiles.yml with production, and a sandbox whose schema is told by the environment."""
+    schema = "\"{{ env_var('BENCH_SCHEMA') }}\""
+    sandbox = f"{{type: duckdb, path: {database}, threads: {threads}, schema: {schema}}}"
+    return f"{dbt_profiles(database, threads)}    sandbox: {sandbox}\n"
+
+
 def write_dbt(root: Path, models: Sequence[Model], threads: int) -> None:
     """A dbt project: a model a file, and not_null and unique on the last one's id."""
     (root / "models").mkdir(parents=True)

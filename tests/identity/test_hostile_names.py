@@ -119,7 +119,9 @@ def is_safe(argv: list[str], name: str) -> bool:
     """Whether a name stands only where Git cannot take it for an option: nowhere, as part of a full
     reference, or behind the end of options."""
     for number, word in enumerate(argv):
-        if name in word and not word.startswith(("refs/heads/", "refs/remotes/")):
+        # A short name ("x") is part of many a word of ours: it must be the whole word, or a value.
+        there = name in word if len(name) > 7 else word == name or word.endswith(f"={name}")
+        if there and not word.startswith(("refs/heads/", "refs/remotes/")):
             before = argv[:number]
             if "--end-of-options" not in before and "--" not in before:
                 return False

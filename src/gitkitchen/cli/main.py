@@ -95,7 +95,9 @@ def _recipe(sub: argparse.ArgumentParser) -> None:
 
 def _kitchen(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--kitchen", metavar="BRANCH", help="the kitchen's branch, where the checkout does not say it"
+        "--kitchen",
+        metavar="BRANCH",
+        help="the kitchen's branch (of a fork OWNER/NAME:BRANCH), where the checkout does not say it",
     )
 
 

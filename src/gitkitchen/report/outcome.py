@@ -201,6 +201,7 @@ def _outcome(document: Mapping[str, Any]) -> Outcome:
             namespace=kitchen["namespace"],
             environment=kitchen["environment"],
             base=kitchen["base"],
+            fork=bool(kitchen["repository"]) and kitchen["environment"] is None,
         ),
         subject=Subject(subject["commit"], subject["tree"], subject["dirty"]),
         started=datetime.fromisoformat(document["started"]),

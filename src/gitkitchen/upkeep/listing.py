@@ -10,6 +10,7 @@ from typing import Any
 
 from gitkitchen.data.catalog import own_entries, time_of_run
 from gitkitchen.data.garbage import size_of
+from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.kitchen.event import QUEUE
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger import registry
@@ -41,7 +42,13 @@ def alive(premises: Premises) -> list[Alive]:
         moments = [_moment(entry.born), *(_moment((last or {}).get(key)) for key in ("started", "finished"))]
         used = max((m for m in moments if m is not None), default=None)
         if used is None:
-            raise ValueError(f"the registry does not say when {entry.namespace} was born")
+            raise Infrastructure(
+                Problem(
+                    f"the registry does not say when {entry.namespace} was born",
+                    hint=f"restore stream 'kitchens/{entry.namespace}' of the ledger from a backup",
+                    code="registry",
+                )
+            )
         found.append(Alive(entry, last, used, _exists(premises, entry, known)))
     return sorted(found, key=lambda a: (a.entry.environment is None, a.entry.is_fork, a.entry.label))
 
