@@ -176,6 +176,7 @@ def test_a_job_of_a_fork_from_the_command_line(shop: Shop) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     found = json.loads(out)["kitchen"]
+    assert found["fork"] is True
     assert (found["environment"], found["repository"], found["branch"]) == (
         None,
         "github.com/me/shop",

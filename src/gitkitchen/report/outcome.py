@@ -101,6 +101,8 @@ def _kitchen(kitchen: Kitchen) -> dict[str, Any]:
         "namespace": kitchen.namespace,
         "environment": kitchen.environment,
         "base": kitchen.base,
+        **({"birth": kitchen.birth} if kitchen.birth > 1 else {}),
+        **({"fork": True} if kitchen.fork else {}),
     }
 
 
@@ -201,7 +203,8 @@ def _outcome(document: Mapping[str, Any]) -> Outcome:
             namespace=kitchen["namespace"],
             environment=kitchen["environment"],
             base=kitchen["base"],
-            fork=bool(kitchen["repository"]) and kitchen["environment"] is None,
+            birth=kitchen.get("birth", 1),
+            fork=kitchen.get("fork", False),
         ),
         subject=Subject(subject["commit"], subject["tree"], subject["dirty"]),
         started=datetime.fromisoformat(document["started"]),
