@@ -11,10 +11,12 @@ import pytest
 from tests.upkeep.conftest import ORDERS, age, change, inventory
 
 from gitkitchen.data.garbage import Item
+from gitkitchen.ledger import registry
 from gitkitchen.locks import shared
 from gitkitchen.premises import find_premises
 from gitkitchen.report.upkeep import Sweep
 from gitkitchen.upkeep.collecting import Limits, look, sweep
+from gitkitchen.upkeep.ending import finish
 from shop import Shop
 
 ALL = Limits(grace=0.0, keep=0.0)
@@ -178,6 +180,20 @@ def test_a_sandbox_past_its_ttl_ends(sales: Shop) -> None:
     ]
     assert sales.rows("select total from top") == [{"total": 40}]
     assert sales.cli("run", "--quiet").code == 0
+    assert sales.rows("select total from top") == [{"total": 41}]
+
+
+def test_a_sandbox_that_is_used_while_it_is_judged_stays(sales: Shop) -> None:
+    """It was over when it was looked at, and somebody ran it before it was ended: it is left alone."""
+    change(sales, "feature/x", 1)
+    premises = find_premises(sales.root)
+    (entry,) = [e for e in registry.everything(premises.ledger) if e.branch == "feature/x"]
+    before = inventory(sales)
+    assert finish(premises, entry, "too late", now(), still=lambda: False) is None
+    after = inventory(sales)
+    assert {n: d for n, d in after.items() if not n.startswith("locks/")} == {
+        n: d for n, d in before.items() if not n.startswith("locks/")
+    }
     assert sales.rows("select total from top") == [{"total": 41}]
 
 

@@ -8,7 +8,7 @@ anywhere leaves everything that is referred to whole, and the next ``gc`` ends t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -73,8 +73,9 @@ def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float 
                 items += sweep_ended(premises, entry) if leftovers(premises, entry) else []
             else:
                 found = _as_one(leftovers(premises, entry), premises, entry, over[entry])
-                finish(premises, entry, over[entry], now)
-                items.append(found)
+                still = _still_over(premises, entry, limits, now)
+                if finish(premises, entry, over[entry], now, still=still) is not None:
+                    items.append(found)
         except Conflict as error:
             left.append((f"kitchen {entry.label}", error.problems[0].message))
     try:
@@ -87,10 +88,17 @@ def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float 
     return Sweep(tuple(_once(items)), applied=True, left=tuple(left))
 
 
-def _over(premises: Premises, limits: Limits, now: datetime) -> Iterator[tuple[Registered, str]]:
+def _still_over(premises: Premises, entry: Registered, limits: Limits, now: datetime) -> Callable[[], bool]:
+    """Asked once nobody can begin a run in it any more: somebody may have, since it was looked at."""
+    return lambda: any(_over(premises, limits, now, entry))
+
+
+def _over(
+    premises: Premises, limits: Limits, now: datetime, only: Registered | None = None
+) -> Iterator[tuple[Registered, str]]:
     """Sandboxes to be ended, and why."""
     project = premises.project
-    for found in alive(premises):
+    for found in alive(premises, only):
         entry = found.entry
         if entry.environment is not None:
             continue

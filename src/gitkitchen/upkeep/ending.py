@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -36,13 +36,25 @@ def drop(premises: Premises, name: str, now: datetime) -> tuple[Registered, int]
     entry = _chosen(premises, name)
     if entry.ended:
         return entry, sum(item.bytes for item in sweep_ended(premises, entry))
-    return entry, finish(premises, entry, "dropped", now)
+    return entry, finish(premises, entry, "dropped", now) or 0
 
 
-def finish(premises: Premises, entry: Registered, reason: str, now: datetime) -> int:
-    """Record the end of a sandbox and remove what it had. Conflict while a run is at work in it."""
+def finish(
+    premises: Premises,
+    entry: Registered,
+    reason: str,
+    now: datetime,
+    *,
+    still: Callable[[], bool] = lambda: True,
+) -> int | None:
+    """Record the end of a sandbox and remove what it had; returns the bytes. Conflict while a run is at work.
+
+    ``still`` is asked when no run can begin any more; None, and nothing is changed, where it says no.
+    """
     lock = kitchen_lock(premises.project, entry.namespace)
     with _unused(entry), alone(lock, patience=PATIENCE):
+        if not still():
+            return None
         with ExitStack() as leases:
             for recipe in _recipes(premises, entry):
                 name = f"{entry.namespace}/{recipe}"

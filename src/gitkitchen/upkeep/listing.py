@@ -30,12 +30,13 @@ class Alive:
     exists: bool | None
 
 
-def alive(premises: Premises) -> list[Alive]:
-    """Every kitchen of this project that has not ended, by name: environments first."""
+def alive(premises: Premises, only: Registered | None = None) -> list[Alive]:
+    """Every kitchen of this project that has not ended (or this one), by name: environments first."""
     known = premises.repository.branches() | premises.repository.remote_branches()
     begun = _begun(premises)
     found = []
-    for entry in registry.everything(premises.ledger):
+    entries = registry.everything(premises.ledger) if only is None else [only]
+    for entry in entries:
         if entry.ended or entry.project != premises.project.id:
             continue
         last = _last(premises, entry, begun.get(entry.namespace, ()))
