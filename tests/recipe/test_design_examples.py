@@ -70,7 +70,6 @@ def test_what_is_not_available_is_all_that_is_refused(tmp_path: Path) -> None:
     assert [str(p) for p in validate_project(tmp_path)] == [
         "kitchen.yml:6: environment 'staging', gate: is not available in this version",
         "kitchen.yml:7: environment 'prod', gate: is not available in this version",
-        "kitchen.yml:8: sandboxes.ttl: is not available in this version",
         "recipes/delays/recipe.yml:8: variation 'daily', schedule: is not available in this version",
     ]
 
@@ -80,7 +79,6 @@ def test_the_rest_means_what_it_says(tmp_path: Path) -> None:
     kitchen = KITCHEN.replace(", gate: {approvals: 1}", "").replace(
         ", gate: {approvals: 2, soak: {hours: 24}}", ""
     )
-    kitchen = kitchen.replace(", ttl: 14d", "")
     schedule = 'schedule: {cron: "17 5 * * *", timezone: America/New_York}, '
     _write(tmp_path, kitchen, RECIPE.replace(schedule, ""))
     assert validate_project(tmp_path) == []

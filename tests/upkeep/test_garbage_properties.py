@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitkitchen.data.garbage import Item, References, unreferenced, zone_names
@@ -86,6 +86,7 @@ def manifests(root: Path) -> Iterator[Path]:
     yield from root.glob("**/builds/*/*.json")
 
 
+@settings(max_examples=max(settings().max_examples // 3, 20))
 @given(BUILDS, st.integers(0, 40))
 def test_what_is_referred_to_is_whole_at_every_moment(builds: list[Made], killed_after: int) -> None:
     """Killed after any number of removals, then run again: nothing that is wanted or young is ever missed, no

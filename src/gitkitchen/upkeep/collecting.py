@@ -8,6 +8,7 @@ anywhere leaves everything that is referred to whole, and the next ``gc`` ends t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,8 @@ from typing import Any
 
 from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
-from gitkitchen.errors import Conflict
+from gitkitchen.errors import Conflict, Mistake
+from gitkitchen.kitchen.identity import identify, namespace
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
@@ -28,6 +30,9 @@ from gitkitchen.upkeep.listing import alive
 
 PATIENCE = 10.0
 """Seconds to wait until no run is at work; then the store is left for next time."""
+
+SPACE = re.compile(r"\.?(k_[a-z0-9_]{1,33}_[0-9a-f]{12})\.")
+"""How the files begin that belong to one kitchen."""
 
 CACHED = 30 * 86400.0
 """Seconds after which what can be computed again is forgotten."""
@@ -147,6 +152,7 @@ def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[
         own_verdict=own_key,
     )
     yield list(temporary(store, now=now.timestamp(), grace=limits.grace))
+    yield list(_unclaimed(premises, limits, now))
     yield list(_old_caches(premises, now))
 
 
@@ -204,6 +210,36 @@ def _references(
         if isinstance(shown, dict) and stamp.get("namespace") not in dead:
             found.fingerprints |= {key for key in shown.values() if isinstance(key, str)}
     return found
+
+
+def _unclaimed(premises: Premises, limits: Limits, now: datetime) -> Iterator[Item]:
+    """View files and caches of kitchens that were only looked at, and whose branch is gone. Nothing ever ran
+    in them, so the registry does not know them, and all that they have can be made again."""
+    state = premises.project.state
+    known: set[str] | None = None
+    for path in sorted([*(state / "views").glob("*"), *(state / "cache" / "plan").glob("*")]):
+        match = SPACE.match(path.name)
+        if match is None or now.timestamp() - path.lstat().st_mtime < limits.grace:
+            continue
+        if known is None:
+            entries = registry.everything(premises.ledger)
+            known = {name for e in entries for name in (e.namespace, e.environment) if name}
+            known |= set(_present(premises)) | {e.name for e in premises.project.environments}
+        if match[1] not in known:
+            yield Item("cache", path, size_of(path), "its branch is gone, and nothing ran in it")
+
+
+def _present(premises: Premises) -> Iterator[str]:
+    """The namespaces of the kitchens that existing branches have, or would have when they are next run."""
+    repository = premises.repository
+    for branch in repository.branches() | repository.remote_branches():
+        try:
+            kitchen = identify(premises.project, branch=branch, repository=None, override=None)
+        except Mistake:
+            continue
+        found, _ = registry.find(premises.ledger, premises.project, kitchen)
+        yield found.namespace
+        yield namespace(kitchen.project_id, "", branch, found.birth + 1)
 
 
 def _old_caches(premises: Premises, now: datetime) -> Iterator[Item]:
