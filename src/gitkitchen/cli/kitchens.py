@@ -18,7 +18,7 @@ def kitchens(options: argparse.Namespace) -> int:
     from gitkitchen.upkeep import listing
 
     asked = request(options)
-    rows = listing.kitchens(find_premises(asked.start), _current(asked))
+    rows = listing.kitchens(find_premises(asked.start, asked.say), _current(asked))
     if options.json:
         print(json.dumps(kitchens_as_document(rows), ensure_ascii=False, indent=2))
     else:
@@ -38,7 +38,8 @@ def drop(options: argparse.Namespace) -> int:
     from gitkitchen.report.text import safe, size
     from gitkitchen.upkeep.ending import drop as end
 
-    premises = find_premises(request(options).start)
+    asked = request(options)
+    premises = find_premises(asked.start, asked.say)
     entry, freed = end(premises, options.kitchen_name, datetime.now(UTC))
     print(f"dropped {safe(entry.label)}: {size(freed)} freed")
     return PASSED
@@ -48,7 +49,8 @@ def gc(options: argparse.Namespace) -> int:
     from gitkitchen.report.upkeep import sweep_as_document, sweep_as_text
     from gitkitchen.upkeep.collecting import Limits, look, sweep
 
-    premises = find_premises(request(options).start)
+    asked = request(options)
+    premises = find_premises(asked.start, asked.say)
     limits = Limits(grace=options.grace, keep=options.keep)
     found = (sweep if options.apply else look)(premises, limits, datetime.now(UTC))
     if options.json:

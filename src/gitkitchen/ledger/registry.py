@@ -9,31 +9,22 @@ Git made the branch here, by which a branch that was deleted and made again is t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gitkitchen.errors import Conflict, Infrastructure, Mistake, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.kitchen.identity import namespace
-from gitkitchen.ledger.records import Record
+from gitkitchen.ledger.protocol import Ledger, Unwritten
 from gitkitchen.model import Kitchen, Project
 
 PREFIX = "kitchens"
 MAX_BIRTHS = 1_000_000
 ATTEMPTS = 50
-
-
-class Streams(Protocol):
-    """What is needed of a ledger, wherever it is kept."""
-
-    def append(self, stream: str, body: Mapping[str, Any], *, expect: int | None = None) -> Record: ...
-    def head(self, stream: str) -> int: ...
-    def read(self, stream: str, after: int = 0) -> Iterator[Record]: ...
-    def streams(self, prefix: str = "") -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ class Registered:
         return self.environment or (f"{self.repository}:{self.branch}" if self.is_fork else self.branch)
 
 
-def registered(ledger: Streams, kitchen_namespace: str) -> Registered | None:
+def registered(ledger: Ledger, kitchen_namespace: str) -> Registered | None:
     """The entry of a namespace, None where nobody claimed it. Infrastructure where it cannot be read."""
     stream = f"{PREFIX}/{kitchen_namespace}"
     head = ledger.head(stream)
@@ -106,14 +97,14 @@ def registered(ledger: Streams, kitchen_namespace: str) -> Registered | None:
         ) from None
 
 
-def everything(ledger: Streams) -> list[Registered]:
+def everything(ledger: Ledger) -> list[Registered]:
     """Every namespace that was ever claimed, those of ended kitchens too, in the order of their names."""
     found = (registered(ledger, stream.split("/", 1)[1]) for stream in ledger.streams(PREFIX))
     return [entry for entry in found if entry is not None]
 
 
 def find(
-    ledger: Streams, project: Project, kitchen: Kitchen, moment: Moment = UNKNOWN
+    ledger: Ledger, project: Project, kitchen: Kitchen, moment: Moment = UNKNOWN
 ) -> tuple[Kitchen, bool]:
     """The kitchen in its present birth, and whether it was claimed. Nothing is written.
 
@@ -136,7 +127,7 @@ def find(
 
 
 def claim(
-    ledger: Streams, project: Project, kitchen: Kitchen, *, moment: Moment = UNKNOWN, now: datetime
+    ledger: Ledger, project: Project, kitchen: Kitchen, *, moment: Moment = UNKNOWN, now: datetime
 ) -> Kitchen:
     """Register the kitchen under its namespace and return it in its present birth.
 
@@ -151,18 +142,20 @@ def claim(
                 _append(ledger, found, now)
             except Conflict:
                 continue  # another claimed it in between: perhaps for the same kitchen
+            except Unwritten:
+                return found  # out of reach: what is built is a candidate, and the next run claims it
         _note(project, kitchen, found.birth, moment.made)
         return found
     raise Conflict(Problem("the registry is too busy", hint="run the command again", code="registry"))
 
 
-def is_alive(ledger: Streams, kitchen: Kitchen) -> bool:
-    """Whether a claimed kitchen still is what it was: neither dropped nor collected meanwhile."""
+def is_alive(ledger: Ledger, kitchen: Kitchen) -> bool:
+    """Whether a kitchen still is what it was: neither dropped nor collected meanwhile."""
     entry = registered(ledger, kitchen.namespace)
-    return entry is not None and not entry.ended
+    return entry is None or not entry.ended
 
 
-def end(ledger: Streams, entry: Registered, reason: str, now: datetime) -> None:
+def end(ledger: Ledger, entry: Registered, reason: str, now: datetime) -> None:
     """Record that a sandbox ended: from here on its data is nobody's. Conflict where it changed meanwhile."""
     if entry.environment is not None:
         raise ValueError(f"{entry.namespace} is an environment's")
@@ -190,7 +183,7 @@ def _as_born(kitchen: Kitchen, birth: int) -> Kitchen:
     return replace(kitchen, birth=birth, namespace=name)
 
 
-def _append(ledger: Streams, kitchen: Kitchen, now: datetime) -> None:
+def _append(ledger: Ledger, kitchen: Kitchen, now: datetime) -> None:
     entry = registered(ledger, kitchen.namespace)
     if entry is not None:
         _refuse_other(entry, kitchen)
@@ -206,7 +199,7 @@ def _append(ledger: Streams, kitchen: Kitchen, now: datetime) -> None:
     ledger.append(f"{PREFIX}/{kitchen.namespace}", body, expect=entry.sequence if entry else 0)
 
 
-def _end_before(ledger: Streams, kitchen: Kitchen, found: Kitchen, now: datetime) -> None:
+def _end_before(ledger: Ledger, kitchen: Kitchen, found: Kitchen, now: datetime) -> None:
     """Say of the birth before that it is over, where only Git knew that until now."""
     if not kitchen.is_sandbox or found.birth == 1:
         return

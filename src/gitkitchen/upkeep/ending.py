@@ -18,12 +18,10 @@ from pathlib import Path
 from gitkitchen.data.garbage import Item, size_of
 from gitkitchen.errors import Conflict, Infrastructure, Mistake, Problem
 from gitkitchen.ledger import registry
-from gitkitchen.ledger.lease import lease
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
 from gitkitchen.premises import Premises, kitchen_lock
 
-LEASE_SECONDS = 60.0
 PATIENCE = 0.5
 """Seconds that a run which is just ending is given, before its kitchen counts as in use."""
 
@@ -58,9 +56,7 @@ def finish(
         with ExitStack() as leases:
             for recipe in _recipes(premises, entry):
                 name = f"{entry.namespace}/{recipe}"
-                leases.enter_context(
-                    lease(premises.ledger.root, name, holder=f"drop {entry.label}", seconds=LEASE_SECONDS)
-                )
+                leases.enter_context(premises.ledger.lease(name, f"drop of {entry.label}"))
             registry.end(premises.ledger, entry, reason, now)
         return remove(leftovers(premises, entry))
 
@@ -143,9 +139,7 @@ def leftovers(premises: Premises, entry: Registered) -> list[Item]:
     paths += sorted((state / "views").glob(f".{space}.*"))
     paths += [state / "cache" / "catalogs" / f"{space}.json", state / "effects" / space]
     paths += sorted((state / "cache" / "plan").glob(f"{space}.*"))
-    leases = getattr(premises.ledger, "root", None)
-    if isinstance(leases, Path):
-        paths.append(leases / "@leases" / space)
+    paths.append(state / "ledger" / "@leases" / space)
     paths += registry.forget(premises.project, entry)
     paths.append(kitchen_lock(premises.project, space))
     return [Item("sandbox", path, size_of(path), why) for path in paths if os.path.lexists(path)]
