@@ -96,7 +96,7 @@ def _files(root: Path) -> dict[str, tuple[int, int]]:
     """Every file of the store with its size and time."""
     found = {}
     for path in (root / ".gitkitchen" / "store").rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.parent.name != "locks":
             status = path.stat()
             found[str(path)] = (status.st_size, status.st_mtime_ns)
     return found

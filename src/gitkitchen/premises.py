@@ -50,9 +50,14 @@ def store_of(project: Project, kitchen: Kitchen) -> FolderStore:
 
 def trusted_lock(project: Project) -> Path:
     """Shared by every run; whoever removes from the store has it alone."""
-    return project.state / "locks" / "store.lock"
+    return _locks(project) / "store.lock"
 
 
 def kitchen_lock(project: Project, namespace: str) -> Path:
     """Shared by the runs of a kitchen; whoever drops it has it alone."""
-    return project.state / "locks" / f"{namespace}.lock"
+    return _locks(project) / f"{namespace}.lock"
+
+
+def _locks(project: Project) -> Path:
+    """In the store, where it is a folder: clones that share it shut each other out, too."""
+    return (project.state if "://" in project.store else project.store_root) / "locks"

@@ -149,3 +149,26 @@ def test_without_a_remote(shop: Shop) -> None:
     assert shop.rows("from orders") == [{"id": 1, "region": "eu"}]
     assert "runs/" in shop.git("ls-tree", "-r", "--name-only", "gitkitchen-ledger")
     assert shop.git("status", "--porcelain") == ""
+
+
+def test_kitchens_are_listed_and_dropped_from_any_clone(
+    shop: Shop, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry is where the ledger is: another clone lists a sandbox, drops it, and its own next run here
+    begins anew; a branch that this clone never worked in is not taken for gone."""
+    as_job(monkeypatch)
+    assert shop.cli("run").code == 0
+    monkeypatch.undo()
+    shop.git("switch", "-q", "-c", "fix")
+    assert shop.cli("run").code == 0
+    first = shop.outcome()["kitchen"]["namespace"]
+    other = clone(remote, "other")
+    rows = json.loads(other.cli("kitchens", "--json").out)["kitchens"]
+    assert [(r["kitchen"], r["exists"], r["last"]["verdict"]) for r in rows] == [
+        ("prod", True, "passed"),
+        ("fix", None, "passed"),
+    ]
+    said = other.cli("drop", "fix")
+    assert said.code == 0, said.err
+    assert shop.cli("run").code == 0
+    assert shop.outcome()["kitchen"]["namespace"] != first

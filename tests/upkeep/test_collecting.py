@@ -163,7 +163,7 @@ def test_runs_at_work_are_not_disturbed(sales: Shop) -> None:
     """While a run shares the store, nothing is removed from it; the reason is said, and exit is 0."""
     load(sales, 1)
     before = inventory(sales)
-    with shared(sales.root / ".gitkitchen/locks/store.lock"):
+    with shared(sales.root / ".gitkitchen/store/locks/store.lock"):
         done = collect(sales)
     assert done.left == (("the store", "runs are at work; the same command later takes the rest"),)
     assert inventory(sales) == before
@@ -191,8 +191,8 @@ def test_a_sandbox_that_is_used_while_it_is_judged_stays(sales: Shop) -> None:
     before = inventory(sales)
     assert finish(premises, entry, "too late", now(), still=lambda: False) is None
     after = inventory(sales)
-    assert {n: d for n, d in after.items() if not n.startswith("locks/")} == {
-        n: d for n, d in before.items() if not n.startswith("locks/")
+    assert {n: d for n, d in after.items() if not n.startswith("store/locks/")} == {
+        n: d for n, d in before.items() if not n.startswith("store/locks/")
     }
     assert sales.rows("select total from top") == [{"total": 41}]
 

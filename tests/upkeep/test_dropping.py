@@ -105,7 +105,7 @@ def test_a_run_at_work_refuses(sales: Shop) -> None:
     change(sales, "feature/x", 1)
     space = namespace_of(sales, "feature/x")
     before = inventory(sales)
-    with shared(sales.root / ".gitkitchen/locks" / f"{space}.lock"):
+    with shared(sales.root / ".gitkitchen/store/locks" / f"{space}.lock"):
         said = sales.cli("drop", "feature/x")
         assert said.code == 3
         assert "a run is at work in kitchen 'feature/x'" in said.err
