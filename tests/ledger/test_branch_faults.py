@@ -42,6 +42,18 @@ def test_an_answer_that_was_lost(host: Host) -> None:
     assert host.commits() == 6
 
 
+def test_the_last_answer_that_was_lost(host: Host) -> None:
+    """After the last of its tries, too, a writer looks whether that one arrived before it says no."""
+    host.hook("post-receive", DROP)
+    once = Limits(call=20.0, patience=20.0, refusals=1)
+    ledger = host.clone("a").ledger(once)
+    assert ledger.append(STREAM, {"n": 1}).sequence == 1
+    with ledger.lease("k/delays", "run") as held:
+        assert (held.fence, held.withheld) == (1, "")
+        assert ledger.append("publications/k", {"n": 1}, expect=0, under=held).sequence == 1
+    assert (host.commits(), host.clone("b").said) == (4, [])
+
+
 def test_a_remote_that_refuses_now_and_then(host: Host) -> None:
     """A refusal that passes costs a try."""
     host.hook("pre-receive", "if [ -e ../once ]; then exit 0; fi; touch ../once; echo no luck >&2; exit 1")
@@ -226,7 +238,7 @@ def the_ledger_is_a_list(
 ) -> None:
     host = make_host(tmp_path_factory.mktemp("model"))
     clones = [host.clone(f"c{n}") for n in range(3)]
-    ledgers: list[BranchLedger] = [c.ledger(Limits(20.0, 5.0, 2)) for c in clones]
+    ledgers: list[BranchLedger] = [c.ledger(Limits(20.0, 60.0, 2)) for c in clones]
     expected: dict[str, Counter[int]] = {f"runs/k_{s}/x": Counter() for s in range(2)}
     heads: dict[str, list[int]] = {name: [] for name in expected}
     for number, (who, where, act, fault) in enumerate(acts):
@@ -234,7 +246,7 @@ def the_ledger_is_a_list(
         _break(host, fault)
         try:
             if act == "new":
-                ledgers[who] = clones[who].ledger(Limits(20.0, 5.0, 2))
+                ledgers[who] = clones[who].ledger(Limits(20.0, 60.0, 2))
             elif act == "settle":
                 ledger.settle()
             elif act == "deposit":

@@ -14,8 +14,8 @@ https://docs.github.com/actions/reference/workflows-and-actions/events-that-trig
 def refusal(ledger: str, store: str, kitchen: Kitchen, environ: Mapping[str, str]) -> str:
     """Why a run here may not publish the kitchen; "" where it may.
 
-        With a ledger in a folder, whoever has the folder publishes. With one on a branch, environments are
-        published by jobs of GitHub Actions on the environment's branch alone: what a laptop has is not what
+    With a ledger in a folder, whoever has the folder publishes. With one on a branch, environments are
+    published by jobs of GitHub Actions on the environment's branch alone: what a laptop has is not what
     was reviewed. Sandboxes publish to themselves, anywhere. It guards against accidents: whoever may push
     the branch `gitkitchen-ledger` can write what they like there. ``store``: what kitchen.yml says of it.
     """

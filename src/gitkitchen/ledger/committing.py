@@ -164,7 +164,23 @@ class Committer:
                 break
             # A random wait, in the measure of what a push takes here, so that many do not march in step.
             time.sleep(random.uniform(0, self._pace * min(2 ** min(attempt, 4), 16)))  # noqa: S311
-        raise NotWon(pushed)
+        arrived = self._arrived(wants, guard) if pushed.answer is Answer.UNKNOWN else None
+        if arrived is None:
+            raise NotWon(pushed)
+        return arrived
+
+    def _arrived(self, wants: Sequence[Want], guard: Guard | None) -> dict[str, Record] | None:
+        """What the last push brought, if it was applied and only its answer was lost; else None."""
+        try:
+            draft = _Draft(self.look().view)
+        except Unreachable:
+            return None
+        if not all(draft.find(want.entry) for want in wants):
+            return None
+        if not wants and (guard is None or guard(draft.view)):
+            return None
+        self._done([], draft)
+        return draft.records
 
     def _looked(self, deadline: float, failures: int) -> bool:
         """Look, and bear with a remote that drops a connection; one that hangs has been waited for enough."""
