@@ -31,6 +31,8 @@ class Environment:
     branch: str
     vars: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
+    adopt: Literal["retest", "rebuild"] = "retest"
+    """What it does with a version that a sandbox built: test it again and take it, or build its own."""
 
 
 @dataclass(frozen=True, slots=True)

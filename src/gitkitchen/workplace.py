@@ -23,6 +23,7 @@ from gitkitchen.kitchen.identity import identify
 from gitkitchen.kitchen.settings import parse_set
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
+from gitkitchen.kitchen.stores import lost_with_the_job
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.locks import shared
@@ -424,8 +425,11 @@ def load_outcome(place: Workplace, run_id: str) -> Outcome:
         ) from error
 
 
-def validate(start: Path) -> list[Problem]:
-    """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads."""
+def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:
+    """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads.
+
+    ``environ`` tells whether a job of an environment would lose its store with its runner.
+    """
     from gitkitchen.plan.build import mistakes
 
     root = find_root(start)
@@ -433,6 +437,9 @@ def validate(start: Path) -> list[Problem]:
     if problems:
         return problems
     project = load_project(root)
+    lost = lost_with_the_job(project.store, project.environments, environ or {})
+    if lost is not None:
+        problems.append(replace(lost, place=project.places.get("store")))
     recipes = load_recipes(project)
     known = {d for raw in recipes.recipes.values() for d in raw.datasets}
     effects, wrong = read_effects(project, known)

@@ -85,8 +85,7 @@ def test_the_file_is_found_from_below(tmp_path: Path) -> None:
             "environments: {prod: {branch: main, gate: {approvals: 2}}}",
             "environment 'prod', gate: is not available in this version",
         ),
-        ("store: oci://ghcr.io/a/b", "store: 'oci://ghcr.io/a/b' is not available in this version"),
-        ("store: s3://bucket/x", "store: 's3://bucket/x' is not available in this version"),
+        ("store: gs://bucket/x", "store: 'gs://bucket/x' is not available in this version"),
         (
             "connections: {w: {type: postgres}}",
             "connection 'w', type: 'postgres' is not available in this version",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from gitkitchen import workplace
@@ -24,7 +25,7 @@ def init(options: argparse.Namespace) -> int:
 def validate(options: argparse.Namespace) -> int:
     from gitkitchen.report.problems import as_github, as_json, as_text
 
-    problems = workplace.validate(Path(options.folder).resolve())
+    problems = workplace.validate(Path(options.folder).resolve(), os.environ)
     if options.format == "json":
         print(as_json(problems))
     elif problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
 from gitkitchen.kitchen.settings import duration, texts
+from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
 from gitkitchen.model import Environment, Project
 
 FILE = "kitchen.yml"
@@ -99,6 +101,7 @@ def _environments(document: Document) -> Iterator[Environment]:
             name=name,
             branch=value["branch"],
             vars=value.get("vars") or {},
+            adopt=value.get("adopt", "retest"),
             place=document.place("environments", name),
         )
 
@@ -149,6 +152,22 @@ def _branch(document: Document, name: str, branch: str, branches: dict[str, str]
 
 
 def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:
+    try:
+        address = parse_store(store)
+    except LookupError:
+        message = f"store: '{store[:80]}' is no store that this version knows"
+        if store.partition(":")[0].lower() in UNVERIFIED:
+            message = f"store: '{store[:80]}' is not available in this version"
+        hint = "there are: a folder, oci://HOST/REPOSITORY, s3://BUCKET/PREFIX, file:///FOLDER"
+        later = "not available" in message
+        yield Problem(message, place, "" if later else hint, "not-available" if later else "bad-store")
+        return
+    except ValueError as error:
+        shown = re.sub(r"//[^/]*@", "//***@", store)[:80]
+        yield Problem(f"store: '{shown}' {error}", place, "", "bad-store")
+        return
+    if address.remote or address.absolute:
+        return
     try:
         found = inside(root, store)
     except ValueError as error:
