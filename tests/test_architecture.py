@@ -42,6 +42,9 @@ OWNERS = {
     "rich": {"report", "cli"},
     "jinja2": {"report"},
     "junit_xml": {"report"},
+    "requests": {"data/stores/http"},
+    "s3fs": {"data/stores/objects"},
+    "botocore": {"data/stores/objects"},
 }
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -89,7 +89,7 @@ def new_run_id(now: datetime) -> str:
 
 def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
     """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
-    with at_work(enter(request, publishes=request.publish), now) as place:
+    with at_work(enter(request, publishes=request.publish), now, request.environ) as place:
         return _run(place, request, on_event=on_event, cancel=cancel, now=now)
 
 

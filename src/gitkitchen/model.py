@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from gitkitchen.errors import Place
 
@@ -64,8 +66,14 @@ class Project:
 
     @property
     def store_root(self) -> Path:
-        """The folder of the store, where it is one."""
-        return (self.home or self.root) / self.store
+        """The folder of the store; of one on another machine, that of its cache on this one."""
+        scheme, colon, _ = self.store.partition("://")
+        if not colon:
+            return (self.home or self.root) / self.store
+        if scheme.lower() == "file":
+            return Path(unquote(urlsplit(self.store).path))
+        # Another store has another cache: what the one has says nothing of the other.
+        return self.state / "cache" / "store" / sha256(self.store.encode()).hexdigest()[:12]
 
     def environment(self, name: str) -> Environment | None:
         return next((e for e in self.environments if e.name == name), None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores.opening import open_store
 from gitkitchen.errors import Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Kitchen, Project
@@ -43,9 +46,9 @@ def _home(root: Path, repository: Repository) -> Path | None:
     return repository.main / root.relative_to(repository.root)
 
 
-def store_of(project: Project, kitchen: Kitchen) -> FolderStore:
-    """A kitchen's view of the store."""
-    return FolderStore(project.store_root, namespace=kitchen.namespace, zone=kitchen.zone)
+def store_of(project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None) -> FolderStore:
+    """A kitchen's view of the store. ``environ`` may hold logins: by default the process's."""
+    return open_store(project, kitchen, os.environ if environ is None else environ)
 
 
 def trusted_lock(project: Project) -> Path:
@@ -60,4 +63,4 @@ def kitchen_lock(project: Project, namespace: str) -> Path:
 
 def _locks(project: Project) -> Path:
     """In the store, where it is a folder: clones that share it shut each other out, too."""
-    return (project.state if "://" in project.store else project.store_root) / "locks"
+    return (project.state if parse_store(project.store).remote else project.store_root) / "locks"

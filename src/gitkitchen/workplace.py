@@ -114,7 +114,7 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
         kitchen=kitchen,
         subject=repository.subject(),
         ledger=ledger,
-        store=store_of(project, kitchen),
+        store=store_of(project, kitchen, request.environ),
         moment=moment,
     )
 
@@ -134,13 +134,15 @@ def _moment(repository: Repository, kitchen: Kitchen) -> registry.Moment:
 
 
 @contextmanager
-def at_work(place: Workplace, now: datetime) -> Iterator[Workplace]:
+def at_work(
+    place: Workplace, now: datetime, environ: Mapping[str, str] | None = None
+) -> Iterator[Workplace]:
     """The kitchen claimed, and neither dropped nor cleared up while the block lasts."""
     with shared(trusted_lock(place.project)):
         while True:
             kitchen = registry.claim(place.ledger, place.project, place.kitchen, moment=place.moment, now=now)
             if kitchen != place.kitchen:
-                place = replace(place, kitchen=kitchen, store=store_of(place.project, kitchen))
+                place = replace(place, kitchen=kitchen, store=store_of(place.project, kitchen, environ))
             with shared(kitchen_lock(place.project, kitchen.namespace)):
                 if registry.is_alive(place.ledger, kitchen):
                     yield place

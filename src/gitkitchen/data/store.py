@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from gitkitchen.data.manifest import (
     test_result_from_json,
     test_result_to_json,
 )
+from gitkitchen.data.stores.claims import offered, take
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_file, sync_files
 from gitkitchen.model import Build, FileEntry, TestResult, Version
@@ -106,6 +108,13 @@ class FolderStore:
                 temporary.chmod(0o444)  # versions are immutable: an accident says so
                 self._rename(str(temporary), final)
         return digest, size
+
+    def keep_verified(self, temporary: Path, file: FileEntry, zone: str | None = None) -> None:
+        """Move a file whose digest was computed from these very bytes to its final name in a zone."""
+        with writing(self.root):
+            temporary.chmod(0o444)
+            folder = self._own if zone is None else f"{self.root}/{zone}"
+            self._rename(str(temporary), f"{folder}/{_relative('files', file.digest, file.suffix)}")
 
     def adopt(self, path: Path, *, suffix: str = "") -> FileEntry:
         """Copy a file that someone else made (a node's output) into the store."""
@@ -197,6 +206,22 @@ class FolderStore:
                 return result
         return None
 
+    # --- what a store on another machine does more (data/stores/) --------------------------------
+
+    def expect(self, fingerprints: Iterable[str]) -> None:
+        """A folder is asked one by one."""
+
+    def finish(self, builds: Iterable[Build]) -> None:
+        """What a folder keeps is where others find it."""
+
+    def offered(self, namespace: str, fingerprint: str) -> Build | None:
+        """What a sandbox's zone says of a fingerprint: a claim, to be checked by whoever asks."""
+        return offered(str(self.root), namespace, fingerprint)
+
+    def take(self, namespace: str, build: Build) -> Build:
+        """Copy a claim's files into the own zone, each verified by its digest. ValueError: they differ."""
+        return take(self, namespace, build)
+
     # --- durability --------------------------------------------------------------------------
 
     def sync(self, builds: Iterable[Build]) -> None:
@@ -252,10 +277,12 @@ class FolderStore:
 
 
 def _size(name: str) -> int | None:
+    """The bytes of a file that is one: a link in its place is somebody else's doing."""
     try:
-        return os.stat(name).st_size  # noqa: PTH116 - text paths on the hot path
+        status = os.lstat(name)
     except OSError:
         return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _said(build: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,394 @@
+"""A store in an OCI registry (OCI distribution specification 1.1; docs/adr/0004-oci-layout.md).
+
+    <repository>/trusted:<fingerprint>                  a build of an environment
+    <repository>/sandbox:<namespace>.<fingerprint>      a build of a sandbox
+    <repository>/{trusted | sandbox}:verdicts.<namespace>
+
+A build is an image manifest whose config is the build's JSON and whose layers are its files, so that the
+registry's garbage collection keeps what a build refers to. One with many files is an index of such
+manifests, the parts tagged ``<tag>.<number>``. The zones are repositories of their own, with rights of
+their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
+
+from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, unreachable
+from gitkitchen.data.stores.credentials import login_for
+from gitkitchen.data.stores.http import Client, Passing, small
+from gitkitchen.files import digest_bytes
+from gitkitchen.kitchen.stores import Address
+from gitkitchen.model import FileEntry
+
+if TYPE_CHECKING:
+    from requests import Response
+
+T = TypeVar("T")
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+BUILD = "application/vnd.gitkitchen.build.v1+json"
+FILE = "application/vnd.gitkitchen.file.v1"
+VERDICTS = "application/vnd.gitkitchen.verdicts.v1+json+gzip"
+LAYERS = 1000
+"""Files in one manifest: with 250 bytes each it stays far below the 4 MB that registries must take."""
+INLINE = 64 << 10
+"""Bytes of a build's JSON that its manifest carries along, which saves a request for each build."""
+WHOLE = 64 << 20
+"""Bytes of a blob that is sent in one piece; a longer one goes in chunks, and goes on where it broke off."""
+SHORT = 1 << 20
+BIG = 512 << 20
+PAGES = 200
+"""Pages of the list of tags, of up to 1,000 each; beyond that builds are asked for one by one."""
+
+
+class OciRemote:
+    """The zones of a store in one registry. Threads share it."""
+
+    def __init__(
+        self, address: Address, environ: Mapping[str, str], *, whole: int = WHOLE, layers: int = LAYERS,
+        pause: float = 0.5,
+    ) -> None:  # fmt: skip
+        self.label = str(address)
+        self._top, self._whole, self._layers = address.path, whole, layers
+        names = [f"{address.path}/{zone}" for zone in ("trusted", "sandbox")]
+        logins = {name: login_for(address.place, name, environ) for name in names}
+        self._client = Client(address.place, self.label, logins, pause=pause)
+        self._listed: dict[str, frozenset[str] | None] = {}
+
+    def _repository(self, zone: str) -> str:
+        return f"{self._top}/{'trusted' if zone == TRUSTED else 'sandbox'}"
+
+    # --- builds ------------------------------------------------------------------------------------
+
+    def build(self, zone: str, fingerprint: str) -> bytes | None:
+        return self._artifact(zone, _tag(zone, fingerprint), BUILD)
+
+    def builds(self, zone: str) -> frozenset[str] | None:
+        repository, prefix = self._repository(zone), _tag(zone, "")
+        names: set[str] = set()
+        url: str | None = f"/v2/{repository}/tags/list?n=1000"
+        for _ in range(PAGES):
+            assert url is not None
+            page, url = self._client.repeat("listing its builds", lambda url=url: self._page(repository, url))
+            names |= {t.removeprefix(prefix) for t in page if t.startswith(prefix)}
+            if url is None:
+                return frozenset(n for n in names if FINGERPRINT.fullmatch(n))
+        return None
+
+    def _page(self, repository: str, url: str) -> tuple[list[str], str | None]:
+        with self._client.send("GET", url, repository) as response:
+            if response.status_code == 404:
+                return [], None
+            if response.status_code != 200:
+                raise self._client.refused(response, "listing its builds")
+            tags = self._json(small(response), "its list of tags").get("tags") or []
+            following = re.match(r'<([^>]+)>;\s*rel="?next', response.headers.get("Link", ""))
+        good = [t for t in tags if isinstance(t, str)] if isinstance(tags, list) else []
+        if following is None:
+            return good, None
+        target = urljoin(urljoin(self._client.base, url), following[1])
+        if not target.startswith(f"{self._client.base}/"):
+            raise unreachable(self.label, "its list of tags goes on at another address")
+        return good, target
+
+    def put_build(self, zone: str, fingerprint: str, data: bytes, files: Sequence[FileEntry]) -> None:
+        tag = _tag(zone, fingerprint)
+        layers = [
+            {
+                "mediaType": FILE,
+                "digest": f"sha256:{digest}",
+                "size": size,
+                "annotations": {"org.opencontainers.image.title": f"{digest}{suffix}"},
+            }
+            for digest, size, suffix in dict.fromkeys((f.digest, f.bytes, f.suffix) for f in files)
+        ]
+        self._put_artifact(zone, tag, BUILD, data, layers)
+
+    # --- verdicts ----------------------------------------------------------------------------------
+
+    def verdicts(self, zone: str, name: str) -> bytes | None:
+        return self._artifact(zone, f"verdicts.{name}", VERDICTS)
+
+    def put_verdicts(self, zone: str, name: str, data: bytes) -> None:
+        self._put_artifact(zone, f"verdicts.{name}", VERDICTS, data, [])
+
+    # --- manifests ---------------------------------------------------------------------------------
+
+    def _artifact(self, zone: str, tag: str, kind: str) -> bytes | None:
+        """What a tagged manifest (or the first of an index) has as its config; None where there is none."""
+        body = self._manifest(zone, tag)
+        if body is None:
+            return None
+        value = self._json(body, "a manifest")
+        if value.get("mediaType") == INDEX:
+            parts = value.get("manifests")
+            first = parts[0] if isinstance(parts, list) and parts else None
+            digest = _sha256(first)
+            body = self._manifest(zone, f"sha256:{digest}") if digest else None
+            if body is None or digest_bytes(body) != digest:
+                return None
+            value = self._json(body, "a manifest")
+        config = value.get("config")
+        digest = _sha256(config)
+        if digest is None or not isinstance(config, dict) or config["mediaType"] != kind:
+            return None
+        if isinstance(config.get("data"), str):
+            try:
+                inline = base64.b64decode(config["data"], validate=True)
+            except ValueError:
+                return None
+            return inline if digest_bytes(inline) == digest else None
+        data = self._blob(zone, digest)
+        return data if data is not None and digest_bytes(data) == digest else None
+
+    def _manifest(self, zone: str, reference: str) -> bytes | None:
+        repository = self._repository(zone)
+
+        def ask() -> bytes | None:
+            headers = {"Accept": f"{MANIFEST}, {INDEX}"}
+            url = f"/v2/{repository}/manifests/{reference}"
+            with self._client.send("GET", url, repository, headers=headers) as response:
+                if response.status_code == 404:
+                    return None
+                if response.status_code != 200:
+                    raise self._client.refused(response, "reading a build")
+                return self._small(lambda: small(response))
+
+        found: bytes | None = self._client.repeat("reading a build", ask)
+        return found
+
+    def _blob(self, zone: str, digest: str) -> bytes | None:
+        repository = self._repository(zone)
+
+        def ask() -> bytes | None:
+            with self._client.send("GET", f"/v2/{repository}/blobs/sha256:{digest}", repository) as response:
+                if response.status_code == 404:
+                    return None
+                if response.status_code != 200:
+                    raise self._client.refused(response, "reading a build")
+                return self._small(lambda: small(response, BIG))
+
+        found: bytes | None = self._client.repeat("reading a build", ask)
+        return found
+
+    def _put_artifact(
+        self, zone: str, tag: str, kind: str, data: bytes, layers: list[dict[str, Any]]
+    ) -> None:
+        """Blobs first, then the manifest of each part, then the tag: one request that shows all at once."""
+        config: dict[str, Any] = {
+            "mediaType": kind,
+            "digest": f"sha256:{digest_bytes(data)}",
+            "size": len(data),
+        }
+        self._put_bytes(zone, data)
+        if len(data) <= INLINE:
+            config["data"] = base64.b64encode(data).decode("ascii")
+        if not layers:
+            self._put_bytes(zone, b"{}")
+            layers = [{"mediaType": EMPTY, "digest": f"sha256:{digest_bytes(b'{}')}", "size": 2}]
+        parts = [layers[i : i + self._layers] for i in range(0, len(layers), self._layers)]
+        bodies = [_manifest_of(kind, config, part) for part in parts]
+        if len(bodies) == 1:
+            self._put_manifest(zone, tag, MANIFEST, bodies[0])
+            return
+        for number, body in enumerate(bodies):
+            # A tag of its own: collectors that remove what has none do not look into an index.
+            self._put_manifest(zone, f"{tag}.{number}", MANIFEST, body)
+        described = [
+            {
+                "mediaType": MANIFEST,
+                "artifactType": kind,
+                "digest": f"sha256:{digest_bytes(b)}",
+                "size": len(b),
+            }
+            for b in bodies
+        ]
+        index = {"schemaVersion": 2, "mediaType": INDEX, "artifactType": kind, "manifests": described}
+        self._put_manifest(zone, tag, INDEX, json.dumps(index, separators=(",", ":")).encode())
+
+    def _put_manifest(self, zone: str, tag: str, kind: str, body: bytes) -> None:
+        repository = self._repository(zone)
+
+        def put() -> None:  # the same body under the same tag: once or twice is the same
+            url = f"/v2/{repository}/manifests/{tag}"
+            with self._client.send("PUT", url, repository, headers={"Content-Type": kind}, data=body) as r:
+                if r.status_code not in (201, 202, 204):
+                    raise self._client.refused(r, "keeping a build")
+
+        self._client.repeat("keeping a build", put)
+
+    # --- files -------------------------------------------------------------------------------------
+
+    def fetch(self, zone: str, file: FileEntry, target: BinaryIO) -> bool:
+        repository = self._repository(zone)
+        done = 0
+
+        def ask() -> bool:
+            """From where an attempt before this one broke off."""
+            nonlocal done
+            headers = {"Range": f"bytes={done}-"} if done else {}
+            url = f"/v2/{repository}/blobs/sha256:{file.digest}"
+            with self._client.send("GET", url, repository, headers=headers) as response:
+                if response.status_code == 404:
+                    return False
+                if response.status_code not in (200, 206):
+                    raise self._client.refused(response, "reading a file")
+                skip = done if response.status_code == 200 else 0
+                for block in response.iter_content(1 << 20):
+                    fresh = block[skip:]
+                    skip -= len(block) - len(fresh)
+                    target.write(fresh)
+                    done += len(fresh)
+            return True
+
+        found: bool = self._client.repeat("reading a file", ask)
+        return found
+
+    def put_file(self, zone: str, file: FileEntry, path: Path, *, again: bool) -> None:
+        def send(url: str, repository: str) -> None:
+            if file.bytes <= SHORT:  # as bytes, also because an empty stream would be sent in chunks
+                self._end_upload(url, repository, file.digest, path.read_bytes(), file.bytes)
+            elif file.bytes <= self._whole:
+                with path.open("rb") as data:
+                    self._end_upload(url, repository, file.digest, data, file.bytes)
+            else:
+                self._in_chunks(url, repository, file, path)
+
+        self._put_blob(zone, file.digest, send, again=again)
+
+    def _put_bytes(self, zone: str, data: bytes) -> None:
+        digest = digest_bytes(data)
+        self._put_blob(zone, digest, lambda url, repo: self._end_upload(url, repo, digest, data, len(data)))
+
+    def _put_blob(
+        self, zone: str, digest: str, send: Callable[[str, str], None], *, again: bool = False
+    ) -> None:
+        """Ask whether it is there, else begin an upload and send it. A blob has its digest for a name, so
+        that an attempt whose answer was lost is seen to have succeeded."""
+        repository = self._repository(zone)
+        first = True
+
+        def put() -> None:
+            nonlocal first
+            if not (again and first) and self._has_blob(repository, digest):
+                return
+            first = False
+            with self._client.send("POST", f"/v2/{repository}/blobs/uploads/", repository, data=b"") as begun:
+                if begun.status_code != 202 or "Location" not in begun.headers:
+                    raise self._client.refused(begun, "keeping a file")
+                url = self._upload_url(begun.headers["Location"])
+            send(url, repository)
+
+        self._client.repeat("keeping a file", put)
+
+    def _has_blob(self, repository: str, digest: str) -> bool:
+        with self._client.send("HEAD", f"/v2/{repository}/blobs/sha256:{digest}", repository) as response:
+            if response.status_code in (200, 404):
+                return response.status_code == 200
+            raise self._client.refused(response, "looking for a file")
+
+    def _upload_url(self, location: str) -> str:
+        return urljoin(f"{self._client.base}/", location)
+
+    def _end_upload(self, url: str, repository: str, digest: str, data: bytes | BinaryIO, size: int) -> None:
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        with self._client.send(
+            "PUT", _with_digest(url, digest), repository, headers=headers, data=data
+        ) as done:
+            if done.status_code == 401 and not isinstance(data, bytes):
+                raise Passing("its token ran out")  # the next attempt has a new one
+            if done.status_code not in (201, 202, 204):
+                raise self._client.refused(done, "keeping a file")
+
+    def _in_chunks(self, url: str, repository: str, file: FileEntry, path: Path) -> None:
+        """In pieces, in order; after a break the registry says how far it came."""
+        sent, broken = 0, 0
+        with path.open("rb") as source:
+            while sent < file.bytes:
+                source.seek(sent)
+                chunk = source.read(self._whole)
+                headers = {
+                    "Content-Type": "application/octet-stream",
+                    "Content-Range": f"{sent}-{sent + len(chunk) - 1}",
+                }
+                try:
+                    with self._client.send("PATCH", url, repository, headers=headers, data=chunk) as response:
+                        url = self._went_on(response, url)
+                    sent += len(chunk)
+                except Passing:
+                    broken += 1
+                    if broken > 3:
+                        raise
+                    url, sent = self._progress(url, repository)
+        self._end_upload(url, repository, file.digest, b"", 0)
+
+    def _went_on(self, response: Response, url: str) -> str:
+        """Where the next piece goes."""
+        if response.status_code == 416:  # it has another number of bytes than we think: begin anew
+            raise Passing("the upload broke off")
+        if response.status_code not in (201, 202, 204):
+            raise self._client.refused(response, "keeping a file")
+        return self._upload_url(response.headers.get("Location", url))
+
+    def _progress(self, url: str, repository: str) -> tuple[str, int]:
+        """Where an upload stands: its address by now, and its bytes. Passing where it is gone."""
+        with self._client.send("GET", url, repository) as response:
+            if response.status_code not in (200, 202, 204):
+                raise Passing("the upload broke off")
+            end = re.fullmatch(r"(?:bytes=)?0-(\d{1,15})", response.headers.get("Range", ""))
+            last = int(end[1]) if end else 0  # "0-0" is also what registries say of nothing
+            return self._upload_url(response.headers.get("Location", url)), last + 1 if last else 0
+
+    # --- shapes ------------------------------------------------------------------------------------
+
+    def _small(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except ValueError as error:
+            raise unreachable(self.label, f"it sent {error}") from None
+
+    def _json(self, body: bytes, what: str) -> dict[str, Any]:
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            raise unreachable(self.label, f"{what} is not JSON") from None
+        return value if isinstance(value, dict) else {}
+
+
+def _tag(zone: str, fingerprint: str) -> str:
+    """At most 48 + 1 + 64 + 4 characters, all of the tags' grammar, which allows 128."""
+    return fingerprint if zone == TRUSTED else f"{zone.removeprefix('sandbox/')}.{fingerprint}"
+
+
+def _manifest_of(kind: str, config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> bytes:
+    value = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": kind,
+        "config": config,
+        "layers": layers,
+    }
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _sha256(descriptor: Any) -> str | None:
+    """The digest of a descriptor, if it is one of ours."""
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    if not isinstance(digest, str) or not isinstance(descriptor.get("mediaType"), str):
+        return None
+    text = digest.removeprefix("sha256:")
+    return text if digest.startswith("sha256:") and FINGERPRINT.fullmatch(text) else None
+
+
+def _with_digest(url: str, digest: str) -> str:
+    mark = "&" if parse_qs(urlsplit(url).query, keep_blank_values=True) or "?" in url else "?"
+    return f"{url}{mark}digest={quote(f'sha256:{digest}', safe='')}"
