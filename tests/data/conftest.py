@@ -13,6 +13,7 @@ from tests.data.shelves import Shelf
 from tests.data.site import Site, serving
 
 from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores.contract import relative
 from gitkitchen.model import Project
 
 
@@ -97,8 +98,7 @@ def s3_shelf(s3_files: Any, tmp_path: Path) -> Shelf:
     s3_files.mkdir(bucket)
 
     def spoil(zone: str, file: Any, data: bytes) -> None:
-        name = f"{file.digest[:2]}/{file.digest}{file.suffix}"
-        s3_files.pipe_file(f"{bucket}/team/{zone}/files/{name}", data)
+        s3_files.pipe_file(f"{bucket}/team/{zone}/{relative('files', file.digest, file.suffix)}", data)
 
     remote = ObjectRemote(s3_files, f"{bucket}/team", f"s3://{bucket}/team")
     return Shelf("s3", tmp_path, lambda: remote, spoil)

@@ -30,6 +30,7 @@ from gitkitchen.data.manifest import (
     test_result_to_json,
 )
 from gitkitchen.data.stores.claims import offered, take
+from gitkitchen.data.stores.contract import relative as _relative
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_file, sync_files
 from gitkitchen.model import Build, FileEntry, TestResult, Version
@@ -288,10 +289,6 @@ def _size(name: str) -> int | None:
 def _said(build: Mapping[str, Any]) -> dict[str, Any]:
     """What a build's file says but for the circumstances."""
     return {k: v for k, v in build.items() if k not in ("run", "finished", "seconds")}
-
-
-def _relative(shelf: str, name: str, suffix: str) -> str:
-    return f"{shelf}/{name[:1]}/{name}{suffix}"
 
 
 def _files(version: Version) -> Iterator[FileEntry]:

@@ -31,6 +31,7 @@ from gitkitchen.data.stores.contract import (
     all_files,
     own_zone,
     refused_file,
+    relative,
     same_content,
 )
 from gitkitchen.data.stores.copying import received
@@ -94,10 +95,10 @@ class CachedStore(FolderStore):
         return version.format == "view" or (bool(files) and not any(self._lost(f) for f in files))
 
     def _is_here(self, file: FileEntry) -> bool:
-        relative = f"files/{file.digest[:2]}/{file.digest}{file.suffix}"
+        name = relative("files", file.digest, file.suffix)
         for zone in self.zones:
             with contextlib.suppress(OSError):
-                status = os.lstat(f"{self.root}/{zone}/{relative}")
+                status = os.lstat(f"{self.root}/{zone}/{name}")
                 if stat.S_ISREG(status.st_mode) and status.st_size == file.bytes:
                     return True
         return False
@@ -190,7 +191,7 @@ class CachedStore(FolderStore):
         return known is None or fingerprint in known
 
     def _known_name(self, zone: str, fingerprint: str) -> Path:
-        return self.root / "known" / zone / fingerprint[:2] / f"{fingerprint}.json"
+        return self.root / "known" / zone / relative("", fingerprint, ".json").lstrip("/")
 
     def _remember(self, zone: str, fingerprint: str, data: bytes) -> None:
         with writing(self.root):
@@ -258,7 +259,7 @@ class CachedStore(FolderStore):
         return self._own_file(file).exists() or not self._is_here(file)
 
     def _own_file(self, file: FileEntry) -> Path:
-        return self.root / self.own / "files" / file.digest[:2] / f"{file.digest}{file.suffix}"
+        return self.root / self.own / relative("files", file.digest, file.suffix)
 
     def _bring(self, file: FileEntry) -> None:
         """Bring one file, after its bytes were compared with its digest once more."""
@@ -297,7 +298,7 @@ class CachedStore(FolderStore):
 
     def _take_file(self, namespace: str, file: FileEntry) -> None:
         zone = f"sandbox/{namespace}"
-        here = f"{self.root}/{zone}/files/{file.digest[:2]}/{file.digest}{file.suffix}"
+        here = f"{self.root}/{zone}/{relative('files', file.digest, file.suffix)}"
         with contextlib.suppress(ValueError):  # damaged in the cache: the other machine may have it whole
             if accepted(self, file, here):
                 return

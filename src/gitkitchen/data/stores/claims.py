@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gitkitchen.data.manifest import build_from_json
-from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE, all_files, honest
+from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE, all_files, honest, relative
 from gitkitchen.data.stores.copying import copied_from, received
 from gitkitchen.files import read_bounded
 from gitkitchen.model import Build, FileEntry
@@ -22,7 +22,7 @@ def offered(root: str, namespace: str, fingerprint: str) -> Build | None:
     """The build that a sandbox's zone names by a fingerprint; None for anything odd."""
     if not NAMESPACE.fullmatch(namespace) or not FINGERPRINT.fullmatch(fingerprint):
         return None
-    name = f"{root}/sandbox/{namespace}/builds/{fingerprint[:2]}/{fingerprint}.json"
+    name = f"{root}/sandbox/{namespace}/{relative('builds', fingerprint, '.json')}"
     try:
         return claimed(read_bounded(name, MOST), fingerprint)
     except OSError:
@@ -45,7 +45,7 @@ def take(store: FolderStore, namespace: str, build: Build) -> Build:
     if not NAMESPACE.fullmatch(namespace):
         raise ValueError("comes from no sandbox")
     for file in all_files(build.versions.values()):
-        source = f"{store.root}/sandbox/{namespace}/files/{file.digest[:2]}/{file.digest}{file.suffix}"
+        source = f"{store.root}/sandbox/{namespace}/{relative('files', file.digest, file.suffix)}"
         if not accepted(store, file, source):
             raise ValueError(f"file sha256:{file.digest} is not there")
     return build

@@ -17,6 +17,11 @@ FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 NAMESPACE = re.compile(r"k_[a-z0-9_]{1,46}")
 
 
+def relative(shelf: str, name: str, suffix: str) -> str:
+    """Where a zone keeps what has a digest for a name."""
+    return f"{shelf}/{name[:1]}/{name}{suffix}"
+
+
 class Store(Protocol):
     """One kitchen's view of a store: it writes its own zone, and reads that and, as a sandbox, ``trusted``.
 

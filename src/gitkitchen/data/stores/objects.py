@@ -1,7 +1,7 @@
 """A store in an object store, through fsspec: the layout of a folder store under a prefix.
 
-    <prefix>/{trusted | sandbox/<namespace>}/files/<aa>/<sha256><suffix>
-    <prefix>/{trusted | sandbox/<namespace>}/builds/<aa>/<fingerprint>.json
+    <prefix>/{trusted | sandbox/<namespace>}/files/<a>/<sha256><suffix>
+    <prefix>/{trusted | sandbox/<namespace>}/builds/<a>/<fingerprint>.json
     <prefix>/{trusted | sandbox/<namespace>}/verdicts/<namespace>.json.gz
 
 An object appears under its name when its upload ends, and never in part: that is the object store's
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from gitkitchen.data.stores.claims import MOST
-from gitkitchen.data.stores.contract import FINGERPRINT, unreachable
+from gitkitchen.data.stores.contract import FINGERPRINT, relative, unreachable
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.kitchen.stores import Address
 from gitkitchen.model import FileEntry
@@ -121,7 +121,7 @@ class ObjectRemote:
     # --- the object store --------------------------------------------------------------------------
 
     def _name(self, zone: str, shelf: str, name: str, suffix: str) -> str:
-        return f"{self._root}/{zone}/{shelf}/{name[:2]}/{name}{suffix}"
+        return f"{self._root}/{zone}/{relative(shelf, name, suffix)}"
 
     def _read(self, name: str, what: str) -> bytes | None:
         def read() -> bytes | None:
