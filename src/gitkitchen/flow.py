@@ -132,6 +132,8 @@ def _run(
                 verdict = judge_run(results)
         outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
         record(place, outcome)
+        if not cancel.is_set:  # what a cancelled run built waits in the cache for the next one
+            place.store.finish([r.build for r in results if r.build is not None])
     return outcome
 
 
@@ -275,7 +277,7 @@ def _commit(
     changes = patch(plan, results, run_id)
     if not changes:
         # What was published may have been lost here and built again: readers get it back.
-        refresh(place.project, place.kitchen, plan.catalog, place.store)
+        refresh(place.project, place.kitchen, plan.catalog, place.store, asked=False)
         return Publication("unchanged", "consumers already have these versions", plan.catalog.sequence)
     built = [r.build for r in results if r.build is not None and not r.continued]
     place.store.sync(built)
@@ -291,7 +293,7 @@ def _commit(
         subject=plan.subject,
         under=held,
     )
-    refresh(place.project, place.kitchen, catalog, place.store, built=built)
+    refresh(place.project, place.kitchen, catalog, place.store, built=built, asked=False)
     published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
     removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
     return Publication("published", f"removed: {removed}" if removed else "", catalog.sequence, published)

@@ -167,7 +167,7 @@ def repair(place: Workplace) -> Catalog:
     catalog = place.catalog()
     if catalog.sequence:
         # A version that is lost here is no reason to stop: the run that follows may build it again.
-        refresh(place.project, place.kitchen, catalog, place.store, missing_ok=True)
+        refresh(place.project, place.kitchen, catalog, place.store, missing_ok=True, asked=False)
     return catalog
 
 
@@ -242,6 +242,7 @@ def read(place: Workplace, request: Request) -> Recipe:
 
 def version_finder(store: FolderStore, catalog: Catalog) -> Callable[[str], Version | None]:
     """Look up the version that a catalog holds of a dataset."""
+    store.expect(entry.fingerprint for entry in catalog.entries.values())
 
     def find(dataset: str) -> Version | None:
         entry = catalog.entries.get(dataset)
@@ -315,8 +316,11 @@ def open_tables(place: Workplace, candidate: str | None = None) -> Iterator[Engi
 
     found = tables(place, candidate)
     with Engine(place.store) as engine:
-        for name, version in found.items():
-            engine.register(name, version)
+        if place.store.lazy:
+            engine.offer(found)
+        else:
+            for name, version in found.items():
+                engine.register(name, version)
         yield engine
 
 

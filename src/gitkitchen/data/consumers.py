@@ -51,15 +51,21 @@ def refresh(
     *,
     missing_ok: bool = False,
     built: Iterable[Build] = (),
+    asked: bool = True,
 ) -> Path:
     """Bring the view file to the catalog and return its path. Does nothing where it is there already.
 
     ``built`` are builds that the caller has just saved: they are not read from the store again.
 
+    Not ``asked`` for, no file is made where there is none and its data lies on another machine: it would
+    fetch all of it.
+
     Where a published version is not in the store, the old file stays and Infrastructure is raised; not so
     with ``missing_ok``, for commands that may bring the version back.
     """
     path = view_file(project, kitchen)
+    if store.lazy and not asked and not path.exists():
+        return path
     wanted = _wanted(catalog)
     stamp = _stamp_of(path)
     if stamp == _stamp(project, kitchen, catalog, store, path):

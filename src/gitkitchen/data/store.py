@@ -68,6 +68,9 @@ def writing(root: Path) -> Iterator[None]:
 class FolderStore:
     """One kitchen's view of a store in a folder. Threads may share it."""
 
+    lazy = False
+    """Whether a file is fetched when it is first read."""
+
     def __init__(self, root: Path, *, namespace: str, zone: Literal["trusted", "sandbox"]) -> None:
         """``root`` need not exist yet; nothing is made until something is written."""
         self.root = Path(os.path.realpath(root))

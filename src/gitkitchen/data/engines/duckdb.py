@@ -51,6 +51,7 @@ class Engine:
         self._locked = self._lock_down(duckdb.connect(":memory:"))
         self._loader: duckdb.DuckDBPyConnection | None = None
         self._versions: dict[str, Version] = {}
+        self._offered: dict[str, tuple[str, Version]] = {}
         self._threads: dict[int, int] = {}
         self._imports: dict[int, duckdb.DuckDBPyConnection] = {}
         self._lock = threading.Lock()
@@ -100,6 +101,21 @@ class Engine:
                 self._locked.execute(f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS {select}")
             self._versions[name] = version
 
+    def offer(self, versions: Mapping[str, Version]) -> None:
+        """Let names stand for versions once ``fetch`` meets them: what nobody names is not read."""
+        self._offered = {name.casefold(): (name, version) for name, version in versions.items()}
+
+    def _register_named(self, text: str) -> None:
+        if not self._offered:
+            return
+        try:
+            with self.cursor() as cursor:
+                named = {name.casefold() for name in cursor.get_table_names(text)}
+        except duckdb.Error:  # what cannot be told of a few statements, such as PIVOT: then any may be named
+            named = set(self._offered)
+        for key in named & self._offered.keys():
+            self.register(*self._offered[key])
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of the locked instance for the calling thread; it sees every registered name."""
         made = self._locked.cursor()
@@ -128,6 +144,7 @@ class Engine:
         come as text too: Python's have no months.
         """
         text = one_select(sql)
+        self._register_named(text)
         with explained(before=0), self.cursor() as cursor:
             given = dict(params) if params else None
             cursor.execute(text, given)

@@ -37,7 +37,7 @@ from gitkitchen.data.stores.contract import (
 from gitkitchen.data.stores.copying import received
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.data.stores.verdicts import Verdicts
-from gitkitchen.errors import Problem
+from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_file, read_bounded, write_atomic
 from gitkitchen.model import Build, FileEntry, TestResult, Version
 
@@ -48,6 +48,8 @@ MOST = 64 << 20
 
 class CachedStore(FolderStore):
     """One kitchen's view of a remote store. Threads may share it."""
+
+    lazy = True
 
     def __init__(
         self,
@@ -228,7 +230,8 @@ class CachedStore(FolderStore):
     def finish(self, builds: Iterable[Build]) -> None:
         """Bring candidates and verdicts to the other machine. What a crash left out is brought next time."""
         self.sync(b for b in builds if not self._was_there(b))
-        self._verdicts.flush()
+        with contextlib.suppress(Infrastructure):  # what is lost is judged again
+            self._verdicts.flush()
 
     def _was_there(self, build: Build) -> bool:
         known = self._known(build.fingerprint)

@@ -31,6 +31,8 @@ class Store(Protocol):
 
     root: Path
     zone: Literal["trusted", "sandbox"]
+    lazy: bool
+    """Whether a file is fetched when it is first read: nobody reads more than is needed."""
 
     def scratch(self, suffix: str = "") -> Path:
         """A new name for something that is being written, on the disk of ``root``. Not created."""
