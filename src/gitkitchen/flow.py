@@ -12,7 +12,7 @@ import json
 import platform
 import secrets as randomness
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from gitkitchen.model import (
 from gitkitchen.plan.build import build_plan
 from gitkitchen.report.outcome import to_json
 from gitkitchen.run.publication import patch, withheld
+from gitkitchen.run.sealing import Claims, sealed
 from gitkitchen.run.verdict import verdict as judge_run
 from gitkitchen.workplace import (
     Request,
@@ -131,7 +132,8 @@ def _run(
                 )
                 verdict = judge_run(results)
         outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
-        record(place, outcome)
+        made = sealed(plan, results, version_finder(place.store, catalog), place.store)
+        record(place, outcome, made)
         if not cancel.is_set:  # what a cancelled run built waits in the cache for the next one
             place.store.finish([r.build for r in results if r.build is not None])
     return outcome
@@ -242,6 +244,10 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
         previous=previous,
         base_of=base_finder(place.store, place.kitchen, catalog),
     )
+    environment = place.project.environment(place.kitchen.environment or "")
+    if environment is not None and environment.adopt == "retest":
+        recipe = plan.recipe.name
+        context.claims = Claims(place.ledger, place.project, place.kitchen.repository, recipe)
     return context, journal
 
 
@@ -340,11 +346,14 @@ def _tools() -> dict[str, str]:
     return tools
 
 
-def record(place: Workplace, outcome: Outcome) -> None:
-    """Keep the outcome: whole in the run's folder, in essence (never row values) in the ledger."""
+def record(place: Workplace, outcome: Outcome, built: Mapping[str, Any] | None = None) -> None:
+    """Keep the outcome: whole in the run's folder, in essence (never row values) in the ledger.
+
+    ``built``: the builds that the run made itself (``run/sealing.py``).
+    """
     text = to_json(outcome)
     write_atomic(place.run_folder(outcome.run) / "outcome.json", text)
-    body = essence(outcome) | {"outcome": digest_bytes(text.encode())}
+    body = essence(outcome) | {"outcome": digest_bytes(text.encode()), "built": dict(built or {})}
     place.ledger.deposit(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
 
 
@@ -371,6 +380,7 @@ def essence(outcome: Outcome) -> dict[str, Any]:
         "run": outcome.run,
         "recipe": outcome.recipe,
         "variation": outcome.variation,
+        "kitchen": {"repository": outcome.kitchen.repository, "branch": outcome.kitchen.branch},
         "subject": {
             "commit": outcome.subject.commit,
             "tree": outcome.subject.tree,

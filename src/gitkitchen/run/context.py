@@ -26,6 +26,7 @@ from gitkitchen.run.journal import Journal
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.run.sealing import Claim
     from gitkitchen.run.tables import Tables
 
 
@@ -56,6 +57,8 @@ class RunContext:
     base_of: Callable[[str], Base] = lambda _dataset: Base()
     """What the base has published of a dataset, for expectations."""
     results: dict[str, NodeResult] = field(default_factory=dict)
+    claims: Callable[[str], Sequence[Claim]] = lambda _fingerprint: ()
+    """Which sandboxes say in the ledger that they built a fingerprint; nobody, where nothing is adopted."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
 

@@ -28,7 +28,7 @@ from gitkitchen.model import (
     Version,
 )
 from gitkitchen.process import Cancel, mask, masks
-from gitkitchen.run import checks, gate, late
+from gitkitchen.run import adoption, checks, gate, late
 from gitkitchen.run.building import Building, is_interrupt, understood
 from gitkitchen.run.context import NodeFailed, RunContext
 from gitkitchen.run.ready import Queue, Unit
@@ -185,6 +185,7 @@ class _Run:
                 return result
             building = self._building(step)
             result = self._taken(step, building) or self._inputs_refused(step, building)
+            result = result or self._adopted(step, building)
             if result is None:
                 self.on_event(Event("started", step.node.name))
             if result is None and step.node.matrix:
@@ -302,6 +303,19 @@ class _Run:
         reason = "its inputs came out equal" if step.action is Action.MAYBE else "already built"
         return self._reused(step, found, (reason,))
 
+    def _adopted(self, step: Step, building: Building) -> NodeResult | None:
+        """The result of a node that a sandbox built from the same inputs, tested on those very bytes."""
+        found = adoption.adopted(step, building, self.context, self.tables)
+        if found is None:
+            return None
+        build, label = found
+        tests = self._check(step, step.node.tests, build.versions, anew=True)
+        if any(t.stops for t in tests):
+            return None  # what is built here may say the same, and then says it for itself
+        self.context.store.save(build)
+        reason = f"adopted from {label}" + (", tested again" if tests else "; it has no tests")
+        return judged(step, State.REUSED, build, tests, reasons=(reason,))
+
     def _resumed(self, step: Step, building: Building) -> Build | None:
         key = self.finished_before.get(step.node.name)
         build = self.context.store.find(key) if key else None
@@ -322,7 +336,12 @@ class _Run:
     # --- tests -----------------------------------------------------------------------------------
 
     def _check(
-        self, step: Step, specs: Iterable[TestSpec], versions: Mapping[str, Version]
+        self,
+        step: Step,
+        specs: Iterable[TestSpec],
+        versions: Mapping[str, Version],
+        *,
+        anew: bool = False,
     ) -> tuple[TestResult, ...]:
         def find(name: str) -> Version | None:
             return versions.get(name) or self._version(name)
@@ -331,7 +350,7 @@ class _Run:
         if not specs:
             return ()
         with self.executing:
-            results = checks.check(specs, find, self.context, self.tables, self.cancel, self.keys)
+            results = checks.check(specs, find, self.context, self.tables, self.cancel, self.keys, anew=anew)
             self.on_event(Event("tested", step.node.name, total=len(results)))
         return results
 

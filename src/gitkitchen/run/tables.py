@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.sql import quote_identifier
-from gitkitchen.model import FileEntry, Materialize, Version
+from gitkitchen.model import Column, FileEntry, Materialize, Version
 from gitkitchen.process import Cancel
 from gitkitchen.run.context import Task
 
@@ -81,6 +81,15 @@ class Tables:
         from gitkitchen.data.engines.writing import content_of
 
         return content_of(self.cursor({}), [self._store.path(f) for f in files])[2]
+
+    def measured(self, files: Sequence[FileEntry], cancel: Cancel) -> tuple[tuple[Column, ...], int, str]:
+        """Columns, rows and the content digest of files that others wrote. SqlError where they are none."""
+        from gitkitchen.data.engines.statements import explained
+        from gitkitchen.data.engines.writing import content_of
+
+        cursor = self.cursor({})
+        with self.busy(cursor, cancel, None), explained(self._store):
+            return content_of(cursor, [self._store.path(f) for f in files])
 
     def files(self, name: str, version: Version) -> list[Path]:
         """The files of a version; a view, or a table without files, is written out first."""

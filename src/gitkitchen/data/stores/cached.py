@@ -70,6 +70,7 @@ class CachedStore(FolderStore):
         self._listed: dict[str, frozenset[str] | None] = {}
         self._misses = 0
         self._confirmed: set[str] = set()
+        self._expected: set[str] = set()
         self._fetching: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -147,7 +148,9 @@ class CachedStore(FolderStore):
 
     def expect(self, fingerprints: Iterable[str]) -> None:
         """Look builds up side by side, so that ``find`` answers from memory and disk."""
-        wanted = [f for f in dict.fromkeys(fingerprints) if FINGERPRINT.fullmatch(f)]
+        named = set(fingerprints) - self._expected
+        self._expected |= named
+        wanted = sorted(f for f in named if FINGERPRINT.fullmatch(f))
         each(self._asked, [f for f in wanted if self._here(f) is None and self._known(f) is None])
 
     def _here(self, fingerprint: str) -> Build | None:
