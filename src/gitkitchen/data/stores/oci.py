@@ -1,4 +1,4 @@
-"""A store in an OCI registry (OCI distribution specification 1.1; docs/adr/0004-oci-layout.md).
+"""A store in an OCI registry (OCI distribution specification 1.1; docs/adr/0008-oci-layout.md).
 
     <repository>/trusted:<fingerprint>                  a build of an environment
     <repository>/sandbox:<namespace>.<fingerprint>      a build of a sandbox
@@ -243,7 +243,7 @@ class OciRemote:
                 if response.status_code not in (200, 206):
                     raise self._client.refused(response, "reading a file")
                 skip = done if response.status_code == 200 else 0
-                for block in response.iter_content(1 << 20):
+                for block in response.iter_content(1 << 16):  # what came before a break counts
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)
                     target.write(fresh)
