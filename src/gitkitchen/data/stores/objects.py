@@ -12,8 +12,7 @@ Credentials, region and endpoint (``AWS_ENDPOINT_URL``) are found as every AWS t
 from __future__ import annotations
 
 import contextlib
-import random
-import time
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -28,11 +27,10 @@ T = TypeVar("T")
 
 CONNECT, READ = 10, 60
 """Seconds to wait for a connection, and for the next bytes of an answer."""
-ATTEMPTS = 5
-"""Of one request, with growing pauses between them, by the AWS library's ``standard`` mode."""
+ATTEMPTS = 3
+"""Of one request, with growing pauses, by the AWS library's ``standard`` mode; s3fs repeats it five times
+where the connection itself fails. Both repeat only what may be repeated."""
 BLOCK = 8 << 20
-BROKEN = 3
-"""How often a whole transfer is begun anew where the AWS library gave up on a connection."""
 
 
 class ObjectRemote:
@@ -45,12 +43,11 @@ class ObjectRemote:
         label: str,
         *,
         faults: tuple[type[Exception], ...] = (),
-        pause: float = 0.5,
     ) -> None:
         """``files``: an ``fsspec.AbstractFileSystem``. ``root``: bucket and prefix. ``faults``: what its
         library raises beside OSError where the other side is not reached or refuses."""
         self._faults: tuple[type[Exception], ...] = (OSError, *faults)
-        self._files, self._root, self.label, self._pause = files, root.rstrip("/"), label, pause
+        self._files, self._root, self.label = files, root.rstrip("/"), label
 
     # --- builds and verdicts -----------------------------------------------------------------------
 
@@ -138,30 +135,26 @@ class ObjectRemote:
 
         ``missing`` is the answer where there is no such object. All calls may be repeated.
         """
-        for number in range(1, BROKEN + 1):
-            try:
-                return call()
-            except (FileNotFoundError, NotADirectoryError):
-                if missing is ...:
-                    raise unreachable(self.label, f"{what}: there is no such bucket") from None
-                return missing
-            except self._faults as error:
-                reason, hint, passing = _understood(error)
-                if not passing or number == BROKEN:
-                    raise unreachable(self.label, f"{what}: {reason}", hint) from None
-            time.sleep(self._pause * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
-        raise AssertionError("the last attempt returns or raises")
+        try:
+            return call()
+        except (FileNotFoundError, NotADirectoryError):
+            if missing is ...:
+                raise unreachable(self.label, f"{what}: there is no such bucket") from None
+            return missing
+        except self._faults as error:
+            reason, hint = _understood(error)
+            raise unreachable(self.label, f"{what}: {reason}", hint) from None
 
 
-def _understood(error: Exception) -> tuple[str, str, bool]:
-    """Why the object store refused, what to do, and whether it may pass. Told by names: the AWS libraries
+def _understood(error: Exception) -> tuple[str, str]:
+    """Why the object store refused, and what to do. Told by names: the AWS libraries
     are imported only where they are used."""
     names = {kind.__name__ for kind in type(error).__mro__}
     login = "give the job credentials that may read and write this zone (see docs/stores.md)"
     if "PermissionError" in names:
-        return "access is denied", login, False
+        return "access is denied", login
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
-        return "there are no credentials", login, False
+        return "there are no credentials", login
     if names & {
         "ConnectionError",
         "ConnectTimeoutError",
@@ -169,12 +162,10 @@ def _understood(error: Exception) -> tuple[str, str, bool]:
         "HTTPClientError",
         "TimeoutError",
     }:
-        return "it cannot be reached in time", "", True
+        return "it cannot be reached in time", ""
     if isinstance(error, OSError) and error.errno is not None:
-        import os
-
-        return os.strerror(error.errno), "", error.errno in (5, 16)
-    return f"the request failed ({type(error).__name__})", "", False
+        return os.strerror(error.errno), ""
+    return f"the request failed ({type(error).__name__})", ""
 
 
 def open_s3(address: Address) -> ObjectRemote:
