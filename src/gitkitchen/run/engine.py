@@ -305,7 +305,8 @@ class _Run:
 
     def _adopted(self, step: Step, building: Building) -> NodeResult | None:
         """The result of a node that a sandbox built from the same inputs, tested on those very bytes."""
-        found = adoption.adopted(step, building, self.context, self.tables)
+        with self.executing:
+            found = adoption.adopted(step, building, self.context, self.tables)
         if found is None:
             return None
         build, label = found
