@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen.controls.base import Base
 from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.consumers import refresh
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Conflict, Infrastructure, Mistake, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
@@ -68,7 +68,7 @@ class Workplace:
     kitchen: Kitchen
     subject: Subject
     ledger: Ledger
-    store: FolderStore
+    store: Store
     moment: registry.Moment = registry.UNKNOWN
 
     def catalog(self) -> Catalog:
@@ -240,7 +240,7 @@ def read(place: Workplace, request: Request) -> Recipe:
 # --- what a kitchen holds -----------------------------------------------------------------------
 
 
-def version_finder(store: FolderStore, catalog: Catalog) -> Callable[[str], Version | None]:
+def version_finder(store: Store, catalog: Catalog) -> Callable[[str], Version | None]:
     """Look up the version that a catalog holds of a dataset."""
     store.expect(entry.fingerprint for entry in catalog.entries.values())
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.store import FolderStore, writing
+from gitkitchen.data.store import writing
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.model import Build, Catalog, Kitchen, Project, Published, Version
@@ -37,7 +38,7 @@ def view_file(project: Project, kitchen: Kitchen) -> Path:
     return project.state / "views" / f"{name}.duckdb"
 
 
-def stale(project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore) -> bool:
+def stale(project: Project, kitchen: Kitchen, catalog: Catalog, store: Store) -> bool:
     """Whether the view file shows something else than the catalog (or is not there)."""
     path = view_file(project, kitchen)
     return _stamp_of(path) != _stamp(project, kitchen, catalog, store, path)
@@ -47,7 +48,7 @@ def refresh(
     project: Project,
     kitchen: Kitchen,
     catalog: Catalog,
-    store: FolderStore,
+    store: Store,
     *,
     missing_ok: bool = False,
     built: Iterable[Build] = (),
@@ -121,7 +122,7 @@ def _overtaken(path: Path, kitchen: Kitchen, catalog: Catalog) -> bool:
 
 def _replace(
     path: Path,
-    store: FolderStore,
+    store: Store,
     versions: Mapping[str, Version],
     wanted: Mapping[str, str],
     shown: Mapping[str, str] | None,
@@ -164,7 +165,7 @@ def _sync(path: Path) -> None:
 
 def _write_views(
     file: Path,
-    store: FolderStore,
+    store: Store,
     versions: Mapping[str, Version],
     wanted: Mapping[str, str],
     shown: Mapping[str, str],
@@ -238,7 +239,7 @@ def _make_room(connection: DuckDBPyConnection) -> None:
         connection.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {STAMP}")
 
 
-def _version(store: FolderStore, entry: Published, known: Mapping[str, Build]) -> Version:
+def _version(store: Store, entry: Published, known: Mapping[str, Build]) -> Version:
     build = known.get(entry.fingerprint) or store.find(entry.fingerprint)
     version = build.versions.get(entry.dataset) if build else None
     if version is None:
@@ -259,9 +260,7 @@ def _wanted(catalog: Catalog) -> dict[str, str]:
     return {name: entry.fingerprint for name, entry in sorted(catalog.entries.items())}
 
 
-def _stamp(
-    project: Project, kitchen: Kitchen, catalog: Catalog, store: FolderStore, path: Path
-) -> dict[str, Any]:
+def _stamp(project: Project, kitchen: Kitchen, catalog: Catalog, store: Store, path: Path) -> dict[str, Any]:
     """What a fresh view file is stamped with; its inode and size tell that it is the very file."""
     try:
         status = path.stat()

@@ -174,6 +174,10 @@ class FolderStore:
             problems += self.verify(inner)
         return problems
 
+    def altered(self, version: Version) -> list[Problem]:
+        """As ``verify``, for a version whose files are all on this machine; others were not read here."""
+        return FolderStore.verify(self, version) if FolderStore.complete(self, version) else []
+
     # --- builds and verdicts -----------------------------------------------------------------
 
     def save(self, build: Build) -> None:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Catalog, Kitchen, NodeSpec, Plan, Project, Recipe, Subject, Version
 from gitkitchen.plan.cache import FactCache, cache_folder
@@ -28,7 +28,7 @@ def build_plan(
     *,
     subject: Subject,
     catalog: Catalog,
-    store: FolderStore,
+    store: Store,
     selection: Sequence[str] = (),
     fresh: bool = False,
     force: bool = False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import (
     Action,
@@ -49,7 +49,7 @@ class Planner:
     kitchen: Kitchen
     recipe: Recipe
     catalog: Catalog
-    store: FolderStore
+    store: Store
     facts: Mapping[str, NodeFacts]
     graph: Graph
     chosen: set[str]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.controls.base import Base
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.model import (
     Definition,
     Failure,
@@ -42,7 +42,7 @@ class RunContext:
 
     project: Project
     kitchen: Kitchen
-    store: FolderStore
+    store: Store
     engine_factory: Callable[[], Engine]
     run_id: str
     folder: Path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.data.manifest import build_to_json
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import digest
@@ -47,7 +47,7 @@ def sealed(
     plan: Plan,
     results: Iterable[NodeResult],
     find: Callable[[str], Version | None],
-    store: FolderStore,
+    store: Store,
 ) -> dict[str, dict[str, Any]]:
     """The builds that a run made itself, by node: fingerprint, digest of the build, bytes of its inputs.
 
@@ -81,11 +81,10 @@ def sealed(
     return found
 
 
-def _as_written(versions: Sequence[Version], store: FolderStore) -> bool:
+def _as_written(versions: Sequence[Version], store: Store) -> bool:
     """Whether every file has its digest. One that is not on this machine was not read either."""
     try:
-        here = [v for v in versions if FolderStore.complete(store, v)]
-        return not any(FolderStore.verify(store, v) for v in here)
+        return not any(store.altered(version) for version in versions)
     except GitKitchenError:
         return False
 

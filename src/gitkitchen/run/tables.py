@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from gitkitchen.data.engines.duckdb import Engine, Written
-    from gitkitchen.data.store import FolderStore
+    from gitkitchen.data.stores import Store
 
 
 class Tables:
     """Reads and writes tables for the nodes of one run."""
 
-    def __init__(self, factory: Callable[[], Engine], store: FolderStore) -> None:
+    def __init__(self, factory: Callable[[], Engine], store: Store) -> None:
         self._factory, self._store = factory, store
         self._engine: Engine | None = None
         self._lock = threading.Lock()

@@ -26,7 +26,8 @@ from gitkitchen.data.engines.statements import (
 )
 from gitkitchen.data.engines.writing import Written, copy_partitions, copy_table, keep_parquet
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
-from gitkitchen.data.store import FolderStore, writing
+from gitkitchen.data.store import writing
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.files import digest
 from gitkitchen.model import Column, Materialize, Version
@@ -37,9 +38,7 @@ __all__ = ["Engine", "Interrupted", "SqlError", "Written", "relation"]
 class Engine:
     """The engine of one run or query. Threads share it, each with a cursor of its own."""
 
-    def __init__(
-        self, store: FolderStore, *, threads: int | None = None, memory_limit: str | None = None
-    ) -> None:
+    def __init__(self, store: Store, *, threads: int | None = None, memory_limit: str | None = None) -> None:
         self.store = store
         self._settings: dict[str, Any] = {"TimeZone": "UTC"}
         if threads is not None:
@@ -245,7 +244,7 @@ class Engine:
 # --- statements ------------------------------------------------------------------------------------
 
 
-def relation(version: Version, store: FolderStore) -> str:
+def relation(version: Version, store: Store) -> str:
     """A version as a SELECT over files: for a view, its SQL with its inputs as CTEs around it."""
     if version.format == "table":
         return f"SELECT * FROM {read_parquet(store.paths(version))}"
@@ -254,7 +253,7 @@ def relation(version: Version, store: FolderStore) -> str:
     return f"{bindings(version.inputs, store)} SELECT * FROM (\n{version.sql}\n)"
 
 
-def bindings(inputs: Mapping[str, Version], store: FolderStore) -> str:
+def bindings(inputs: Mapping[str, Version], store: Store) -> str:
     """A WITH clause that binds names to versions, "" for none. One line, where no view is among them."""
     bound = [
         f"{quote_identifier(n)} AS NOT MATERIALIZED ({relation(v, store)})"

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 
 _LINE = re.compile(r"^LINE (\d+):.*", re.M)
@@ -163,7 +163,7 @@ def refuse_folded(names: Sequence[str]) -> None:
 
 
 @contextmanager
-def explained(store: FolderStore | None = None, *, before: int = 1, sources: bool = False) -> Iterator[None]:
+def explained(store: Store | None = None, *, before: int = 1, sources: bool = False) -> Iterator[None]:
     """Errors of the engine as ours: interrupted, out of disk or memory, or a mistake in the SQL.
 
     ``before`` lines of ours stand before the user's. ``sources``: a file that cannot be read is the

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.engines.statements import refuse_folded
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.files import digest
 from gitkitchen.model import Column, ColumnStats, FileEntry, Materialize
 
@@ -52,7 +52,7 @@ class Written:
 
 def copy_table(
     cursor: DuckDBPyConnection,
-    store: FolderStore,
+    store: Store,
     select: str,
     params: Mapping[str, Any],
     names: str = "",
@@ -72,7 +72,7 @@ def copy_table(
 
 def _faithful(
     cursor: DuckDBPyConnection,
-    store: FolderStore,
+    store: Store,
     query: tuple[str, str],
     params: Mapping[str, Any],
     write: Callable[[str], Sequence[Part]],
@@ -120,7 +120,7 @@ def _smaller(huge: re.Match[str]) -> str:
 
 def copy_partitions(
     cursor: DuckDBPyConnection,
-    store: FolderStore,
+    store: Store,
     select: str,
     params: Mapping[str, Any],
     how: Materialize,
@@ -165,7 +165,7 @@ def _partition(column: str, keys: Any) -> dict[str, str | None]:
     return {column: None if value is None else str(value)}
 
 
-def keep_parquet(cursor: DuckDBPyConnection, store: FolderStore, path: Path) -> Written:
+def keep_parquet(cursor: DuckDBPyConnection, store: Store, path: Path) -> Written:
     """Parquet files that a node wrote, as a table. ValueError where they are none.
 
     They are written anew: foreign writers leave NaN and exact extremes out of their statistics, and
@@ -182,7 +182,7 @@ def keep_parquet(cursor: DuckDBPyConnection, store: FolderStore, path: Path) -> 
         raise ValueError(str(error).strip().splitlines()[0]) from error
 
 
-def _finish(store: FolderStore, parts: Sequence[Part], measured: Measured) -> Written:
+def _finish(store: Store, parts: Sequence[Part], measured: Measured) -> Written:
     """Keep the files under their digests and put the manifest's figures together."""
     columns, rows, content = measured
     counts = [int(row[1]) for _, _, row in parts]

@@ -55,6 +55,9 @@ class Store(Protocol):
     def verify(self, version: Version) -> list[Problem]:
         """Every file of a version read again and compared with its digest."""
 
+    def altered(self, version: Version) -> list[Problem]:
+        """As ``verify``, for a version whose files are all on this machine; nothing is fetched."""
+
     def save(self, build: Build) -> None:
         """Keep a build in the own zone; its files are kept already."""
 

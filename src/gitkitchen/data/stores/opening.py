@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitkitchen.data.store import FolderStore
-from gitkitchen.data.stores.contract import Remote
+from gitkitchen.data.stores.contract import Remote, Store
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.kitchen.stores import Address, parse_store
 from gitkitchen.model import Kitchen, Project
 
 
-def open_store(project: Project, kitchen: Kitchen, environ: Mapping[str, str]) -> FolderStore:
+def open_store(project: Project, kitchen: Kitchen, environ: Mapping[str, str]) -> Store:
     """The store of a kitchen: of a folder, or remote behind a cache in ``.gitkitchen/cache/store``.
 
     Nothing is asked of the network before something is looked up. ``environ`` may hold logins.
