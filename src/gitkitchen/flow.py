@@ -132,9 +132,11 @@ def _run(
                 )
                 verdict = judge_run(results)
         outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
-        made = sealed(plan, results, version_finder(place.store, catalog), place.store)
-        record(place, outcome, made)
-        if not cancel.is_set:  # what a cancelled run built waits in the cache for the next one
+        # A cancelled run ends at once: it vouches for nothing, and what it built waits for the next one.
+        ended = not cancel.is_set
+        find = version_finder(place.store, catalog)
+        record(place, outcome, sealed(plan, results, find, place.store) if ended else {})
+        if ended:
             place.store.finish([r.build for r in results if r.build is not None])
     return outcome
 
