@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.diff_model import RowsDiff
 from gitkitchen.data.diff_schema import schema_changes
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.declared import Declared, changes_of_controls, declared_at, declared_here
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
 from gitkitchen.git import Repository
@@ -292,7 +292,7 @@ def _with_data(
         return replace(one, note=f"a file: {one.b.bytes:,} bytes, {one.a.bytes:,} before")
     about = now.datasets.get(one.dataset)
 
-    def table(version: Version, mark: str, store: FolderStore) -> Table:
+    def table(version: Version, mark: str, store: Store) -> Table:
         name = f"{one.dataset} ({mark})"
         engine.register(name, version, store)
         columns = version.columns or engine.describe(f"select * from {quote_identifier(name)}")

@@ -278,7 +278,7 @@ def effects_problems(found: Sequence[Effects]) -> list[Problem]:
     ]
 
 
-def base_finder(store: FolderStore, kitchen: Kitchen, catalog: Catalog) -> Callable[[str], Base]:
+def base_finder(store: Store, kitchen: Kitchen, catalog: Catalog) -> Callable[[str], Base]:
     """Look up what a dataset is compared with: what a sandbox's base, or the environment, has published."""
     entries = catalog.pinned if kitchen.is_sandbox else catalog.entries
     label = str(kitchen.base if kitchen.is_sandbox else kitchen.environment)

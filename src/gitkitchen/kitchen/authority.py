@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.model import Kitchen
 
 EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
@@ -24,7 +25,7 @@ def refusal(ledger: str, store: str, kitchen: Kitchen, environ: Mapping[str, str
     job = environ.get("GITHUB_ACTIONS") == "true"
     event, ref = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_REF", "")
     if job and event in EVENTS and ref == f"refs/heads/{kitchen.branch}":
-        if environ.get("RUNNER_ENVIRONMENT") == "github-hosted" and "://" not in store:
+        if environ.get("RUNNER_ENVIRONMENT") == "github-hosted" and not parse_store(store).remote:
             return (
                 f"the store '{store}' is a folder, which ends with the job of a hosted runner: consumers of "
                 f"environment '{kitchen.environment}' would find nothing there"

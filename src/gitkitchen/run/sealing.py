@@ -16,7 +16,7 @@ from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import digest
 from gitkitchen.kitchen.identity import namespace
-from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Build, NodeResult, Plan, Project, State, Version
 
 CIRCUMSTANCES = ("run", "finished", "seconds")
@@ -103,7 +103,7 @@ class Claim:
 class Claims:
     """All claims of a project's sandboxes on builds of one recipe, read when first asked for."""
 
-    def __init__(self, ledger: FolderLedger, project: Project, repository: str, recipe: str) -> None:
+    def __init__(self, ledger: Ledger, project: Project, repository: str, recipe: str) -> None:
         """``repository``: the environment's. What a branch of another one says, a fork's, is left out."""
         self._ledger, self._project = ledger, project
         self._repository, self._recipe = repository, recipe

@@ -87,7 +87,7 @@ class Engine:
 
     # --- names -----------------------------------------------------------------------------------
 
-    def register(self, name: str, version: Version, store: FolderStore | None = None) -> None:
+    def register(self, name: str, version: Version, store: Store | None = None) -> None:
         """Let ``name`` stand for a version on every cursor. The view is made when first asked for here.
 
         ``store``: another kitchen's view of the same store, where the version is that kitchen's.
