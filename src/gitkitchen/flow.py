@@ -249,7 +249,7 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
     environment = place.project.environment(place.kitchen.environment or "")
     if environment is not None and environment.adopt == "retest":
         recipe = plan.recipe.name
-        context.claims = Claims(place.ledger, place.project, place.kitchen.repository, recipe)
+        context.claims = Claims(place.ledger, place.project, recipe)
     return context, journal
 
 
@@ -382,7 +382,11 @@ def essence(outcome: Outcome) -> dict[str, Any]:
         "run": outcome.run,
         "recipe": outcome.recipe,
         "variation": outcome.variation,
-        "kitchen": {"repository": outcome.kitchen.repository, "branch": outcome.kitchen.branch},
+        "kitchen": {
+            "repository": outcome.kitchen.repository,
+            "branch": outcome.kitchen.branch,
+            "birth": outcome.kitchen.birth,
+        },
         "subject": {
             "commit": outcome.subject.commit,
             "tree": outcome.subject.tree,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitkitchen.data.store import FolderStore
+from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.opening import open_store
 from gitkitchen.errors import Problem
 from gitkitchen.git import Repository
@@ -46,7 +46,7 @@ def _home(root: Path, repository: Repository) -> Path | None:
     return repository.main / root.relative_to(repository.root)
 
 
-def store_of(project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None) -> FolderStore:
+def store_of(project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None) -> Store:
     """A kitchen's view of the store. ``environ`` may hold logins: by default the process's."""
     return open_store(project, kitchen, os.environ if environ is None else environ)
 

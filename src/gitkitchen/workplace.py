@@ -134,9 +134,7 @@ def _moment(repository: Repository, kitchen: Kitchen) -> registry.Moment:
 
 
 @contextmanager
-def at_work(
-    place: Workplace, now: datetime, environ: Mapping[str, str] | None = None
-) -> Iterator[Workplace]:
+def at_work(place: Workplace, now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Workplace]:
     """The kitchen claimed, and neither dropped nor cleared up while the block lasts."""
     with shared(trusted_lock(place.project)):
         while True:

@@ -139,6 +139,10 @@ class FolderStore:
                 return Path(f"{zone}/{relative}")
         return Path(f"{self._read[-1]}/{relative}")
 
+    def owns(self, file: FileEntry) -> bool:
+        """Whether a file is whole in the own zone on this machine."""
+        return _size(f"{self._own}/{_relative('files', file.digest, file.suffix)}") == file.bytes
+
     def paths(self, version: Version) -> list[Path]:
         """The files of a table or file version, in the manifest's order."""
         return [self.path(f) for f in version.files]

@@ -15,7 +15,7 @@ from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import digest
-from gitkitchen.kitchen.identity import namespace
+from gitkitchen.kitchen.identity import environment_namespace, namespace
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Build, NodeResult, Plan, Project, State, Version
 
@@ -103,10 +103,9 @@ class Claim:
 class Claims:
     """All claims of a project's sandboxes on builds of one recipe, read when first asked for."""
 
-    def __init__(self, ledger: Ledger, project: Project, repository: str, recipe: str) -> None:
-        """``repository``: the environment's. What a branch of another one says, a fork's, is left out."""
-        self._ledger, self._project = ledger, project
-        self._repository, self._recipe = repository, recipe
+    def __init__(self, ledger: Ledger, project: Project, recipe: str) -> None:
+        """What a branch of another repository says, a fork's, is left out."""
+        self._ledger, self._project, self._recipe = ledger, project, recipe
         self._found: dict[str, list[Claim]] | None = None
 
     def __call__(self, fingerprint: str) -> Sequence[Claim]:
@@ -116,9 +115,7 @@ class Claims:
 
     def _read(self) -> dict[str, list[Claim]]:
         found: dict[str, list[Claim]] = {}
-        environments = {
-            namespace(self._project.id, self._repository, e.branch) for e in self._project.environments
-        }
+        environments = {environment_namespace(self._project, e) for e in self._project.environments}
         for stream in self._ledger.streams("runs"):
             parts = stream.split("/")
             if len(parts) != 3 or parts[2] != self._recipe or parts[1] in environments:
@@ -137,10 +134,10 @@ class Claims:
         """What one record says, where it has the shape that a run writes and the namespace of its branch."""
         try:
             kitchen = body["kitchen"]
-            branch, repository = kitchen["branch"], kitchen["repository"]
-            if repository != self._repository or not NAMESPACE.fullmatch(name):
+            branch = kitchen["branch"]
+            if kitchen["repository"] or not NAMESPACE.fullmatch(name):
                 return
-            if namespace(self._project.id, repository, branch) != name:
+            if namespace(self._project.id, "", branch, int(kitchen["birth"])) != name:
                 return
             for entry in body["built"].values():
                 key, build = entry["fingerprint"], entry["build"]

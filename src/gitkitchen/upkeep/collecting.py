@@ -19,6 +19,7 @@ from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
 from gitkitchen.errors import Conflict, Mistake
 from gitkitchen.kitchen.identity import identify, namespace
+from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
@@ -145,7 +146,7 @@ def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[
     yield unreferenced(
         store,
         references,
-        zones=["trusted", *(f"sandbox/{space}" for space in _ours(premises) - ending)],
+        zones=[*_shared_zones(premises), *(f"sandbox/{space}" for space in _ours(premises) - ending)],
         now=now.timestamp(),
         grace=limits.grace,
         keep=limits.keep,
@@ -154,6 +155,13 @@ def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[
     yield list(temporary(store, now=now.timestamp(), grace=limits.grace))
     yield list(_unclaimed(premises, limits, now))
     yield list(_old_caches(premises, now))
+
+
+def _shared_zones(premises: Premises) -> list[str]:
+    """``trusted``, where this ledger says all that refers to it. Clones that share a folder outside of the
+    repository, each with a ledger of its own, do not know of each other's publications."""
+    project = premises.project
+    return [] if parse_store(project.store).absolute and project.ledger == "folder" else ["trusted"]
 
 
 def _ours(premises: Premises) -> set[str]:

@@ -15,7 +15,7 @@ from gitkitchen.kitchen.event import QUEUE
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.registry import Registered
-from gitkitchen.model import Kitchen, Published, Version
+from gitkitchen.model import Kitchen, Published
 from gitkitchen.premises import Premises, store_of
 from gitkitchen.report.upkeep import KitchenRow
 
@@ -157,18 +157,14 @@ def _trusted_files(
 ) -> Iterator[tuple[str, int]]:
     kitchen = Kitchen(entry.project, entry.repository, entry.branch, entry.namespace, entry.environment)
     store = store_of(premises.project, kitchen)
-    own = premises.project.store_root.resolve() / "sandbox"
+    catalog = list(catalog)
+    store.expect(published.fingerprint for published in catalog)
     for published in catalog:
         build = store.find(published.fingerprint)
         version = build.versions.get(published.dataset) if build else None
-        for digest, size, path in _files(store, version) if version else ():
-            if not path.is_relative_to(own):
-                yield digest, size
-
-
-def _files(store: Any, version: Version) -> Iterator[tuple[str, int, Any]]:
-    for file in version.files:
-        yield file.digest, file.bytes, store.path(file)
+        for file in version.files if version else ():
+            if not kitchen.is_sandbox or not store.owns(file):
+                yield file.digest, file.bytes
 
 
 # --- runs ------------------------------------------------------------------------------------------

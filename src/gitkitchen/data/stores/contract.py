@@ -46,6 +46,9 @@ class Store(Protocol):
     def path(self, file: FileEntry) -> Path:
         """Where a file of a version can be read on this machine; a remote store fetches it first."""
 
+    def owns(self, file: FileEntry) -> bool:
+        """Whether a file is whole in the own zone on this machine; nothing is fetched."""
+
     def paths(self, version: Version) -> list[Path]:
         """The files of a version, in the manifest's order."""
 
