@@ -14,7 +14,7 @@ from gitkitchen.data.diff_model import RowsDiff
 from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.data.stores import Store
 from gitkitchen.declared import Declared, changes_of_controls, declared_at, declared_here
-from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.errors import GitKitchenError, Mistake, NotAvailable, Problem
 from gitkitchen.git import Repository
 from gitkitchen.model import Build, Definition, NodeSpec, Published, Version
 from gitkitchen.report.comparison import Comparison, DatasetDiff, SideKind, SideName
@@ -275,6 +275,11 @@ def _keys(name: str, was: Declared | None, now: Declared) -> tuple[tuple[str, ..
 
 def _engine(b: Side) -> Engine:
     from gitkitchen.data.engines.duckdb import Engine
+
+    if b.place.warehouse is not None:
+        message = "rows in a PostgreSQL warehouse cannot be compared by this version"
+        hint = "`gitkitchen diff` without --data compares what was built, and its columns"
+        raise NotAvailable(Problem(message, hint=hint, code="not-available"))
 
     return Engine(b.place.store)
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen import __version__
 from gitkitchen.data.catalog import publish
-from gitkitchen.data.consumers import refresh
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.kitchen.authority import refusal
@@ -28,14 +27,17 @@ from gitkitchen.model import (
     Catalog,
     Event,
     NodeResult,
+    NodeSpec,
     Outcome,
     Plan,
+    Project,
     Publication,
     Recipe,
     Verdict,
     Version,
 )
 from gitkitchen.plan.build import build_plan
+from gitkitchen.plan.decide import probe_source
 from gitkitchen.report.outcome import to_json
 from gitkitchen.run.publication import patch, withheld
 from gitkitchen.run.sealing import Claims, sealed
@@ -56,7 +58,6 @@ from gitkitchen.workplace import (
 )
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.duckdb import Engine
     from gitkitchen.process import Cancel
 
 
@@ -77,7 +78,24 @@ def make_plan(place: Workplace, recipe: Recipe, request: Request, catalog: Catal
         force=request.force,
         interval=request.interval,
         dataset_versions=version_finder(place.store, catalog),
+        **engine_facts(place),
     )
+
+
+def engine_facts(place: Workplace) -> dict[str, Any]:
+    """What a plan must know of a warehouse: its dialect, its version, how its tables in place are probed."""
+    warehouse = place.warehouse
+    if warehouse is None:
+        return {}
+
+    def probe(project: Project, node: NodeSpec) -> str | None:
+        if node.config.get("from") == "table":
+            from gitkitchen.data.engines.postgres_versions import probe as probe_table
+
+            return probe_table(warehouse, node.name, node.config)
+        return probe_source(project, node)
+
+    return {"warehouse": ("postgres", warehouse.version), "probe": probe}
 
 
 # --- plan -> run -> judge -> publish -> record --------------------------------------------------
@@ -138,6 +156,7 @@ def _run(
         record(place, outcome, sealed(plan, results, find, place.store) if ended else {})
         if ended:
             place.store.finish([r.build for r in results if r.build is not None])
+    place.close()
     return outcome
 
 
@@ -224,16 +243,11 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
             )
         return version
 
-    def engine_factory() -> Engine:
-        from gitkitchen.data.engines.duckdb import Engine
-
-        return Engine(place.store)
-
     context = RunContext(
         project=place.project,
         kitchen=place.kitchen,
         store=place.store,
-        engine_factory=engine_factory,
+        engine_factory=place.engine,
         run_id=run_id,
         folder=folder,
         jobs=request.jobs,
@@ -241,7 +255,7 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
         version_of=version_of,
         clock=lambda: datetime.now(UTC),
         secrets=request.environ,
-        masks=_secret_values(plan, request),
+        masks=(*_secret_values(plan, request), *(place.warehouse.masks if place.warehouse else ())),
         interval=request.interval,
         previous=previous,
         base_of=base_finder(place.store, place.kitchen, catalog),
@@ -285,10 +299,11 @@ def _commit(
     changes = patch(plan, results, run_id)
     if not changes:
         # What was published may have been lost here and built again: readers get it back.
-        refresh(place.project, place.kitchen, plan.catalog, place.store, asked=False)
+        place.show(plan.catalog, asked=False)
         return Publication("unchanged", "consumers already have these versions", plan.catalog.sequence)
     built = [r.build for r in results if r.build is not None and not r.continued]
     place.store.sync(built)
+    place.rehearse(plan.catalog, changes)
     catalog = publish(
         place.ledger,
         place.project,
@@ -301,7 +316,7 @@ def _commit(
         subject=plan.subject,
         under=held,
     )
-    refresh(place.project, place.kitchen, catalog, place.store, built=built, asked=False)
+    place.show(catalog, built=built, asked=False)
     published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
     removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
     return Publication("published", f"removed: {removed}" if removed else "", catalog.sequence, published)
@@ -333,7 +348,7 @@ def _outcome(
         publication=publication,
         candidate=publication.state in ("withheld", "not_asked"),
         signal=cancel.signal,
-        tools=_tools(),
+        tools=_tools(place),
         public_columns={
             d: ("*",) if everywhere else s.node.public for s in plan.steps for d in s.node.datasets
         },
@@ -341,8 +356,10 @@ def _outcome(
     )
 
 
-def _tools() -> dict[str, str]:
+def _tools(place: Workplace) -> dict[str, str]:
     tools = {"gitkitchen": __version__, "python": platform.python_version()}
+    if place.warehouse is not None:
+        tools["postgres"] = place.warehouse.version
     if "duckdb" in sys.modules:
         tools["duckdb"] = sys.modules["duckdb"].__version__
     return tools

@@ -318,8 +318,9 @@ class Version:
     """One immutable state of a dataset: the manifest that the store keeps.
 
     ``content`` is the content digest: equal content, equal digest, however it was made and in
-    whatever order the rows lie. ``format`` is ``table`` (Parquet files), ``view`` (``sql`` over the
-    versions in ``inputs``; no files) or ``file`` (one file of any kind).
+    whatever order the rows lie. ``format`` is ``table`` (Parquet files, or ``relation``: a physical
+    table of a warehouse's store schema), ``view`` (``sql`` over the versions in ``inputs``; no files) or
+    ``file`` (one file of any kind).
     """
 
     dataset: str
@@ -333,6 +334,7 @@ class Version:
     sql: str | None = None
     inputs: Mapping[str, Version] = field(default_factory=dict)
     """For a view: the versions that its names stand for."""
+    relation: str | None = None
 
     @property
     def bytes(self) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gitkitchen.controls.base import Base
 from gitkitchen.data.catalog import load_catalog
@@ -27,14 +27,28 @@ from gitkitchen.kitchen.stores import lost_with_the_job
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.locks import shared
-from gitkitchen.model import Catalog, Kitchen, Outcome, Project, Recipe, Setting, Subject, Verdict, Version
+from gitkitchen.model import (
+    Build,
+    Catalog,
+    Kitchen,
+    Outcome,
+    Project,
+    Published,
+    Recipe,
+    Setting,
+    Subject,
+    Verdict,
+    Version,
+)
 from gitkitchen.premises import find_premises, kitchen_lock, store_of, trusted_lock
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import resolve as resolve_recipe
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.data.engines.contract import Engine
+    from gitkitchen.data.engines.postgres_server import Warehouse
+    from gitkitchen.data.engines.postgres_store import Relations, WarehouseStore
 
 Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
 
@@ -70,6 +84,68 @@ class Workplace:
     ledger: Ledger
     store: Store
     moment: registry.Moment = registry.UNKNOWN
+
+    @property
+    def relations(self) -> Relations | None:
+        """Where the tables are, for a kitchen whose warehouse is PostgreSQL."""
+        return getattr(self.store, "relations", None)
+
+    @property
+    def warehouse(self) -> Warehouse | None:
+        return self.relations.warehouse if self.relations is not None else None
+
+    def engine(self) -> Engine:
+        """A new engine for one run or query: the warehouse's, DuckDB's where there is none."""
+        if self.relations is not None:
+            from gitkitchen.data.engines import postgres
+
+            return postgres.Engine(cast("WarehouseStore", self.store))
+        from gitkitchen.data.engines import duckdb
+
+        return duckdb.Engine(self.store)
+
+    def close(self) -> None:
+        """Give the warehouse's session back."""
+        if self.relations is not None:
+            self.relations.warehouse.close()
+
+    def show(
+        self,
+        catalog: Catalog,
+        *,
+        missing_ok: bool = False,
+        built: Iterable[Build] = (),
+        asked: bool = True,
+    ) -> str:
+        """Bring what consumers read to a catalog. Returns where they read: a file, or ``schema`` of the
+        warehouse. The rest as for ``consumers.refresh``."""
+        if self.relations is not None:
+            from gitkitchen.data.engines import postgres_views
+
+            store = cast("WarehouseStore", self.store)
+            return postgres_views.refresh(self.kitchen, catalog, store, missing_ok=missing_ok)
+        return str(
+            refresh(
+                self.project,
+                self.kitchen,
+                catalog,
+                self.store,
+                missing_ok=missing_ok,
+                built=built,
+                asked=asked,
+            )
+        )
+
+    def rehearse(self, catalog: Catalog, patch: Mapping[str, Published | None]) -> None:
+        """Refuse, before anything is published, what consumers' views could not follow."""
+        if self.relations is not None:
+            from gitkitchen.data.engines import postgres_views
+
+            entries = {**catalog.entries, **patch}
+            after = {d: e for d, e in entries.items() if e is not None}
+            postgres_views.rehearse(
+                self.kitchen, replace(catalog, entries=after), cast("WarehouseStore", self.store)
+            )
 
     def catalog(self) -> Catalog:
         return load_catalog(self.ledger, self.project, self.kitchen)
@@ -109,12 +185,17 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
                 hint=f"name an environment ({names}) or a branch that was run",
             )
         )
+    warehouse = None
+    if project.connections.get("warehouse"):
+        from gitkitchen.data.engines.postgres_server import warehouse_of
+
+        warehouse = warehouse_of(project.connections, request.environ, project.id)
     return Workplace(
         project=project,
         kitchen=kitchen,
         subject=repository.subject(),
         ledger=ledger,
-        store=store_of(project, kitchen, request.environ),
+        store=_shelved(store_of(project, kitchen, request.environ), kitchen, warehouse),
         moment=moment,
     )
 
@@ -140,7 +221,11 @@ def at_work(place: Workplace, now: datetime, environ: Mapping[str, str] | None =
         while True:
             kitchen = registry.claim(place.ledger, place.project, place.kitchen, moment=place.moment, now=now)
             if kitchen != place.kitchen:
-                place = replace(place, kitchen=kitchen, store=store_of(place.project, kitchen, environ))
+                place = replace(
+                    place,
+                    kitchen=kitchen,
+                    store=_shelved(store_of(place.project, kitchen, environ), kitchen, place.warehouse),
+                )
             with shared(kitchen_lock(place.project, kitchen.namespace)):
                 if registry.is_alive(place.ledger, kitchen):
                     yield place
@@ -160,12 +245,23 @@ def refuse_dropped(place: Workplace) -> None:
         )
 
 
+def _shelved(store: Store, kitchen: Kitchen, warehouse: Warehouse | None) -> Store:
+    """A kitchen's view of the store, of which tables live in the warehouse where there is one."""
+    if warehouse is None:
+        return store
+    from gitkitchen.data.engines.postgres_store import Relations, WarehouseStore
+
+    relations = Relations(warehouse, namespace=kitchen.namespace, zone=kitchen.zone)
+    return cast("Store", WarehouseStore(store, relations))
+
+
 def repair(place: Workplace) -> Catalog:
     """The catalog, with the consumers' view file brought up to it where a crash left it behind."""
     catalog = place.catalog()
-    if catalog.sequence:
+    # A sandbox of a warehouse is complete from its first run on: its views cost no row.
+    if catalog.sequence or (place.relations is not None and catalog.entries):
         # A version that is lost here is no reason to stop: the run that follows may build it again.
-        refresh(place.project, place.kitchen, catalog, place.store, missing_ok=True, asked=False)
+        place.show(catalog, missing_ok=True, asked=False)
     return catalog
 
 
@@ -310,15 +406,9 @@ def tables(place: Workplace, candidate: str | None = None) -> dict[str, Version]
 @contextmanager
 def open_tables(place: Workplace, candidate: str | None = None) -> Iterator[Engine]:
     """A locked-down engine in which the kitchen's datasets can be queried by name."""
-    from gitkitchen.data.engines.duckdb import Engine
-
     found = tables(place, candidate)
-    with Engine(place.store) as engine:
-        if place.store.lazy:
-            engine.offer(found)
-        else:
-            for name, version in found.items():
-                engine.register(name, version)
+    with place.engine() as engine:
+        engine.offer(found)
         yield engine
 
 

@@ -13,7 +13,10 @@ from gitkitchen.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```(\S+)(?: +(\S+))?\n(.*?)^```", re.M | re.S)
-PAGES = sorted(p for p in DOCS.glob("*.md") if FENCE.search(p.read_text(encoding="utf-8")))
+ELSEWHERE = {"warehouse.md"}  # it needs PostgreSQL: tests/engines/test_what_sql_means.py runs it
+PAGES = sorted(
+    p for p in DOCS.glob("*.md") if p.name not in ELSEWHERE and FENCE.search(p.read_text(encoding="utf-8"))
+)
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:

@@ -87,8 +87,8 @@ def test_the_file_is_found_from_below(tmp_path: Path) -> None:
         ),
         ("store: gs://bucket/x", "store: 'gs://bucket/x' is not available in this version"),
         (
-            "connections: {w: {type: postgres}}",
-            "connection 'w', type: 'postgres' is not available in this version",
+            "connections: {w: {type: snowflake}}",
+            "connection 'w', type: 'snowflake' is not available in this version",
         ),
         ("policy: {}", "policy: is not available in this version"),
     ],

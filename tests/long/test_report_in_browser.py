@@ -29,7 +29,7 @@ nodes:
 )
 def test_the_report_is_readable_in_chromium(shop: Shop, tmp_path: Path) -> None:
     """Chromium lays out the verdict and the failing test from the one file, and draws a picture of it."""
-    assert CHROMIUM is not None, "GITKITCHEN_REQUIRE=chromium, and chromium is not installed"
+    assert CHROMIUM is not None, "GITKITCHEN_REQUIRE names chromium, and chromium is not installed"
     shop.commit({"recipes/page/recipe.yml": RECIPE})
     assert shop.cli("run").code == 1
     page, picture = tmp_path / "report.html", tmp_path / "report.png"

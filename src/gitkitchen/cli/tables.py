@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime, time
@@ -17,7 +18,7 @@ from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
 from gitkitchen.process import text_safe
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.data.engines.contract import Engine
 
 DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -28,7 +29,7 @@ def query(options: argparse.Namespace) -> int:
     candidate = workplace.find_run(place, options.candidate) if options.candidate else None
     with workplace.open_tables(place, candidate) as engine:
         if DATASET.fullmatch(sql.strip()):
-            sql = f'from "{sql.strip()}"'
+            sql = f'select * from "{sql.strip()}"'
         # One row more than is shown tells whether there are more.
         limit = options.limit + 1 if options.format == "table" else None
         names, rows = engine.fetch(sql, limit=limit)
@@ -83,9 +84,11 @@ def open(options: argparse.Namespace) -> int:
         catalog = workplace.repair(place)
         if not catalog.entries:
             raise Mistake(Problem("nothing is published in this kitchen yet", hint="`gitkitchen run` first"))
-        from gitkitchen.data.consumers import refresh
-
-        print(refresh(place.project, place.kitchen, catalog, place.store))
+        where = place.show(catalog)
+        if place.warehouse is not None:
+            # Where psql finds them; the password is PGPASSWORD's or ~/.pgpass's affair.
+            where = f"PGOPTIONS='-c search_path={where}' psql {shlex.quote(place.warehouse.shown())}"
+        print(where)
         return PASSED
     candidate = workplace.find_run(place, options.candidate) if options.candidate else None
     with workplace.open_tables(place, candidate) as engine:

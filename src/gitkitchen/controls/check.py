@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from gitkitchen.controls.asks import Answers, Ask, Misfit
+from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.controls.reader import Reader
 from gitkitchen.controls.words import allowance, plain
 from gitkitchen.data.sql import quote_identifier
@@ -54,6 +55,7 @@ class Tables:
         self._reader = reader
         self._keys = keys or {}
         self._described: dict[str, tuple[Column, ...]] = {}
+        self.dialect = reader.dialect
 
     def columns(self, dataset: str) -> tuple[Column, ...]:
         """All columns of a dataset; ``Misfit`` where it is unknown or no table."""
@@ -98,6 +100,10 @@ class Context:
     tables: Tables
     now: datetime
 
+    @property
+    def dialect(self) -> Dialect:
+        return self.tables.dialect
+
 
 Kind = Callable[[TestSpec, Context], Check]
 
@@ -135,19 +141,22 @@ def uncounted(spec: TestSpec, *, where: bool) -> None:
         raise Misfit(f"`where` selects rows, and a {spec.kind} test has none; put the condition in its SQL")
 
 
-def sample_rows(columns: tuple[str, ...], origin: str) -> str:
+def sample_rows(columns: tuple[str, ...], origin: str, dialect: Dialect = DUCKDB) -> str:
     """SQL for the first ten rows of ``origin`` (``FROM …``) by these columns, their values as text."""
-    names = ", ".join(quote_identifier(c) for c in dict.fromkeys(columns))
-    return _as_text(columns, f"SELECT {names} {origin} ORDER BY ALL LIMIT {SAMPLE}")
+    unique = list(dict.fromkeys(columns))
+    names = ", ".join(quote_identifier(c) for c in unique)
+    return _as_text(columns, f"SELECT {names} {origin} {dialect.by_all(unique)} LIMIT {SAMPLE}", dialect)
 
 
-def sample_values(columns: tuple[str, ...], origin: str, having: str = "") -> str:
+def sample_values(columns: tuple[str, ...], origin: str, having: str = "", dialect: Dialect = DUCKDB) -> str:
     """SQL for the ten most frequent values of these columns in ``origin``, with the rows that have them."""
     names = ", ".join(quote_identifier(c) for c in columns)
     rows = free_name("rows", columns)
     grouped = grouped_rows(columns, origin, having)
     return _as_text(
-        (*columns, rows), f"{grouped} ORDER BY {quote_identifier(rows)} DESC, {names} LIMIT {SAMPLE}"
+        (*columns, rows),
+        f"{grouped} ORDER BY {quote_identifier(rows)} DESC, {names} LIMIT {SAMPLE}",
+        dialect,
     )
 
 
@@ -165,7 +174,7 @@ def free_name(wanted: str, taken: tuple[str, ...]) -> str:
     return wanted
 
 
-def _as_text(columns: tuple[str, ...], inner: str) -> str:
+def _as_text(columns: tuple[str, ...], inner: str, dialect: Dialect) -> str:
     names = [quote_identifier(c) for c in dict.fromkeys(columns)]
     shown = ", ".join(f"left(CAST({n} AS VARCHAR), {_LONGEST_VALUE}) AS {n}" for n in names)
-    return f"SELECT {shown} FROM ({inner})"
+    return f"SELECT {shown} FROM ({inner}){dialect.derived}"

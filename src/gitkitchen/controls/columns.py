@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.data.sql import literal, quote_identifier
 from gitkitchen.model import ColumnStats
 
@@ -37,6 +38,7 @@ def family(type_name: str) -> Family:
     if name.endswith("]") or name == "TIME WITH TIME ZONE":
         return "other"
     head = re.split(r"[ (]", name, maxsplit=1)[0]
+    head = _ALIASES.get(head, head)
     if head in _INTEGERS:
         return "integer"
     if head in ("VARCHAR", "ENUM", "JSON", "UUID"):
@@ -65,7 +67,7 @@ def _canonical(type_name: str) -> str:
     return "DECIMAL(18,3)" if words == "DECIMAL" else words
 
 
-def value_sql(type_name: str, value: object) -> str:
+def value_sql(type_name: str, value: object, dialect: Dialect = DUCKDB) -> str:
     """``value`` as SQL that compares exactly with a column of this type.
 
     Raises ``ValueError`` with what is wrong where no value of the type can equal it.
@@ -76,7 +78,7 @@ def value_sql(type_name: str, value: object) -> str:
     if kind == "boolean" and isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if kind in NUMBERS and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return _number_sql(type_name, value)
+        return _number_sql(type_name, value, dialect)
     if kind in MOMENTS and isinstance(value, str | date | time):
         return _moment_sql(type_name, value)
     raise ValueError(f"{shown(value)} is {_sort(value)}, and the column is {type_name}")
@@ -94,18 +96,20 @@ def shown(value: object) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def _number_sql(type_name: str, number: float | Decimal) -> str:
+def _number_sql(type_name: str, number: float | Decimal, dialect: Dialect) -> str:
+    double = dialect.float_type("DOUBLE")
     if isinstance(number, float) and not math.isfinite(number):
         if family(type_name) != "float":
             raise ValueError(f"{shown(number)} is no value that a column of type {type_name} can hold")
-        return f"CAST({literal(str(number))} AS DOUBLE)"
+        return f"CAST({literal(str(number))} AS {double})"
     plain = format(Decimal(repr(number)) if isinstance(number, float) else Decimal(number), "f")
     if family(type_name) == "integer" and (number != int(number) or not -_WIDEST <= number <= _WIDEST):
         raise ValueError(f"{shown(number)} is no value that a column of type {type_name} can hold")
     if family(type_name) == "float":
         # A FLOAT holds 0.1 as 0.100000001…: the limit is rounded as the column's values were.
-        return f"CAST({literal(plain)} AS {'FLOAT' if type_name.upper() == 'FLOAT' else 'DOUBLE'})"
-    return plain if len(plain.strip("-")) <= 38 else f"CAST({literal(plain)} AS DOUBLE)"
+        named = dialect.float_type("FLOAT") if type_name.upper() == "FLOAT" else double
+        return f"CAST({literal(plain)} AS {named})"
+    return plain if len(plain.strip("-")) <= 38 else f"CAST({literal(plain)} AS {double})"
 
 
 def moment(value: object, kind: Family) -> datetime | time:
@@ -148,6 +152,7 @@ class Limits:
     low: Any = None
     high: Any = None
     strict: bool = False
+    dialect: Dialect = DUCKDB
 
     def outside(self, least: str, greatest: str) -> str:
         """SQL that is true where ``least`` lies too low, ``greatest`` too high, or either is not a number.
@@ -158,11 +163,11 @@ class Limits:
         under, over = ("<=", ">=") if self.strict else ("<", ">")
         parts = []
         if self.low is not None:
-            parts.append(f"{least} {under} {value_sql(self.type_name, self.low)}")
+            parts.append(f"{least} {under} {value_sql(self.type_name, self.low, self.dialect)}")
         if self.high is not None:
-            parts.append(f"{greatest} {over} {value_sql(self.type_name, self.high)}")
+            parts.append(f"{greatest} {over} {value_sql(self.type_name, self.high, self.dialect)}")
         if family(self.type_name) == "float":
-            parts.append(f"isnan({greatest})")
+            parts.append(self.dialect.is_nan(greatest))
         return "(" + " OR ".join(parts) + ")"
 
     def proved_by(self, stats: ColumnStats) -> bool:
@@ -194,7 +199,7 @@ def reader(type_name: str) -> Callable[[str], Any] | None:
     return None
 
 
-def limits(type_name: str, low: object, high: object, strict: bool) -> Limits:
+def limits(type_name: str, low: object, high: object, strict: bool, dialect: Dialect = DUCKDB) -> Limits:
     """Bounds that fit the type; ``ValueError`` with what is wrong where they do not."""
     kind = family(type_name)
     if kind not in NUMBERS and kind not in MOMENTS:
@@ -204,7 +209,7 @@ def limits(type_name: str, low: object, high: object, strict: bool) -> Limits:
     ]
     if ends == [None, None]:
         raise ValueError("a range needs `min` or `max`")
-    return Limits(type_name, ends[0], ends[1], strict)
+    return Limits(type_name, ends[0], ends[1], strict, dialect)
 
 
 def _end(type_name: str, value: object, *, lower: bool, strict: bool) -> Any:

@@ -18,6 +18,8 @@ from gitkitchen.model import TestResult, TestSpec, TestState, Version
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from gitkitchen.data.engines.postgres_cursor import Cursor
+
 _TO_MEND = (
     "A test that cannot be evaluated is never a pass; mend the test, or what it reads, as the message says."
 )
@@ -26,7 +28,7 @@ _TO_MEND = (
 def judge(
     tests: Sequence[TestSpec],
     versions: Mapping[str, Version],
-    cursor: DuckDBPyConnection,
+    cursor: DuckDBPyConnection | Cursor,
     *,
     now: datetime,
     keys: Mapping[str, Sequence[str]] | None = None,
@@ -44,7 +46,7 @@ def judge(
 def judge_singly(
     tests: Sequence[TestSpec],
     versions: Mapping[str, Version],
-    cursor: DuckDBPyConnection,
+    cursor: DuckDBPyConnection | Cursor,
     *,
     now: datetime,
     keys: Mapping[str, Sequence[str]] | None = None,

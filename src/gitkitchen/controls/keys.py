@@ -18,6 +18,7 @@ from gitkitchen.controls.check import (
     source,
 )
 from gitkitchen.controls.columns import MOMENTS, NUMBERS, family
+from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.controls.words import count, failing_rows, percent
 from gitkitchen.data.sql import quote_identifier
 from gitkitchen.model import Column, TestSpec
@@ -53,7 +54,7 @@ def unique(spec: TestSpec, context: Context) -> Check:
             "the repeated keys of the sample and at the joins that lead here."
         ),
         reproduce=grouped_rows(columns, origin, " HAVING count(*) > 1"),
-        sample=sample_values(columns, origin, " HAVING count(*) > 1"),
+        sample=sample_values(columns, origin, " HAVING count(*) > 1", context.dialect),
     )
 
 
@@ -69,7 +70,7 @@ def relationships(spec: TestSpec, context: Context) -> Check:
     columns, target = tuple(c.name for c in own), args["to_dataset"]
     ask = Orphans(spec.dataset, spec.where, columns, target, tuple(c.name for c in other))
     rows = Rows(spec.dataset, spec.where)
-    origin = source(spec.dataset, spec.where, *present(columns), missing(ask))
+    origin = source(spec.dataset, spec.where, *present(columns), missing(ask, dialect=context.dialect))
 
     def judge(answers: Answers) -> Finding:
         failing, tested = int(answers[ask]), int(answers[rows])
@@ -89,7 +90,7 @@ def relationships(spec: TestSpec, context: Context) -> Check:
             f"spaces, leading zeros); look for the values of the sample in {target}."
         ),
         reproduce=f"SELECT * {origin}",
-        sample=sample_values(columns, origin),
+        sample=sample_values(columns, origin, dialect=context.dialect),
     )
 
 
@@ -104,8 +105,11 @@ def tuple_of(columns: tuple[str, ...]) -> str:
     return names if len(columns) == 1 else f"row({names})"
 
 
-def missing(ask: Orphans, *narrow: str) -> str:
+def missing(ask: Orphans, *narrow: str, dialect: Dialect = DUCKDB) -> str:
     """The condition that a row without NULLs has no equal in the target, of which ``narrow`` keeps a part."""
+    absent = dialect.absent(ask.dataset, ask.columns, ask.target, ask.target_columns)
+    if absent is not None:
+        return absent
     target = source(ask.target, *present(ask.target_columns), *narrow)
     return f"{tuple_of(ask.columns)} NOT IN (SELECT {tuple_of(ask.target_columns)} {target})"
 

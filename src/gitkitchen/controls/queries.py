@@ -21,6 +21,7 @@ from gitkitchen.controls.asks import (
     Single,
 )
 from gitkitchen.controls.check import free_name, source
+from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.controls.keys import missing, present, tuple_of
 from gitkitchen.data.sql import quote_identifier
 
@@ -37,48 +38,50 @@ class Query:
     skip: int = 0
 
 
-def alone(ask: Ask) -> Query:
+def alone(ask: Ask, dialect: Dialect = DUCKDB) -> Query:
     """The plain query that answers one question by itself: what a person would write."""
     if isinstance(ask, Single):
-        return Query(f"SELECT * FROM (\n{ask.sql}\n) LIMIT 2", (ask,))
+        return Query(f"SELECT * FROM (\n{ask.sql}\n){dialect.derived} LIMIT 2", (ask,))
     if isinstance(ask, Returned):
-        return Query(f"SELECT count(*) FROM (\n{ask.sql}\n)", (ask,))
+        return Query(f"SELECT count(*) FROM (\n{ask.sql}\n){dialect.derived}", (ask,))
     if isinstance(ask, Failing):
         return Query(f"SELECT count(*) {source(ask.dataset, ask.where, ask.predicate)}", (ask,))
     if isinstance(ask, Repeats):
-        return repeats(ask)
+        return repeats(ask, dialect)
     if isinstance(ask, Orphans):
-        return orphans(ask)
+        return orphans(ask, dialect=dialect)
     if isinstance(ask, AnyRepeat):
-        return together(ask.repeats.dataset, ask.repeats.where, [ask])
-    return together(ask.dataset, ask.where, [ask])
+        return together(ask.repeats.dataset, ask.repeats.where, [ask], dialect)
+    return together(ask.dataset, ask.where, [ask], dialect)
 
 
-def together(dataset: str, where: str | None, asks: Sequence[OverRows | AnyRepeat]) -> Query:
+def together(
+    dataset: str, where: str | None, asks: Sequence[OverRows | AnyRepeat], dialect: Dialect = DUCKDB
+) -> Query:
     """One pass over the rows that answers all the questions.
 
     It always counts the rows too, so that an expression without an aggregate is refused in every
     company.
     """
-    parts = ["count(*)", *(_part(ask) for ask in asks)]
+    parts = ["count(*)", *(_part(ask, dialect) for ask in asks)]
     return Query(f"SELECT {', '.join(parts)} {source(dataset, where)}", tuple(asks), skip=1)
 
 
-def _part(ask: OverRows | AnyRepeat) -> str:
+def _part(ask: OverRows | AnyRepeat, dialect: Dialect = DUCKDB) -> str:
     if isinstance(ask, Rows):
         return "count(*)"
     if isinstance(ask, Failing):
-        return f"count_if({ask.predicate})"
+        return dialect.count_if(ask.predicate)
     if isinstance(ask, Newest):
-        return f"epoch(max({quote_identifier(ask.column)}))"
+        return dialect.epoch(f"max({quote_identifier(ask.column)})")
     if isinstance(ask, Aggregate):
         return f"(\n{ask.expression}\n)"
     if isinstance(ask, AnyRepeat | Repeats):
         columns = (ask.repeats if isinstance(ask, AnyRepeat) else ask).columns
         there = " AND ".join(present(columns))
-        return f"count_if({there}) - count(DISTINCT {tuple_of(columns)}) FILTER (WHERE {there})"
+        return f"{dialect.count_if(there)} - count(DISTINCT {tuple_of(columns)}) FILTER (WHERE {there})"
     there = " AND ".join(present(ask.columns))
-    return f"count_if({there} AND {missing(ask)})"
+    return dialect.count_if(f"{there} AND {missing(ask, dialect=dialect)}")
 
 
 def least_and_greatest(dataset: str, asks: Sequence[Failing | Newest]) -> Query:
@@ -105,7 +108,9 @@ def by_value(dataset: str, where: str | None, column: str, asks: Sequence[Failin
     return Query(f"SELECT {', '.join(parts)} FROM ({grouped})", tuple(asks))
 
 
-def orphans(ask: Orphans, *, distinct: bool = False, narrow: bool = False) -> Query:
+def orphans(
+    ask: Orphans, *, distinct: bool = False, narrow: bool = False, dialect: Dialect = DUCKDB
+) -> Query:
     """Rows without an equal in the target.
 
     ``distinct`` looks each distinct key up once; ``narrow`` keeps, of a target much larger than the
@@ -117,7 +122,7 @@ def orphans(ask: Orphans, *, distinct: bool = False, narrow: bool = False) -> Qu
         narrowed = f"{tuple_of(ask.target_columns)} IN (SELECT {tuple_of(ask.columns)} {own})"
         unmatched = missing(ask, narrowed)
     else:
-        unmatched = missing(ask)
+        unmatched = missing(ask, dialect=dialect)
     if not distinct:
         return Query(f"SELECT count(*) {source(ask.dataset, ask.where, *there, unmatched)}", (ask,))
     names = ", ".join(quote_identifier(c) for c in ask.columns)
@@ -126,7 +131,7 @@ def orphans(ask: Orphans, *, distinct: bool = False, narrow: bool = False) -> Qu
     return Query(f"SELECT coalesce(sum({rows}), 0) FROM ({grouped}) WHERE {unmatched}", (ask,))
 
 
-def repeats(ask: Repeats) -> Query:
+def repeats(ask: Repeats, dialect: Dialect = DUCKDB) -> Query:
     """How many rows share a key, and how many keys are shared."""
     names = ", ".join(quote_identifier(c) for c in ask.columns)
     rows = quote_identifier(free_name("rows", ask.columns))
@@ -134,7 +139,8 @@ def repeats(ask: Repeats) -> Query:
         f"SELECT count(*) AS {rows} {source(ask.dataset, ask.where, *present(ask.columns))} "
         f"GROUP BY {names} HAVING count(*) > 1"
     )
-    return Query(f"SELECT [coalesce(sum({rows}), 0), count(*)] FROM ({grouped})", (ask,))
+    both = dialect.pair(f"coalesce(sum({rows}), 0)", "count(*)")
+    return Query(f"SELECT {both} FROM ({grouped}){dialect.derived}", (ask,))
 
 
 def any_repeat(ask: Repeats, *, no_nulls: bool) -> Query:

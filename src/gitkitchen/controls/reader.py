@@ -9,11 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.controls.asks import Misfit
+from gitkitchen.controls.dialect import DIALECTS
+from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.sql import quote_identifier
 from gitkitchen.model import Column
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from gitkitchen.data.engines.postgres_cursor import Cursor
 
 _MOMENT = "TIMESTAMP WITH TIME ZONE"
 _MICROSECONDS = "CASE WHEN isfinite({0}) THEN epoch_us({0}) WHEN {0} IS NOT NULL THEN 9223372036854775807 END"
@@ -27,8 +31,9 @@ class Reader:
     ``seconds`` is the wall time of the last statement.
     """
 
-    def __init__(self, cursor: DuckDBPyConnection) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: DuckDBPyConnection | Cursor) -> None:
+        self._cursor: Any = cursor
+        self.dialect = DIALECTS[getattr(cursor, "dialect", "duckdb")]
         self.queries = 0
         self.seconds = 0.0
 
@@ -43,6 +48,11 @@ class Reader:
 
     def columns(self, dataset: str) -> tuple[Column, ...]:
         """The columns of a dataset as the engine sees them."""
+        if self.dialect.name != "duckdb":
+            try:
+                return tuple(self._cursor.columns(dataset))
+            except SqlError as error:
+                raise Misfit(reason(error)) from error
         rows = self.fetch(
             "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM " + quote_identifier(dataset) + ")"
         )
@@ -52,6 +62,9 @@ class Reader:
         started = time.perf_counter()
         self.queries += 1
         try:
+            if self.dialect.name != "duckdb":
+                names, rows = self._cursor.read(sql)
+                return names, rows
             statement = _only_select(self._cursor.extract_statements(sql))
             cursor = self._cursor.execute(statement)
             names = [str(d[0]) for d in cursor.description or ()]
@@ -96,13 +109,15 @@ def is_engine_error(error: Exception) -> bool:
     """True for the engine's own errors, but for an interrupt: that one ends the run, not a test."""
     if type(error).__name__ == "InterruptException":
         return False
+    if isinstance(error, SqlError):
+        return True
     names = {(c.__module__.lstrip("_").partition(".")[0], c.__name__) for c in type(error).__mro__}
     return ("duckdb", "Error") in names
 
 
 def reason(error: Exception) -> str:
     """The engine's message as one line, without its picture of our SQL."""
-    text = str(error).partition("\nLINE ")[0]
+    text = (error.message if isinstance(error, SqlError) else str(error)).partition("\nLINE ")[0]
     lines = [_FIRST_WORDS.sub("", line.strip()) for line in text.splitlines() if line.strip()]
     said = "the database says: " + (" ".join(lines[:3]) or type(error).__name__)
     if "pytz" in str(error):

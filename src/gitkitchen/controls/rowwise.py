@@ -41,7 +41,7 @@ def not_null(spec: TestSpec, context: Context) -> Check:
         Failing(spec.dataset, spec.where, column.name, predicate, nulls=True),
         expected="no NULL",
         failing=("are NULL", "no NULL"),
-        sample=sample_rows((*key, column.name), source(spec.dataset, spec.where, predicate)),
+        sample=sample_rows((*key, column.name), source(spec.dataset, spec.where, predicate), context.dialect),
         cause=(
             f"Usually a join found no match, or the source left {column.name} empty; look at the rows of the "
             f"sample and at the step that fills {column.name}."
@@ -61,7 +61,9 @@ def accepted_values(spec: TestSpec, context: Context) -> Check:
             f"values of type {column.type} cannot be listed; test a part of {column.name} in a no_rows test"
         )
     operand = _text_of(column) if family(column.type) == "text" else quote_identifier(column.name)
-    listed = ", ".join(_fitting(functools.partial(value_sql, column.type, v)) for v in values)
+    listed = ", ".join(
+        _fitting(functools.partial(value_sql, column.type, v, context.dialect)) for v in values
+    )
     if not values:
         predicate = "FALSE" if reject else f"{operand} IS NOT NULL"
     else:
@@ -88,7 +90,7 @@ def value_range(spec: TestSpec, context: Context) -> Check:
     args = spec.args
     column = context.tables.column(spec.dataset, args["column"])
     strict = bool(args.get("strict"))
-    bounds = _fitting(lambda: limits(column.type, args.get("min"), args.get("max"), strict))
+    bounds = _fitting(lambda: limits(column.type, args.get("min"), args.get("max"), strict, context.dialect))
     name = quote_identifier(column.name)
     predicate = bounds.outside(name, name)
     return _check(
@@ -113,7 +115,7 @@ def pattern(spec: TestSpec, context: Context) -> Check:
         raise Misfit(
             f"a pattern needs text, and {column.name} is {column.type}; use range or accepted_values"
         )
-    found = f"regexp_matches({_text_of(column)}, {_fitting(lambda: literal(str(matches)))})"
+    found = context.dialect.matches(_text_of(column), _fitting(lambda: literal(str(matches))))
     predicate = found if negate else f"NOT {found}"
     return _check(
         spec,
@@ -135,7 +137,7 @@ def length(spec: TestSpec, context: Context) -> Check:
     low, high = spec.args.get("min"), spec.args.get("max")
     if low is None and high is None:
         raise Misfit("a length needs `min` or `max`")
-    size, noun = _size(column)
+    size, noun = _size(column, context)
     parts = [f"{size} {sign} {int(end)}" for sign, end in (("<", low), (">", high)) if end is not None]
     predicate = "(" + " OR ".join(parts) + ")"
     return _check(
@@ -152,14 +154,14 @@ def length(spec: TestSpec, context: Context) -> Check:
     )
 
 
-def _size(column: Column) -> tuple[str, str]:
+def _size(column: Column, context: Context) -> tuple[str, str]:
     name = quote_identifier(column.name)
     if family(column.type) == "text":
         return f"length({_text_of(column)})", "character"
     if column.type.upper() == "BLOB":
         return f"octet_length({name})", "byte"
     if column.type.endswith("]"):
-        return f"len({name})", "element"
+        return context.dialect.elements(name), "element"
     raise Misfit(f"a length needs text, and {column.name} is {column.type}; use a range for numbers")
 
 
@@ -172,7 +174,9 @@ def _values_sample(spec: TestSpec, context: Context, column: str, predicate: str
     """Failing rows by their key; without a key, the failing values by how often they come."""
     origin = source(spec.dataset, spec.where, predicate)
     key = context.tables.key(spec.dataset)
-    return sample_rows((*key, column), origin) if key else sample_values((column,), origin)
+    if key:
+        return sample_rows((*key, column), origin, context.dialect)
+    return sample_values((column,), origin, dialect=context.dialect)
 
 
 def _check(

@@ -122,7 +122,7 @@ def schema(spec: TestSpec, context: Context) -> Check:
             "anew from other "
             "values; look at the source's header and give its types where they matter."
         ),
-        reproduce=f"DESCRIBE {quote_identifier(spec.dataset)}",
+        reproduce=context.dialect.shape(spec.dataset),
     )
 
 

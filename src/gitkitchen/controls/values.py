@@ -112,7 +112,7 @@ def no_rows(spec: TestSpec, context: Context) -> Check:
         or "The query finds rows that should not be; look at the sample and at what its conditions "
         "have in common.",
         reproduce=sql,
-        sample=f"SELECT * FROM (\n{sql}\n) LIMIT {SAMPLE}",
+        sample=f"SELECT * FROM (\n{sql}\n){context.dialect.derived} LIMIT {SAMPLE}",
     )
 
 

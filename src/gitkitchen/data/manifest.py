@@ -6,6 +6,7 @@ of another shape: the store treats such a file as not there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,8 @@ def version_to_json(version: Version) -> dict[str, Any]:
     }
     if version.sql is not None:
         value["sql"] = version.sql
+    if version.relation is not None:
+        value["relation"] = version.relation
     if version.inputs:
         value["inputs"] = {name: version_to_json(v) for name, v in version.inputs.items()}
     return value
@@ -58,6 +61,7 @@ def version_from_json(value: Mapping[str, Any]) -> Version:
         stats={name: ColumnStats(*figures) for name, figures in value["stats"].items()},
         sql=value.get("sql"),
         inputs={name: version_from_json(v) for name, v in value.get("inputs", {}).items()},
+        relation=None if value.get("relation") is None else _relation(value["relation"]),
     )
 
 
@@ -81,6 +85,12 @@ def _file_from_json(value: Mapping[str, Any]) -> FileEntry:
     if "/" in suffix or "\0" in suffix:
         raise ValueError("a file's suffix is not a suffix")
     return FileEntry(digest, int(value["bytes"]), value["rows"], value.get("partition", {}), suffix)
+
+
+def _relation(value: Any) -> str:
+    if re.fullmatch(r"v_[0-9a-f]{40}", _text(value)) is None:
+        raise ValueError("a relation's name is not one of ours")
+    return str(value)
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -90,10 +90,11 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def inline_parameters(sql: str, values: Mapping[str, Any]) -> str:
+def inline_parameters(sql: str, values: Mapping[str, Any], written: Callable[[Any], str] = literal) -> str:
     """The text with each ``$name`` of ``values`` replaced by its literal, outside strings and comments.
 
-    Names that ``values`` lacks stay, so that the engine names them in its own error.
+    ``written`` makes a literal of a value (DuckDB's by default). Names that ``values`` lacks stay, so that
+    the engine names them in its own error.
     """
     pieces: list[str] = []
     position = 0
@@ -105,7 +106,7 @@ def inline_parameters(sql: str, values: Mapping[str, Any]) -> str:
         else:
             position = found.end()
         known = name is not None and name in values
-        pieces.append(f"({literal(values[name])})" if known else sql[found.start() : position])
+        pieces.append(f"({written(values[name])})" if known else sql[found.start() : position])
     pieces.append(sql[position:])
     return "".join(pieces)
 

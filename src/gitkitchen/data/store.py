@@ -79,6 +79,8 @@ class FolderStore:
         self._own = self._trusted if zone == "trusted" else f"{self.root}/sandbox/{namespace}"
         self._read = (self._own,) if zone == "trusted" else (self._own, self._trusted)
         self._scratch = f"{self.root}/tmp"  # noqa: S108 - a folder of the store, not of the system
+        self.elsewhere = False
+        """Whether tables may be in a warehouse, where another store looks for them."""
         self._ready = False
         self._synced: set[str] = set()
         self._lock = threading.Lock()
@@ -152,7 +154,8 @@ class FolderStore:
         if not all(self.complete(v) for v in version.inputs.values()):
             return False
         if not version.files:
-            return version.format == "view"
+            # A table of a warehouse is looked for there (data/engines/postgres_store.py).
+            return version.format == "view" or (self.elsewhere and version.relation is not None)
         return all(self._has(f) for f in version.files)
 
     def _has(self, file: FileEntry) -> bool:

@@ -1,7 +1,8 @@
 """A document against its JSON Schema: jsonschema's findings, said so that a person can mend them.
 
-Two keywords of our own steer the messages: ``x-says`` describes what a pattern wants in words, and
-``x-later`` names what the design has and this version has not ("not available in this version").
+Keywords of our own steer the messages: ``x-says`` describes what a pattern wants in words, ``x-later``
+names what the design has and this version has not ("not available in this version"), ``x-secret`` keeps a
+wrong value out of the message.
 """
 
 from __future__ import annotations
@@ -132,11 +133,9 @@ def _say_enum(error: Any, schema: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _say_pattern(error: Any, schema: Mapping[str, Any]) -> tuple[str, str, str]:
-    return (
-        f"must be {schema.get('x-says', error.validator_value)}, not {shown(error.instance)}",
-        "",
-        "wrong-value",
-    )
+    # What may hold a password is not repeated.
+    got = "the value itself" if schema.get("x-secret") else shown(error.instance)
+    return f"must be {schema.get('x-says', error.validator_value)}, not {got}", "", "wrong-value"
 
 
 def _say_const(error: Any, _: Mapping[str, Any]) -> tuple[str, str, str]:

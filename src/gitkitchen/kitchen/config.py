@@ -136,9 +136,12 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
         place = document.place("sandboxes", "base")
         message = f"sandboxes.base is '{base[:80]}', which is no environment"
         yield Problem(message, place, _near(base, names), "unknown-name")
+    for name, connection in (value.get("connections") or {}).items():
+        yield from _connection(document, name, connection)
     store = value.get("store")
     if store is not None:
         yield from _store(root, store, document.place("store"))
+        yield from _beside_warehouse(value, document.place("store"))
 
 
 def _branch(document: Document, name: str, branch: str, branches: dict[str, str]) -> Iterator[Problem]:
@@ -149,6 +152,33 @@ def _branch(document: Document, name: str, branch: str, branches: dict[str, str]
     branches.setdefault(branch, name)
     if not _is_branch(branch):
         yield Problem(f"environment '{name}': '{branch[:80]}' cannot be a branch", place, "", "bad-branch")
+
+
+def _connection(document: Document, name: str, connection: dict[str, Any]) -> Iterator[Problem]:
+    place = document.place("connections", name)
+    if name != "warehouse" and connection.get("type") == "postgres":
+        message = f"connections.{name}: only the connection `warehouse` can be PostgreSQL"
+        yield Problem(f"{message} in this version", place, "name it warehouse", "not-available")
+    elif connection.get("type") == "postgres" and "dsn" not in connection:
+        hint = 'write dsn: "${{ secrets.WAREHOUSE_DSN }}"'
+        yield Problem(f"connections.{name}: a postgres connection needs `dsn`", place, hint, "missing-key")
+    elif connection.get("type") == "duckdb" and "dsn" in connection:
+        yield Problem(
+            f"connections.{name}: DuckDB has no address",
+            document.place("connections", name, "dsn"),
+            "remove `dsn`, or write type: postgres",
+            "unknown-key",
+        )
+
+
+def _beside_warehouse(value: dict[str, Any], place: Place) -> Iterator[Problem]:
+    """A warehouse keeps tables and builds itself; what else there is goes to a folder, so far."""
+    warehouse = (value.get("connections") or {}).get("warehouse") or {}
+    if warehouse.get("type") == "postgres" and "://" in value["store"]:
+        message = (
+            "store: a registry or a bucket beside a PostgreSQL warehouse is not available in this version"
+        )
+        yield Problem(message, place, "name a folder: the tables are kept in the warehouse", "not-available")
 
 
 def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:

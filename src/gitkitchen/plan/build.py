@@ -36,16 +36,18 @@ def build_plan(
     dataset_versions: Callable[[str], Version | None] | None = None,
     nonce: str | None = None,
     probe: Callable[[Project, NodeSpec], str | None] | None = None,
+    warehouse: tuple[str, str] | None = None,
 ) -> Plan:
     """What a run of ``recipe`` in ``kitchen`` would do, and why.
 
     ``selection`` holds selectors (default: the variation's). ``fresh`` fetches sources that are pinned.
     ``force`` runs what could be reused. ``interval`` keys what is volatile; without one it runs each
     time, under a fingerprint of its own that comes from ``nonce`` (default: random). ``probe`` tells
-    the digest of a source's content, or None where it has none before it is fetched.
+    the digest of a source's content, or None where it has none before it is fetched. ``warehouse`` is the
+    engine that runs SQL with its version (None: DuckDB).
     Raises Mistake with every problem of the recipe's graph and files.
     """
-    facts, graph, problems = study(project, recipe, _outside(catalog, recipe))
+    facts, graph, problems = study(project, recipe, _outside(catalog, recipe), warehouse)
     if problems:
         raise Mistake(*problems)
     chosen = _chosen(recipe, graph, selection)
@@ -88,11 +90,16 @@ def mistakes(
 
 
 def study(
-    project: Project, recipe: Recipe, known: Collection[str]
+    project: Project,
+    recipe: Recipe,
+    known: Collection[str],
+    warehouse: tuple[str, str] | None = None,
 ) -> tuple[dict[str, NodeFacts], Graph, list[Problem]]:
     """The facts of all nodes and the graph that they make, with all problems."""
     cache = FactCache(cache_folder(project) / f"{recipe.name}.json")
-    facts = {node.name: gather(project.root, recipe, node, cache) for node in recipe.nodes.values()}
+    declared = str((project.connections.get("warehouse") or {}).get("type", "duckdb"))
+    engine = warehouse or ((declared, "") if declared != "duckdb" else None)
+    facts = {node.name: gather(project.root, recipe, node, cache, engine) for node in recipe.nodes.values()}
     cache.save()
     graph = build_graph(recipe, facts, known)
     return facts, graph, [*(p for f in facts.values() for p in f.problems), *graph.problems]

@@ -43,14 +43,20 @@ class NodeFacts:
     notes: tuple[str, ...] = ()
 
 
-def gather(root: Path, recipe: Recipe, node: NodeSpec, cache: FactCache) -> NodeFacts:
-    """Read what one node's files say. Mistakes are in ``problems``; nothing is raised."""
+def gather(
+    root: Path, recipe: Recipe, node: NodeSpec, cache: FactCache, warehouse: tuple[str, str] | None = None
+) -> NodeFacts:
+    """Read what one node's files say. Mistakes are in ``problems``; nothing is raised.
+
+    ``warehouse`` is the engine that runs its SQL, with its version; None: DuckDB.
+    """
+    dialect = warehouse[0] if warehouse else "duckdb"
     parts: dict[str, str] = {}
     problems: list[Problem] = []
     sql = python = None
     notes: tuple[str, ...] = ()
     if node.kind == "sql":
-        sql, found, notes = _sql(node, cache)
+        sql, found, notes = _sql(node, cache, dialect)
         parts["sql"] = sql.meaning
         problems += found
     file = node.config.get("file")
@@ -67,8 +73,23 @@ def gather(root: Path, recipe: Recipe, node: NodeSpec, cache: FactCache) -> Node
     for path in named_files(root, recipe.folder, node):
         parts[f"file:{path}"] = _content(root / path)
     parts.update({f"tool:{tool}": tool_version(tool) for tool in _tools(node)})
-    tests, tables, wrong = _tests(node, cache)
+    if warehouse:
+        # Whatever a node is, its tables lie there: no build of one engine is ever another's.
+        parts[f"tool:{dialect}"] = warehouse[1]
+        problems += _not_there(node, dialect)
+    elif node.config.get("from") == "table":
+        message = f"source '{node.name}': a table in place needs a warehouse to stand in"
+        hint = "declare `connections: {warehouse: {type: postgres, dsn: …}}` in kitchen.yml"
+        problems.append(Problem(message, node.place, hint, "no-warehouse"))
+    tests, tables, wrong = _tests(node, cache, dialect)
     return NodeFacts(parts, sql, python, tests, tuple(problems + wrong), tables, notes)
+
+
+def _not_there(node: NodeSpec, engine: str) -> Iterator[Problem]:
+    """What a warehouse of this version cannot do."""
+    if node.materialize.mode == "partitions" and node.datasets:
+        message = f"node '{node.name}': partitions are not available on a {engine} warehouse in this version"
+        yield Problem(message, node.place, "write `materialize: table`", "not-available")
 
 
 def _documented(node: NodeSpec) -> bool:
@@ -166,10 +187,11 @@ def _conftest(root: Path, file: str, cache: FactCache) -> dict[str, str]:
 # --- SQL ----------------------------------------------------------------------------------------
 
 
-def _sql(node: NodeSpec, cache: FactCache) -> tuple[SqlFacts, list[Problem], tuple[str, ...]]:
-    """A SQL node's facts. What only DuckDB can read is taken with the inputs that ``needs`` names."""
+def _sql(node: NodeSpec, cache: FactCache, dialect: str) -> tuple[SqlFacts, list[Problem], tuple[str, ...]]:
+    """A SQL node's facts. What only the engine can read is taken with the inputs that ``needs`` names."""
     file = node.config.get("file") or node.place.file
-    facts = analyse(str(node.config["text"]), file=file, line=int(node.config.get("line") or 1), cache=cache)
+    line = int(node.config.get("line") or 1)
+    facts = analyse(str(node.config["text"]), file=file, line=line, cache=cache, dialect=dialect)
     problems = list(facts.problems)
     notes: tuple[str, ...] = ()
     if facts.problems and node.needs and all(p.code == UNREAD for p in facts.problems):
@@ -194,7 +216,9 @@ def _parameter_problems(node: NodeSpec, facts: SqlFacts, file: str) -> Iterator[
         yield Problem(f"${name} has no value in `with:` of node '{node.name}'", place, hint, "sql-param")
 
 
-def _tests(node: NodeSpec, cache: FactCache) -> tuple[tuple[TestSpec, ...], dict[str, Place], list[Problem]]:
+def _tests(
+    node: NodeSpec, cache: FactCache, dialect: str
+) -> tuple[tuple[TestSpec, ...], dict[str, Place], list[Problem]]:
     """A node's tests with all that they read, the tables that their SQL names, and its mistakes."""
     completed: list[TestSpec] = []
     tables: dict[str, Place] = {}
@@ -204,7 +228,8 @@ def _tests(node: NodeSpec, cache: FactCache) -> tuple[tuple[TestSpec, ...], dict
         read = [spec.dataset, *spec.reads]
         read += [spec.args[k] for k in ("relative_to", "to_dataset") if isinstance(spec.args.get(k), str)]
         for name, text in sql_texts(spec).items():
-            facts = analyse(_as_query(spec, name, text), file=place.file, line=place.line or 1, cache=cache)
+            query, line = _as_query(spec, name, text), place.line or 1
+            facts = analyse(query, file=place.file, line=line, cache=cache, dialect=dialect)
             # A text within YAML can stand on any of several lines: its problems point to the test.
             said = f"in a test's `{name}`: "
             problems += [replace(p, place=place, message=said + p.message) for p in facts.problems]

@@ -80,7 +80,7 @@ def _part(node: NodeSpec, name: str, old: str | None, new: str | None) -> str:
         return "volatile: another data interval" if old and new else "volatile changed"
     kind, colon, rest = name.partition(":")
     if colon and kind == "tool":
-        shown = {"duckdb": "DuckDB", "python": "Python"}.get(rest, rest)
+        shown = {"duckdb": "DuckDB", "python": "Python", "postgres": "PostgreSQL"}.get(rest, rest)
         return f"{shown} is now {new} (was {old})" if old and new else f"{shown} {_how(old, new)}"
     if colon and kind in ("file", "code"):
         return f"{rest} {_how(old, new)}"

@@ -10,20 +10,23 @@ from gitkitchen.plan.cache import FactCache
 from gitkitchen.plan.sql_facts import SqlFacts, decode
 
 
-def analyse(text: str, *, file: str, line: int = 1, cache: FactCache | None = None) -> SqlFacts:
+def analyse(
+    text: str, *, file: str, line: int = 1, cache: FactCache | None = None, dialect: str = "duckdb"
+) -> SqlFacts:
     """Read one SQL text that stands in ``file`` from ``line`` on.
 
     Mistakes are in ``problems``, with their lines in ``file``; nothing is raised.
     """
     content = digest_bytes(text.encode("utf-8", "surrogatepass"))
-    raw = cache.get("sql", content) if cache else None
+    shelf = "sql" if dialect == "duckdb" else f"sql {dialect}"
+    raw = cache.get(shelf, content) if cache else None
     facts = decode(raw, file, line)
     if facts is None:
         from gitkitchen.plan.sql_reading import read
 
-        raw = read(text)
+        raw = read(text, dialect)
         if cache:
-            cache.put("sql", content, raw)
+            cache.put(shelf, content, raw)
         facts = decode(raw, file, line)
     assert facts is not None, "what was just read can be decoded"
     return facts

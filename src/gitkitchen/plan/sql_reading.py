@@ -25,12 +25,12 @@ _TABLE_FUNCTIONS = frozenset(
 _FILE_READERS = ("read_", "parquet_", "sniff_", "glob", "csv_", "iceberg_", "delta_", "sqlite_", "postgres_")
 
 
-def read(text: str) -> dict[str, Any]:
+def read(text: str, dialect: str = "duckdb") -> dict[str, Any]:
     """The facts of one SQL text, as the cache keeps them. Mistakes are among them; nothing is raised."""
     tokens: list[Token] = []
     try:
-        tokens = _tokens(text)
-        tree = _parse(text, tokens)
+        tokens = _tokens(text, dialect)
+        tree = _parse(text, tokens, dialect)
     except Unreadable as error:
         # Without a tree no word is known to be a mere keyword: all count as they are written.
         meaning = meaning_of(text, tokens, None) if tokens else digest(text)
@@ -52,13 +52,13 @@ def read(text: str) -> dict[str, Any]:
 # --- tokens and tree ----------------------------------------------------------------------------
 
 
-def _tokens(text: str) -> list[Token]:
+def _tokens(text: str, dialect: str) -> list[Token]:
     """The tokens of the one statement, without the semicolons that may end it."""
 
     if len(text) > MAX_BYTES:
         raise Unreadable("this SQL is longer than a million characters", hint="split it into several nodes")
     try:
-        tokens = list(sqlglot.tokenize(text, dialect="duckdb"))
+        tokens = list(sqlglot.tokenize(text, dialect=dialect))
     except (SqlglotError, RecursionError, ValueError) as error:
         hint = "look for a quote or a comment that is not closed"
         raise Unreadable("this SQL cannot be read", hint=hint, code="sql-syntax") from error
@@ -99,11 +99,12 @@ def _check_shape(text: str, tokens: list[Token]) -> None:
             raise Unreadable(f"this SQL is nested more than {MAX_DEPTH} deep", token.start, code="sql-depth")
 
 
-def _parse(text: str, tokens: list[Token]) -> exp.Expr:
+def _parse(text: str, tokens: list[Token], dialect: str) -> exp.Expr:
     start = tokens[0].start
-    hint = "if DuckDB accepts it all the same, name its inputs in `needs:`, for they cannot be inferred"
+    engine = {"duckdb": "DuckDB", "postgres": "PostgreSQL"}.get(dialect, dialect)
+    hint = f"if {engine} accepts it all the same, name its inputs in `needs:`, for they cannot be inferred"
     try:
-        parser = Dialect.get_or_raise("duckdb").parser(error_level=ErrorLevel.IMMEDIATE)
+        parser = Dialect.get_or_raise(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
         tree = parser.parse(tokens, text)[0]
     except ParseError as error:
         offset, near = _where(text, error)

@@ -13,6 +13,7 @@ Reader = Callable[[Desk, Any, Keys], Config]
 
 _FUNCTION = re.compile(r"[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*\Z")
 _PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}\Z")
+_TABLE = re.compile(r"[^.\0\"]{1,63}\.[^.\0\"]{1,63}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _CSV = frozenset({"delimiter", "quote", "escape", "header", "nulls", "types", "skip", "encoding"}) | {
     "decimal",
@@ -26,10 +27,10 @@ _VALUES = "values never become code; give them with `with:` or `env:`"
 
 def _source(desk: Desk, value: Any, path: Keys) -> Config:
     value = desk.value(value, path)
-    ways = [k for k in ("file", "url", "python") if k in value]
+    ways = [k for k in ("file", "url", "python", "table") if k in value]
     if len(ways) != 1 or ("package" in value and ways != ["file"]):
         said = " and ".join(k for k in ("package", *ways) if k in value) or "nothing"
-        hint = "say one of file, package with file, url, python"
+        hint = "say one of file, package with file, url, python, table"
         desk.wrong(path, f"it must say where the data is, and says {said}", hint, "several-kinds")
         raise Unusable
     way = "package" if "package" in value else ways[0]
@@ -44,13 +45,29 @@ def _source(desk: Desk, value: Any, path: Keys) -> Config:
             desk.wrong((*path, "url"), f"'{value['url'][:80]}' is no address", hint, "bad-url")
             raise Unusable
         config["url"] = value["url"]
+    elif way == "table":
+        return {"from": "table", **_table(desk, value, path)}
     else:
         config |= _python(desk, value["python"], (*path, "python"))
+    if "watch" in value:
+        desk.wrong((*path, "watch"), "only a table in place is watched", "remove it", "not-for-kind")
     if "digest" in value:
         config["digest"] = value["digest"]
     config["format"] = value.get("format")
     config["options"] = _options(desk, value, path, way)
     return config
+
+
+def _table(desk: Desk, value: Mapping[str, Any], path: Keys) -> Config:
+    """A table in place. Nothing is read from a file, so that the keys of files mean nothing."""
+    if not _TABLE.match(value["table"]) or value["table"].startswith("gitkitchen_store."):
+        hint = "write schema.name, as in psql"
+        desk.wrong((*path, "table"), f"'{value['table'][:80]}' is no table of others", hint, "bad-table")
+        raise Unusable
+    for key in ("format", "options", "digest"):
+        if key in value:
+            desk.wrong((*path, key), f"a table in place has no `{key}`", "remove it", "not-for-kind")
+    return {"table": value["table"], "watch": value.get("watch"), "format": None, "options": {}}
 
 
 def _package(desk: Desk, value: Mapping[str, Any], path: Keys) -> Config:

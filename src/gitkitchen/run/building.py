@@ -167,7 +167,12 @@ class Building:
         else:
             versions = {
                 d: compose(
-                    d, [p.versions[d] for p in parts], self.fingerprint, node.place, self.tables.content
+                    d,
+                    [p.versions[d] for p in parts],
+                    self.fingerprint,
+                    node.place,
+                    self.tables.content,
+                    self.tables.joined,
                 )
                 for d in node.datasets
             }

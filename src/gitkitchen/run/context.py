@@ -25,7 +25,7 @@ from gitkitchen.process import Cancel
 from gitkitchen.run.journal import Journal
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.data.engines.contract import Engine
     from gitkitchen.run.sealing import Claim
     from gitkitchen.run.tables import Tables
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import ColumnStats, Failure, FileEntry, Version
@@ -15,10 +17,12 @@ def compose(
     fingerprint: str,
     place: Place,
     content_of: Callable[[Sequence[FileEntry]], str],
+    join: Callable[[str, Sequence[Version]], Any] | None = None,
 ) -> Version:
     """One version of all parts. Its content and its files do not depend on the parts' order.
 
-    ``content_of`` digests the rows of files together, however they are split into files.
+    ``content_of`` digests the rows of files together, however they are split into files; ``join`` puts the
+    tables of a warehouse together.
 
     Raises NodeFailed where the parts do not fit together.
     """
@@ -35,6 +39,8 @@ def compose(
             raise NodeFailed(Failure("error", _difference(dataset, first, part), place))
     ordered = sorted(parts, key=lambda part: (part.content, [f.digest for f in part.files]))
     full = [part for part in ordered if part.rows != 0] or ordered[:1]
+    if full[0].relation is not None and join is not None:
+        return _joined(dataset, full, fingerprint, join)
     counts = [part.rows for part in full]
     files = tuple(file for part in full for file in part.files)
     return Version(
@@ -46,6 +52,22 @@ def compose(
         files=files,
         rows=sum(c for c in counts if c is not None) if None not in counts else None,
         stats=_stats(full),
+    )
+
+
+def _joined(
+    dataset: str, parts: Sequence[Version], fingerprint: str, join: Callable[[str, Sequence[Version]], Any]
+) -> Version:
+    if len(parts) == 1:
+        return replace(parts[0], fingerprint=fingerprint)
+    written = join(dataset, parts)
+    return replace(
+        parts[0],
+        fingerprint=fingerprint,
+        content=written.content,
+        rows=written.rows,
+        stats=written.stats,
+        relation=written.relation,
     )
 
 

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.sql import quote_identifier
 from gitkitchen.model import Column, FileEntry, Materialize, Version
 from gitkitchen.process import Cancel
 from gitkitchen.run.context import Task
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from gitkitchen.data.engines.duckdb import Engine, Written
+    from gitkitchen.data.engines.contract import Engine
+    from gitkitchen.data.engines.writing import Written
     from gitkitchen.data.stores import Store
 
 
@@ -43,7 +41,7 @@ class Tables:
                     self._engine = self._factory()
         return self._engine
 
-    def cursor(self, versions: Mapping[str, Version]) -> DuckDBPyConnection:
+    def cursor(self, versions: Mapping[str, Version]) -> Any:
         """This thread's cursor, on which ``versions`` can be read by their names."""
         engine = self.engine
         new = [n for n, v in versions.items() if v.format != "file" and self._registered.get(n) is not v]
@@ -52,7 +50,7 @@ class Tables:
                 for name in new:
                     engine.register(name, versions[name])
                     self._registered[name] = versions[name]
-        cursor: DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        cursor = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = engine.cursor()
         return cursor
@@ -68,12 +66,13 @@ class Tables:
             files=written.files,
             rows=written.rows,
             stats=written.stats,
+            relation=written.relation,
         )
 
     def import_parquet(self, task: Task, dataset: str, path: Path) -> Version:
         """A Parquet file that a node wrote, as a version. Raises ValueError where it is none."""
         with self.busy(self.cursor({}), task.cancel, None):
-            written = self.engine.import_parquet(path)
+            written = self.engine.import_parquet(path, dataset=dataset)
         return self.version(task, dataset, written)
 
     def content(self, files: Sequence[FileEntry]) -> str:
@@ -91,15 +90,16 @@ class Tables:
         with self.busy(cursor, cancel, None), explained(self._store):
             return content_of(cursor, [self._store.path(f) for f in files])
 
+    def joined(self, dataset: str, parts: Sequence[Version]) -> Written:
+        """The rows of several versions as one table of the warehouse."""
+        return self.engine.join(dataset, parts)
+
     def files(self, name: str, version: Version) -> list[Path]:
         """The files of a version; a view, or a table without files, is written out first."""
         if version.files:
             return [self._store.path(f) for f in version.files]
-        cursor = self.cursor({name: version})
-        written = self.engine.write_table(
-            name, f"SELECT * FROM {quote_identifier(name)}", params={}, partitions=None, cursor=cursor
-        )
-        return [self._store.path(f) for f in written.files]
+        self.cursor({name: version})
+        return self.engine.export(name, version)
 
     # --- interrupts ------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from gitkitchen.ledger import registry
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
 from gitkitchen.premises import Premises, kitchen_lock
+from gitkitchen.upkeep.warehousing import clear
 
 PATIENCE = 0.5
 """Seconds that a run which is just ending is given, before its kitchen counts as in use."""
@@ -58,6 +59,7 @@ def finish(
                 name = f"{entry.namespace}/{recipe}"
                 leases.enter_context(premises.ledger.lease(name, f"drop of {entry.label}"))
             registry.end(premises.ledger, entry, reason, now)
+        clear(premises, entry)
         return remove(leftovers(premises, entry))
 
 
@@ -65,6 +67,7 @@ def sweep_ended(premises: Premises, entry: Registered) -> list[Item]:
     """Remove what a crash left of a kitchen that ended. Conflict while a run of it is still at work."""
     with _unused(entry), alone(kitchen_lock(premises.project, entry.namespace), patience=PATIENCE):
         items = leftovers(premises, entry)
+        clear(premises, entry)
         remove(items)
         return items
 

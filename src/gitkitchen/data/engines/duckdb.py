@@ -16,15 +16,17 @@ from typing import Any
 
 import duckdb
 
+from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.engines.loading import scan, told_by_line
-from gitkitchen.data.engines.statements import (
-    Interrupted,
-    SqlError,
-    explained,
-    one_select,
-    refuse_folded,
+from gitkitchen.data.engines.statements import explained, one_select, refuse_folded
+from gitkitchen.data.engines.writing import (
+    Written,
+    content_of,
+    copy_partitions,
+    copy_table,
+    keep_parquet,
+    merge_stats,
 )
-from gitkitchen.data.engines.writing import Written, copy_partitions, copy_table, keep_parquet
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.store import writing
 from gitkitchen.data.stores import Store
@@ -101,7 +103,12 @@ class Engine:
             self._versions[name] = version
 
     def offer(self, versions: Mapping[str, Version]) -> None:
-        """Let names stand for versions once ``fetch`` meets them: what nobody names is not read."""
+        """Let names stand for versions. In a store that fetches when it is asked, what nobody names is not
+        read: they are registered once ``fetch`` meets them."""
+        if not self.store.lazy:
+            for name, version in versions.items():
+                self.register(name, version)
+            return
         self._offered = {name.casefold(): (name, version) for name, version in versions.items()}
 
     def _register_named(self, text: str) -> None:
@@ -181,6 +188,7 @@ class Engine:
         partitions: Materialize | None = None,
         cursor: duckdb.DuckDBPyConnection | None = None,
         inputs: Mapping[str, Version] | None = None,
+        seconds: float | None = None,  # noqa: ARG002 - for engines on a server, which outlives us
     ) -> Written:
         """Run one SELECT and keep its rows as Parquet. Raises SqlError, Interrupted, Infrastructure.
 
@@ -212,12 +220,43 @@ class Engine:
         content = digest(["view", text, {name: v.content for name, v in sorted(inputs.items())}])
         return Version(dataset, "view", "", content, columns, sql=text, inputs=dict(inputs))
 
-    def import_file(self, config: Mapping[str, Any], paths: Sequence[Path]) -> Written:
+    def parameters(self, sql: str) -> frozenset[str]:
+        """The names of the ``$name`` parameters; SqlError where the text cannot be read."""
+        with explained(before=0):
+            return frozenset(n for s in duckdb.extract_statements(sql) for n in s.named_parameters)
+
+    def export(self, name: str, version: Version) -> list[Path]:
+        """The rows of a view written out as a file of the store."""
+        self.register(name, version)
+        written = self.write_table(name, f"SELECT * FROM {quote_identifier(name)}")
+        return [self.store.path(f) for f in written.files]
+
+    def join(self, dataset: str, parts: Sequence[Version]) -> Written:  # noqa: ARG002 - files have no name
+        """The files of several versions as one: nothing is written anew."""
+        files = tuple(f for part in parts for f in part.files)
+        with self.cursor() as cursor:
+            columns, rows, content = content_of(cursor, [self.store.path(f) for f in files])
+        stats = merge_stats(columns, [p.stats for p in parts], [p.rows or 0 for p in parts])
+        return Written(columns, files, rows, content, stats)
+
+    def import_table(self, dataset: str, config: Mapping[str, Any]) -> Written:
+        """There is no warehouse to have a table in place."""
+        what = f"source '{dataset}': the table {config.get('table')} needs a warehouse to stand in"
+        hint = "declare `connections: {warehouse: {type: postgres, dsn: …}}`, or load a file"
+        raise Mistake(Problem(what, hint=hint))
+
+    def import_file(
+        self,
+        config: Mapping[str, Any],
+        paths: Sequence[Path],
+        *,
+        dataset: str = "",  # noqa: ARG002 - files have no name
+    ) -> Written:
         """Load the files of a source as a table. ``config`` is the source node's."""
         with explained(self.store, sources=True), told_by_line(config, paths), self._loading() as cursor:
             return copy_table(cursor, self.store, scan(config, paths), {})
 
-    def import_parquet(self, path: Path) -> Written:
+    def import_parquet(self, path: Path, *, dataset: str = "") -> Written:  # noqa: ARG002 - files have no name
         """A Parquet file (or a folder of them) that a node wrote, as a table. ValueError where it is none."""
         with explained(self.store, sources=True), self._loading() as cursor:
             return keep_parquet(cursor, self.store, path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from gitkitchen.data.engines.statements import SqlError
+from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.sql import file_literal, literal
 from gitkitchen.errors import Mistake, Problem
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import duckdb
 
+from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.stores import Store
-from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.errors import Infrastructure, Problem
 
 _LINE = re.compile(r"^LINE (\d+):.*", re.M)
 _POINTER = re.compile(r"\n\s*\^+\s*$", re.M)
@@ -42,18 +43,6 @@ _DISK = {
     "Permission denied": "make the folder writable for this user, then run the same command again",
     "Input/output error": "run the same command again when the disk works",
 }
-
-
-class SqlError(Mistake):
-    """The engine refused a statement. ``line`` counts from 1 within the user's text."""
-
-    def __init__(self, message: str, line: int = 1) -> None:
-        self.message, self.line = message, line
-        super().__init__(Problem(f"line {line}: {message}" if line > 1 else message))
-
-
-class Interrupted(Exception):
-    """The statement was interrupted on purpose."""
 
 
 def one_select(sql: str) -> str:

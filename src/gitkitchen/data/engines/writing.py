@@ -48,6 +48,8 @@ class Written:
     rows: int
     content: str
     stats: Mapping[str, ColumnStats] = field(default_factory=dict)
+    relation: str | None = None
+    """The physical table of a warehouse that holds the rows, instead of files."""
 
 
 def copy_table(

@@ -24,7 +24,7 @@ def execute(task: Task) -> Built:
 
 
 def _load(task: Task) -> Built:
-    from gitkitchen.data.engines.duckdb import Interrupted, SqlError
+    from gitkitchen.data.engines.errors import Interrupted, SqlError
     from gitkitchen.data.sources import open_source
 
     node = task.node
@@ -34,15 +34,19 @@ def _load(task: Task) -> Built:
     cursor = task.tables.cursor({})
     try:
         with task.tables.busy(cursor, task.cancel, node.timeout) as busy:
-            paths = open_source(task.context.project, node, scratch)
-            written = task.tables.engine.import_file(node.config, paths)
+            if node.config.get("from") == "table":
+                written = task.tables.engine.import_table(dataset, node.config)
+            else:
+                paths = open_source(task.context.project, node, scratch)
+                written = task.tables.engine.import_file(node.config, paths, dataset=dataset)
     except Interrupted as error:
         if busy.timed_out:
             raise NodeFailed(timed_out(task), state=State.TIMED_OUT) from error
         failure = Failure("cancelled", "cancelled while it was loaded", node.place)
         raise NodeFailed(failure, state=State.CANCELLED) from error
     except SqlError as error:
-        name = node.config.get("file") or node.config.get("url") or node.name
+        config = node.config
+        name = config.get("file") or config.get("url") or config.get("table") or node.name
         message = f"the source '{name}' cannot be loaded: {text_safe(error.message)}"
         raise NodeFailed(Failure("error", message, node.place)) from error
     finally:

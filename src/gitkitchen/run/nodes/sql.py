@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,12 @@ from gitkitchen.run.contract import timed_out
 from gitkitchen.run.tables import partitions_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from gitkitchen.data.engines.duckdb import SqlError
+    from gitkitchen.data.engines.errors import SqlError
 
 
 def execute(task: Task) -> Built:
     """Run the query in this thread; a time limit or a cancel interrupts it."""
-    from gitkitchen.data.engines.duckdb import Interrupted, SqlError
+    from gitkitchen.data.engines.errors import Interrupted, SqlError
 
     node = task.node
     (dataset,) = node.datasets
@@ -41,9 +39,9 @@ def execute(task: Task) -> Built:
     return Built({dataset: version})
 
 
-def _make(task: Task, dataset: str, text: str, cursor: DuckDBPyConnection) -> Version:
+def _make(task: Task, dataset: str, text: str, cursor: Any) -> Version:
     node, engine = task.node, task.tables.engine
-    params = _used(task.params, text, cursor) if task.params else {}
+    params = _used(task.params, text, engine.parameters) if task.params else {}
     if node.materialize.mode == "view":
         view = engine.make_view(dataset, text, task.inputs, params=params, cursor=cursor)
         return replace(view, fingerprint=task.fingerprint)
@@ -54,18 +52,18 @@ def _make(task: Task, dataset: str, text: str, cursor: DuckDBPyConnection) -> Ve
         partitions=partitions_of(node.materialize),
         inputs=task.inputs,
         cursor=cursor,
+        seconds=node.timeout,
     )
     return task.tables.version(task, dataset, written)
 
 
-def _used(params: Mapping[str, Any], text: str, cursor: DuckDBPyConnection) -> dict[str, Any]:
+def _used(params: Mapping[str, Any], text: str, named: Callable[[str], frozenset[str]]) -> dict[str, Any]:
     """The values that the query names; the engine refuses others. A bad query is refused later, in words."""
+    from gitkitchen.data.engines.errors import SqlError
+
     try:
-        names = {name for s in cursor.extract_statements(text) for name in s.named_parameters}
-    except Exception as error:
-        # The engine's classes belong to data/: there the same text gets its error with its line.
-        if "duckdb" not in type(error).__module__:
-            raise
+        names = named(text)
+    except SqlError:
         return dict(params)
     return {name: value for name, value in params.items() if name in names}
 

@@ -1,0 +1,406 @@
+"""What consumers of a warehouse read: one schema of views a kitchen, replaced in one transaction.
+
+An environment's schema has its plain name, a sandbox's its namespace. The schema is a cache of the catalog,
+stamped with the publication that it shows; the stamp is written in the same transaction, so that readers,
+and whoever looks after a crash, see the whole old or the whole new one. Only views that were made here
+are touched. A view whose columns change is made anew under its old grants, comments and owner, unless
+somebody else's view stands on it: then nothing is changed, and the error names it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.data.engines.postgres_grants import Kept, keep, restore
+from gitkitchen.data.engines.postgres_server import explained, said
+from gitkitchen.data.engines.postgres_sql import literal, quoted
+from gitkitchen.data.engines.postgres_store import SCHEMA, WarehouseStore
+from gitkitchen.data.engines.postgres_versions import relation
+from gitkitchen.data.sql import quote_identifier
+from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.model import Catalog, Kitchen, Version
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+LOCK = "2s"
+"""How long a publication waits for readers at a time: new readers queue behind it for as long."""
+PATIENCE = 30.0
+"""Seconds after which a publication no longer tries to get its locks."""
+JUST_NOW = 60.0
+TAKEN = ("public", "information_schema", SCHEMA)
+
+
+def schema_of(kitchen: Kitchen) -> str:
+    """Where consumers of a kitchen read: environments by their plain name, sandboxes by namespace."""
+    name = kitchen.environment or kitchen.namespace
+    if name in TAKEN or name.startswith("pg_"):
+        message = f"environment '{name}' cannot have a schema of its name in PostgreSQL"
+        raise Mistake(Problem(message, hint="give the environment another name", code="schema-name"))
+    return name
+
+
+def refresh(kitchen: Kitchen, catalog: Catalog, store: WarehouseStore, *, missing_ok: bool = False) -> str:
+    """Bring a kitchen's schema to its catalog and return its name. Does nothing where it is there already.
+
+    Where a published version is not in the warehouse, the old views stay and Infrastructure is raised; not
+    so with ``missing_ok``, for commands that may bring the version back.
+    """
+    schema = schema_of(kitchen)
+    stamp = _stamp(store, schema)
+    if stamp is not None and _is_current(store, schema, stamp, kitchen, catalog):
+        return schema
+    try:
+        versions = _versions(store, catalog, stamp)
+    except Infrastructure as error:
+        if missing_ok and error.problems[0].code == "version-missing":
+            return schema
+        raise
+    _patiently(store, schema, kitchen, catalog, versions, rehearsal=False)
+    return schema
+
+
+def rehearse(kitchen: Kitchen, catalog: Catalog, store: WarehouseStore) -> None:
+    """Make the views of ``catalog`` and take them back: what would refuse them refuses before anything is
+    published. Mistake names somebody's views that stand in the way."""
+    schema = schema_of(kitchen)
+    versions = _versions(store, catalog, _stamp(store, schema))
+    _patiently(store, schema, kitchen, catalog, versions, rehearsal=True)
+
+
+# --- what it shows -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a schema shows, by the record in the store schema."""
+
+    project: str
+    namespace: str
+    sequence: int
+    shown: Mapping[str, str] = field(default_factory=dict)
+    age: float = 0.0
+
+
+def _stamp(store: WarehouseStore, schema: str) -> Stamp | None:
+    store.relations.make_ready()
+    with store.relations.warehouse.session() as own:
+        return _read_stamp(own, schema)
+
+
+def _read_stamp(own: Connection[Any], schema: str) -> Stamp | None:
+    row = own.execute(
+        "SELECT project, namespace, sequence, shown, extract(epoch FROM now() - changed)::float8 "
+        f"FROM {SCHEMA}.kitchens WHERE schema = %s",
+        [schema],
+    ).fetchone()
+    if row is None:
+        return None
+    return Stamp(row[0], row[1], int(row[2]), json.loads(row[3]), float(row[4]))
+
+
+def _wanted(catalog: Catalog) -> dict[str, str]:
+    return {n: f"{e.fingerprint} {e.content}" for n, e in sorted(catalog.entries.items())}
+
+
+def _is_current(store: WarehouseStore, schema: str, stamp: Stamp, kitchen: Kitchen, catalog: Catalog) -> bool:
+    same = (stamp.project, stamp.namespace, stamp.sequence) == (
+        store.relations.warehouse.project,
+        kitchen.namespace,
+        catalog.sequence,
+    )
+    if not same or {n: k for n, k in stamp.shown.items() if k != "file"} != _tables_only(stamp, catalog):
+        return False
+    with store.relations.warehouse.session() as own:
+        there = _relations(own, schema)
+    return all(there.get(n, ("", 0))[0] == "v" for n, k in stamp.shown.items() if k != "file")
+
+
+def _tables_only(stamp: Stamp, catalog: Catalog) -> dict[str, str]:
+    """What is wanted but for files, which the stamp knows as such, under the key that they had."""
+    files = {n for n, k in stamp.shown.items() if k == "file"}
+    return {n: k for n, k in _wanted(catalog).items() if n not in files}
+
+
+def _versions(store: WarehouseStore, catalog: Catalog, stamp: Stamp | None) -> dict[str, Version]:
+    """The versions of all entries that are not shown yet."""
+    shown = stamp.shown if stamp is not None else {}
+    found: dict[str, Version] = {}
+    for name, key in _wanted(catalog).items():
+        if shown.get(name) == key:
+            continue
+        found[name] = _version(store, catalog, name)
+    return found
+
+
+def _version(store: WarehouseStore, catalog: Catalog, name: str) -> Version:
+    """The version of an entry. Another process may have built it since we looked: then we look again."""
+    entry = catalog.entries[name]
+    for again in (True, False):
+        build = store.find(entry.fingerprint)
+        version = build.versions.get(name) if build else None
+        if version is not None:
+            return version
+        if again:
+            store.relations.forget()
+    message = f"the published version of '{name}' is not in the warehouse"
+    hint = f"run recipe '{entry.recipe}' again"
+    raise Infrastructure(Problem(message, hint=hint, code="version-missing"))
+
+
+# --- one transaction ---------------------------------------------------------------------------------
+
+
+class _Undo(Exception):
+    """A rehearsal is over."""
+
+    @classmethod
+    def when(cls, rehearsal: bool) -> None:
+        if rehearsal:
+            raise cls
+
+
+def _patiently(
+    store: WarehouseStore,
+    schema: str,
+    kitchen: Kitchen,
+    catalog: Catalog,
+    versions: Mapping[str, Version],
+    *,
+    rehearsal: bool,
+) -> None:
+    """Try for a while to get the locks; between two tries, readers that waited behind us go on."""
+    end, pause = time.monotonic() + PATIENCE, 0.2
+    while True:
+        try:
+            with store.relations.warehouse.writing() as own:
+                own.execute(f"SET LOCAL lock_timeout = '{LOCK}'")
+                _apply(own, store, schema, kitchen, catalog, versions, rehearsal=rehearsal)
+                _Undo.when(rehearsal)
+        except _Undo:
+            return
+        except Infrastructure as error:
+            if error.problems[0].code != "lock":
+                raise
+            if time.monotonic() > end:
+                raise _held(store, schema) from error
+            time.sleep(pause)
+            pause = min(pause * 2, 3.0)
+        else:
+            return
+
+
+def _held(store: WarehouseStore, schema: str) -> Infrastructure:
+    with store.relations.warehouse.session() as own:
+        rows = own.execute(
+            "SELECT DISTINCT a.usename || coalesce(' (' || nullif(a.application_name, '') || ')', '') "
+            "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+            "JOIN pg_catalog.pg_class c ON c.oid = l.relation "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND l.granted AND a.pid <> pg_backend_pid() ORDER BY 1 LIMIT 5",
+            [schema],
+        ).fetchall()
+    who = ", ".join(str(r[0]) for r in rows) or "somebody"
+    message = f"schema '{schema}' cannot be brought up to date: transactions of {who} have held its views"
+    hint = "end them and run the same command again; until then consumers read what they read before"
+    return Infrastructure(Problem(f"{message} for {PATIENCE:.0f} s", hint=hint, code="lock"))
+
+
+def _apply(
+    own: Connection[Any],
+    store: WarehouseStore,
+    schema: str,
+    kitchen: Kitchen,
+    catalog: Catalog,
+    versions: Mapping[str, Version],
+    *,
+    rehearsal: bool,
+) -> None:
+    """Make the views that changed, drop those that are gone, and stamp the schema."""
+    own.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{SCHEMA} {schema}"])
+    stamp = _read_stamp(own, schema)
+    _refuse_others(stamp, store, kitchen, schema)
+    later = stamp is not None and stamp.sequence > catalog.sequence and abs(stamp.age) < JUST_NOW
+    if later and not rehearsal:
+        return  # a later publication has just been shown, and is not taken back
+    there_is = own.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", [schema]).fetchone()
+    if not there_is:
+        _create(own, schema)
+    shown = stamp.shown if stamp is not None else {}
+    there = _relations(own, schema)
+    wanted = _wanted(catalog)
+    stated = {n: "file" if n in versions and versions[n].format == "file" else k for n, k in wanted.items()}
+    stated |= {n: "file" for n, k in shown.items() if k == "file" and n in wanted and n not in versions}
+    tables = {n: v for n, v in versions.items() if v.format != "file"}
+    # What is shown already and was dropped by somebody comes back too.
+    lost = [n for n, k in stated.items() if k != "file" and n not in tables and n not in there]
+    tables |= {n: _version(store, catalog, n) for n in lost}
+    gone = [n for n, k in shown.items() if k != "file" and stated.get(n, "file") == "file" and n in there]
+    _refuse_strangers(schema, tables, shown, there)
+    changes = _Changes(own, schema, there)
+    changes.make(tables)
+    changes.drop(sorted(gone))
+    changes.finish()
+    own.execute(
+        f"INSERT INTO {SCHEMA}.kitchens (schema, project, namespace, sequence, shown) "
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (schema) DO UPDATE SET project = excluded.project, "
+        "namespace = excluded.namespace, sequence = excluded.sequence, shown = excluded.shown, "
+        "changed = now()",
+        [schema, store.relations.warehouse.project, kitchen.namespace, catalog.sequence, json.dumps(stated)],
+    )
+
+
+def _create(own: Connection[Any], schema: str) -> None:
+    from psycopg import errors
+
+    try:
+        own.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
+    except errors.InsufficientPrivilege as error:
+        message = f"the schema '{schema}' cannot be made: {said(error)}"
+        hint = "GRANT CREATE ON DATABASE … TO the role, or CREATE SCHEMA … AUTHORIZATION the role"
+        raise Infrastructure(Problem(message, hint=hint, code="store")) from error
+
+
+def _refuse_others(stamp: Stamp | None, store: WarehouseStore, kitchen: Kitchen, schema: str) -> None:
+    if stamp is None:
+        return
+    if (stamp.project, stamp.namespace) != (store.relations.warehouse.project, kitchen.namespace):
+        message = f"the schema '{schema}' of this warehouse belongs to another project's kitchen"
+        hint = "give this project a database of its own, or its environment another name"
+        raise Mistake(Problem(message, hint=hint, code="schema-taken"))
+
+
+def _refuse_strangers(
+    schema: str,
+    tables: Mapping[str, Version],
+    shown: Mapping[str, str],
+    there: Mapping[str, tuple[str, int]],
+) -> None:
+    kinds = {"r": "a table", "m": "a materialized view", "v": "a view", "f": "a foreign table"}
+    for name in sorted(tables):
+        kind, _ = there.get(name, ("", 0))
+        if kind and (name not in shown or kind != "v"):
+            message = f"{schema}.{name} is {kinds.get(kind, 'something')} that GitKitchen did not make"
+            hint = "rename it or the dataset: a kitchen touches only what it owns"
+            raise Mistake(Problem(message, hint=hint, code="not-ours"))
+
+
+def _relations(own: Connection[Any], schema: str) -> dict[str, tuple[str, int]]:
+    rows = own.execute(
+        "SELECT c.relname, c.relkind::text, c.oid::bigint FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s",
+        [schema],
+    ).fetchall()
+    return {str(name): (str(kind), int(oid)) for name, kind, oid in rows}
+
+
+class _Changes:
+    """The views of one schema that are made and dropped in one transaction."""
+
+    def __init__(self, own: Connection[Any], schema: str, there: Mapping[str, tuple[str, int]]) -> None:
+        self.own, self.schema, self.there = own, schema, there
+        self.refused: list[str] = []
+
+    def make(self, tables: Mapping[str, Version]) -> None:
+        fresh = {n: v for n, v in tables.items() if n not in self.there and v.relation is not None}
+        # Names alone, which the manifest's reader has checked: all in one message.
+        batch = "; ".join(f"CREATE VIEW {quoted(self.schema, n)} AS {relation(v)}" for n, v in fresh.items())
+        if batch:
+            self.own.execute(batch.encode())
+        for name in sorted(tables.keys() - fresh.keys()):
+            self._one(name, tables[name])
+
+    def _one(self, name: str, version: Version) -> None:
+        from psycopg import errors
+
+        view = quoted(self.schema, name)
+        body = relation(version)
+        if name not in self.there:
+            self.own.execute(f"CREATE VIEW {view} AS {body}".encode(), prepare=True)
+            return
+        kept = keep(self.own, self.there[name][1])
+        try:
+            with self.own.transaction():
+                statement = f"CREATE OR REPLACE VIEW {view}{kept.options} AS {body}"
+                self.own.execute(statement.encode(), prepare=True)
+        except errors.InvalidTableDefinition:
+            self._anew(name, view, body, kept)
+
+    def _anew(self, name: str, view: str, body: str, kept: Kept) -> None:
+        """A view whose columns no longer fit: dropped and made, with all that stood beside it."""
+        if self._stands(name):
+            return
+        self.own.execute(f"DROP VIEW {view}".encode())
+        self.own.execute(f"CREATE VIEW {view}{kept.options} AS {body}".encode(), prepare=True)
+        restore(self.own, view, kept)
+
+    def drop(self, names: list[str]) -> None:
+        for name in names:
+            if not self._stands(name):
+                self.own.execute(f"DROP VIEW {quoted(self.schema, name)}".encode())
+
+    def _stands(self, name: str) -> bool:
+        found = dependants(self.own, self.there[name][1])
+        self.refused += [f"{what} (on {self.schema}.{name})" for what in found]
+        return bool(found)
+
+    def finish(self) -> None:
+        """Refuse all that stands on what would be dropped, by name."""
+        if self.refused:
+            names = ", ".join(self.refused[:10]) + (", …" if len(self.refused) > 10 else "")
+            message = f"columns of '{self.schema}' change, and others stand on them: {names}"
+            hint = "drop them and make them again afterwards, or keep the columns and add new ones last"
+            raise Mistake(Problem(message, hint=hint, code="dependants"))
+
+
+def dependants(own: Connection[Any], oid: int) -> list[str]:
+    """What stands on a view, or on its row type, by kind and full name."""
+    rows = own.execute(
+        """
+        SELECT DISTINCT coalesce(
+          (SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view ' ELSE 'rule on ' END
+                  || c.oid::pg_catalog.regclass
+             FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+            WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid),
+          pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)) AS what
+        FROM pg_catalog.pg_depend d
+        WHERE d.deptype = 'n'
+          AND ((d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = %(oid)s)
+            OR (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (
+                 SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typrelid = %(oid)s
+                 UNION SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.typrelid = %(oid)s)))
+          AND NOT (d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid IN (
+                 SELECT w.oid FROM pg_catalog.pg_rewrite w WHERE w.ev_class = %(oid)s))
+        ORDER BY 1
+        """,
+        {"oid": oid},
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+# --- the end of a kitchen ------------------------------------------------------------------------------
+
+
+def remove(kitchen: Kitchen, store: WarehouseStore) -> None:
+    """Drop a kitchen's schema of views, with its stamp. Mistake where others' things are in it or on it."""
+    schema = schema_of(kitchen)
+    stamp = _stamp(store, schema)
+    if stamp is None:
+        return
+    with store.relations.warehouse.writing() as own, explained():
+        own.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{SCHEMA} {schema}"])
+        _refuse_others(stamp, store, kitchen, schema)
+        there = _relations(own, schema)
+        changes = _Changes(own, schema, there)
+        changes.drop(sorted(n for n, k in stamp.shown.items() if k != "file" and n in there))
+        changes.finish()
+        left = sorted(set(_relations(own, schema)))
+        if left:
+            message = f"schema '{schema}' holds what GitKitchen did not make: {', '.join(left[:10])}"
+            raise Mistake(Problem(message, hint="move it elsewhere first", code="not-ours"))
+        own.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema)}".encode())
+        own.execute(f"DELETE FROM {SCHEMA}.kitchens WHERE schema = {literal(schema)}".encode())

@@ -1,0 +1,131 @@
+"""A real PostgreSQL server for tests: found, started as an ordinary user, stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+SECRET = "hush-4711-hush"
+"""The password in every test's DSN: it must be seen nowhere."""
+
+
+def binaries() -> Path | None:
+    """The folder of PostgreSQL's programs: beside the ``initdb`` on PATH, or where Debian has them."""
+    found = shutil.which("initdb")
+    places = [Path(os.path.realpath(found)).parent] if found else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    places += sorted(Path("/usr/local").glob("pgsql*/bin"), reverse=True)
+    return next((p for p in places if (p / "initdb").exists() and (p / "postgres").exists()), None)
+
+
+def required() -> bool:
+    return "postgres" in os.environ.get("GITKITCHEN_REQUIRE", "").replace(",", " ").split()
+
+
+@dataclass
+class Server:
+    """One server in a folder of its own. ``dsn(database)`` is how the role ``kitchen`` enters."""
+
+    folder: Path
+    programs: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        argv = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
+        argv += ["-k", str(self.folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        argv += ["-c", "full_page_writes=off", "-c", "max_connections=60", "-c", "shared_buffers=32MB"]
+        log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, **_as_ordinary_user())
+        log.close()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                psycopg.connect(self.dsn("postgres", "boss")).close()
+            except psycopg.OperationalError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("PostgreSQL did not start within a minute")
+
+    def stop(self, signal: int) -> None:
+        """SIGINT: fast; SIGQUIT: immediate, as after a crash; SIGKILL: the postmaster alone."""
+        assert self.process is not None
+        self.process.send_signal(signal)
+        self.process.wait(60)
+
+    def dsn(self, database: str, role: str = "kitchen") -> str:
+        return f"host=127.0.0.1 port={self.port} dbname={database} user={role} password={SECRET}"
+
+    def admin(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.dsn(database, "boss"), autocommit=True)
+
+
+def _as_ordinary_user() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: then ``nobody`` does."""
+    if os.getuid() != 0:
+        return {}
+    return {"user": pwd.getpwnam("nobody").pw_uid, "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A fresh server; skipped visibly where PostgreSQL is not installed, failed where it is required."""
+    programs = binaries()
+    if programs is None:
+        assert not required(), "GITKITCHEN_REQUIRE names postgres, and PostgreSQL is not installed"
+        pytest.skip("PostgreSQL (initdb, postgres) is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="gk-pg-"))
+    try:
+        if os.getuid() == 0:
+            shutil.chown(folder, "nobody")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        password = folder / "password"
+        password.write_text(SECRET)
+        password.chmod(0o644)
+        argv = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "boss", "--encoding=UTF8"]
+        argv += ["--locale=C.UTF-8", "--no-sync", "--auth=scram-sha-256", f"--pwfile={password}"]
+        subprocess.run(argv, check=True, capture_output=True, cwd=folder, **_as_ordinary_user())
+        server = Server(folder, programs, port)
+        server.start()
+        with server.admin() as boss:
+            boss.execute(f"CREATE ROLE kitchen LOGIN PASSWORD '{SECRET}'")
+            boss.execute(f"CREATE ROLE reader LOGIN PASSWORD '{SECRET}'")
+        try:
+            yield server
+        finally:
+            if server.process is not None and server.process.poll() is None:
+                server.stop(2)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def database(server: Server) -> Iterator[str]:
+    """An empty database of its own, in which the role ``kitchen`` may make schemas."""
+    name = f"d{secrets.token_hex(6)}"
+    with server.admin() as boss:
+        boss.execute(f"CREATE DATABASE {name}")
+        boss.execute(f"GRANT CREATE ON DATABASE {name} TO kitchen")
+    try:
+        yield name
+    finally:
+        with server.admin() as boss:
+            boss.execute(f"DROP DATABASE {name} WITH (FORCE)")
