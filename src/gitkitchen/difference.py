@@ -17,17 +17,10 @@ from gitkitchen.declared import Declared, changes_of_controls, declared_at, decl
 from gitkitchen.errors import GitKitchenError, Mistake, NotAvailable, Problem
 from gitkitchen.git import Repository
 from gitkitchen.model import Build, Definition, NodeSpec, Published, Version
+from gitkitchen.past import find_run, history, load_outcome, runs
+from gitkitchen.reading import values_anywhere
 from gitkitchen.report.comparison import Comparison, DatasetDiff, SideKind, SideName
-from gitkitchen.workplace import (
-    Request,
-    Workplace,
-    enter,
-    find_run,
-    history,
-    load_outcome,
-    runs,
-    values_anywhere,
-)
+from gitkitchen.workplace import Request, Workplace, enter
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.duckdb import Engine

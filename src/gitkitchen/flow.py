@@ -21,6 +21,7 @@ from gitkitchen import __version__
 from gitkitchen.data.catalog import publish
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.holdings import base_finder, version_finder
 from gitkitchen.kitchen.authority import refusal
 from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.model import (
@@ -36,26 +37,15 @@ from gitkitchen.model import (
     Verdict,
     Version,
 )
+from gitkitchen.past import mark_of, was_interrupted
 from gitkitchen.plan.build import build_plan
 from gitkitchen.plan.decide import probe_source
+from gitkitchen.reading import declared_effects, read
 from gitkitchen.report.outcome import to_json
 from gitkitchen.run.publication import patch, withheld
 from gitkitchen.run.sealing import Claims, sealed
 from gitkitchen.run.verdict import verdict as judge_run
-from gitkitchen.workplace import (
-    Request,
-    Workplace,
-    at_work,
-    base_finder,
-    declared_effects,
-    enter,
-    mark_of,
-    read,
-    refuse_dropped,
-    repair,
-    version_finder,
-    was_interrupted,
-)
+from gitkitchen.workplace import Request, Workplace, at_work, enter, refuse_dropped, repair
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.git import OPTIONS, environment
-from gitkitchen.process import Captured, Conversation, capture, text_safe
+from gitkitchen.printed import text_safe
+from gitkitchen.process import Captured, Conversation, capture
 
 FOLDER, FILE = "040000", "100644"
 LOCAL = {"GIT_ALLOW_PROTOCOL": "none"}  # git(1): a list of the transports that are allowed

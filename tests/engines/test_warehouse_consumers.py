@@ -197,11 +197,11 @@ def test_a_table_that_somebody_changed_is_found(
     numbers: Shop, boss: Client, server: warehouse.Server
 ) -> None:
     """A version is what was written: rows added to its table are told by the digest."""
-    from gitkitchen import workplace
+    from gitkitchen import holdings, workplace
 
     asked = workplace.Request(start=numbers.root, environ=dict(os.environ))
     place = workplace.enter(asked)
-    version = workplace.tables(place)["seed"]
+    version = holdings.tables(place)["seed"]
     assert place.store.verify(version) == []
     boss.execute(f"INSERT INTO gitkitchen_store.{version.relation} VALUES (99, 1)")
     (problem,) = place.store.verify(version)

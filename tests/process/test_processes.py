@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.process import Cancel, Completed, Conversation, Output, capture, masks, run, text_safe
+from gitkitchen.printed import Output, masks, text_safe
+from gitkitchen.process import Cancel, Completed, Conversation, capture, run
 
 ENV = {"PATH": os.environ["PATH"]}
 

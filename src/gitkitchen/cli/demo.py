@@ -9,7 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from gitkitchen import workplace
+from gitkitchen import holdings, past, workplace
 from gitkitchen.errors import FAILED, PASSED, Infrastructure, Mistake, Problem
 from gitkitchen.process import capture
 from gitkitchen.shipped import find
@@ -63,8 +63,8 @@ class Story:
 
     def count(self, dataset: str, candidate: str | None = None, kitchen: str | None = None) -> int:
         place = workplace.enter(workplace.Request(start=self.root, kitchen=kitchen))
-        found = workplace.find_run(place, candidate) if candidate else None
-        with workplace.open_tables(place, found) as engine:
+        found = past.find_run(place, candidate) if candidate else None
+        with holdings.open_tables(place, found) as engine:
             return int(engine.fetch(f'select count(*) from "{dataset}"')[1][0][0])
 
     def consumers(self) -> tuple[Path, str]:

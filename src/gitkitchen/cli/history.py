@@ -8,12 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-from gitkitchen import plugins, workplace
+from gitkitchen import past, plugins, workplace
 from gitkitchen.cli.runs import request, show_outcome
 from gitkitchen.errors import PASSED, Mistake, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.model import Outcome
-from gitkitchen.process import text_safe
+from gitkitchen.printed import text_safe
 
 ENDINGS = {"html": "html", "junit": "xml", "markdown": "md", "json": "json", "github": "txt"}
 
@@ -21,7 +21,7 @@ ENDINGS = {"html": "html", "junit": "xml", "markdown": "md", "json": "json", "gi
 def log(options: argparse.Namespace) -> int:
     from gitkitchen.report.history import as_document, as_text
 
-    rows = workplace.history(workplace.enter(request(options), looks=True), limit=options.limit)
+    rows = past.history(workplace.enter(request(options), looks=True), limit=options.limit)
     print(json.dumps(as_document(rows), ensure_ascii=False, indent=2) if options.json else as_text(rows))
     return PASSED
 
@@ -52,7 +52,7 @@ def report(options: argparse.Namespace) -> int:
 
 def _outcome(options: argparse.Namespace) -> Outcome:
     place = workplace.enter(request(options), looks=True)
-    return workplace.load_outcome(place, workplace.find_run(place, options.run))
+    return past.load_outcome(place, past.find_run(place, options.run))
 
 
 def _as_json(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from gitkitchen import workplace
+from gitkitchen import reading, workplace
 from gitkitchen.cli.runs import request
 from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
 
@@ -25,7 +25,7 @@ def init(options: argparse.Namespace) -> int:
 def validate(options: argparse.Namespace) -> int:
     from gitkitchen.report.problems import as_github, as_json, as_text
 
-    problems = workplace.validate(Path(options.folder).resolve(), os.environ)
+    problems = reading.validate(Path(options.folder).resolve(), os.environ)
     if options.format == "json":
         print(as_json(problems))
     elif problems:
@@ -38,9 +38,9 @@ def validate(options: argparse.Namespace) -> int:
 def settings(options: argparse.Namespace) -> int:
     asked = request(options)
     place = workplace.enter(asked)
-    recipes = workplace.read_recipes(place.project)
-    raw = recipes.recipes[workplace.choose(recipes, asked.recipe)]
-    found = workplace.settings_of(place, raw, asked)
+    recipes = reading.read_recipes(place.project)
+    raw = recipes.recipes[reading.choose(recipes, asked.recipe)]
+    found = reading.settings_of(place, raw, asked)
     if options.json:
         document = {
             "version": 1,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen import flow, workplace
+from gitkitchen import flow, past, reading, workplace
 from gitkitchen.cli.main import complain
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, INTERRUPTED, NOTHING_TESTED, PASSED, TERMINATED
 from gitkitchen.model import Outcome, Verdict
@@ -54,7 +54,7 @@ def plan(options: argparse.Namespace) -> int:
 
     asked = request(options)
     place = workplace.enter(asked)
-    made = flow.make_plan(place, workplace.read(place, asked), asked, place.catalog())
+    made = flow.make_plan(place, reading.read(place, asked), asked, place.catalog())
     if options.format == "json":
         print(json.dumps(document(made), ensure_ascii=False, indent=2))
     else:
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if options.resume is not None:
         place = workplace.enter(asked)
         last = options.resume == "last"
-        found = workplace.last_interrupted(place) if last else workplace.find_run(place, options.resume)
+        found = past.last_interrupted(place) if last else past.find_run(place, options.resume)
         asked = replace(asked, resume=found)
     cancel = Cancel()
     with _signals(cancel), _progress(options) as on_event:

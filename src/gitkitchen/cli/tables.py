@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen import workplace
+from gitkitchen import holdings, past, workplace
 from gitkitchen.cli.runs import request
 from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
-from gitkitchen.process import text_safe
+from gitkitchen.printed import text_safe
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
@@ -26,8 +26,8 @@ DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def query(options: argparse.Namespace) -> int:
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     place = workplace.enter(request(options), looks=True)
-    candidate = workplace.find_run(place, options.candidate) if options.candidate else None
-    with workplace.open_tables(place, candidate) as engine:
+    candidate = past.find_run(place, options.candidate) if options.candidate else None
+    with holdings.open_tables(place, candidate) as engine:
         if DATASET.fullmatch(sql.strip()):
             sql = f'select * from "{sql.strip()}"'
         # One row more than is shown tells whether there are more.
@@ -90,9 +90,9 @@ def open(options: argparse.Namespace) -> int:
             where = f"PGOPTIONS='-c search_path={where}' psql {shlex.quote(place.warehouse.shown())}"
         print(where)
         return PASSED
-    candidate = workplace.find_run(place, options.candidate) if options.candidate else None
-    with workplace.open_tables(place, candidate) as engine:
-        return _prompt(engine, sorted(workplace.tables(place, candidate)))
+    candidate = past.find_run(place, options.candidate) if options.candidate else None
+    with holdings.open_tables(place, candidate) as engine:
+        return _prompt(engine, sorted(holdings.tables(place, candidate)))
 
 
 def _prompt(engine: Engine, names: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gitkitchen.errors import GitKitchenError, Infrastructure
 from gitkitchen.model import Build, Step, Version
-from gitkitchen.process import text_safe
+from gitkitchen.printed import text_safe
 from gitkitchen.run.building import Building
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.sealing import Claim, build_seal, bytes_seal

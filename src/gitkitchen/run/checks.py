@@ -8,7 +8,8 @@ from dataclasses import replace
 from gitkitchen.files import digest
 from gitkitchen.model import TestResult, TestSpec, TestState, Version
 from gitkitchen.plan.fingerprint import test_key
-from gitkitchen.process import Cancel, mask, masks
+from gitkitchen.printed import mask, masks
+from gitkitchen.process import Cancel
 from gitkitchen.run import expectations
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.tables import Tables

@@ -22,7 +22,8 @@ from typing import Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State, Version
-from gitkitchen.process import Completed, run, text_safe
+from gitkitchen.printed import text_safe
+from gitkitchen.process import Completed, run
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.report_file import read_report
 

@@ -27,7 +27,8 @@ from gitkitchen.model import (
     TestSpec,
     Version,
 )
-from gitkitchen.process import Cancel, mask, masks
+from gitkitchen.printed import mask, masks
+from gitkitchen.process import Cancel
 from gitkitchen.run import adoption, checks, gate, late
 from gitkitchen.run.building import Building, is_interrupt, understood
 from gitkitchen.run.context import NodeFailed, RunContext

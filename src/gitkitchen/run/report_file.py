@@ -17,7 +17,7 @@ from typing import Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, NodeSpec, Severity, TestResult, TestState
-from gitkitchen.process import mask, masks, text_safe
+from gitkitchen.printed import mask, masks, text_safe
 from gitkitchen.run.context import NodeFailed
 
 MOST_BYTES = 4_000_000

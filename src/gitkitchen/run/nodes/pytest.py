@@ -8,7 +8,8 @@ from typing import Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure
-from gitkitchen.process import Completed, text_safe
+from gitkitchen.printed import text_safe
+from gitkitchen.process import Completed
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.contract import Private, close_private, collect, ended_badly, open_private
 from gitkitchen.run.nodes.python import converse, unanswered

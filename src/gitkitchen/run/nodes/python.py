@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gitkitchen.model import Failure
-from gitkitchen.process import Completed, mask, masks, text_safe
+from gitkitchen.printed import mask, masks, text_safe
+from gitkitchen.process import Completed
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.contract import (
     Private,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from gitkitchen.model import Failure, State
-from gitkitchen.process import text_safe
+from gitkitchen.printed import text_safe
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.contract import close_private, collect, new_folder, open_private, timed_out
 

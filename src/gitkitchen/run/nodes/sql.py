@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State, Version
-from gitkitchen.process import text_safe
+from gitkitchen.printed import text_safe
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.contract import timed_out
 from gitkitchen.run.tables import partitions_of

@@ -1,0 +1,151 @@
+"""What a process prints, on its way to people: bounded, safe to show, without values of secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+_LINE = 8192
+_TAIL_BYTES = 65536
+_TAIL_LINES = 40
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
+_COMMANDS = re.compile(r"^(\s*):(?=:)|#(?=#(?:vso)?\[)")
+_JOINERS = "\u200c\u200d"  # they belong to words and emoji and move nothing
+
+
+def text_safe(line: str) -> str:
+    """One line that a terminal and a CI runner merely show: nothing in it is acted on.
+
+    Escape sequences and control, format and direction characters go (tabs stay); ``::error::`` at the
+    beginning, also after spaces, and ``##[error]`` anywhere are pulled apart.
+    """
+    if not line.isprintable():
+        line = "".join(map(_printable, _ESCAPES.sub("", line)))
+    if "::" in line or "##" in line:
+        line = _COMMANDS.sub(lambda m: f"{m.group()} ", line)
+    return line
+
+
+def _printable(char: str) -> str:
+    if char.isprintable() or char == "\t" or char in _JOINERS:
+        return char
+    if char == "\n" or unicodedata.category(char) in ("Zs", "Zl", "Zp"):
+        return " "
+    return ""
+
+
+def mask(text: str, secrets: Sequence[str]) -> str:
+    """The text with each of ``secrets`` (see ``masks``) replaced by ``***``."""
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, "***")
+    return text
+
+
+def masks(values: Sequence[str]) -> tuple[str, ...]:
+    """All texts under which secret values can show: as they are, by their lines, quoted by JSON or Python."""
+    found: set[str] = set()
+    for value in values:
+        for text in (value, value.strip(), *value.splitlines()):
+            found |= {text, text.strip(), json.dumps(text)[1:-1], repr(text)[1:-1]}
+    return tuple(sorted((f for f in found if f), key=len, reverse=True))
+
+
+class Output:
+    """Lines of a process on their way to a log file: the first ``limit_bytes`` and the last 64 KiB."""
+
+    def __init__(
+        self, log: Path | None, *, secrets: Sequence[str] = (), limit_bytes: int = 1_000_000
+    ) -> None:
+        self.lines = 0
+        self._log, self._secrets, self._left = log, masks(secrets), limit_bytes
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._too_long = False
+        self._skipped = 0
+        self._ring: deque[bytes] = deque()
+        self._ring_bytes = 0
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read; in whatever pieces it comes."""
+        if self._left <= 0:
+            self._keep_last(data)
+            return
+        *lines, rest = (self._rest + data).split(b"\n")
+        for number, line in enumerate(lines):
+            self._line(line)
+            if self._left <= 0:
+                self._keep_last(b"\n".join([*lines[number + 1 :], rest]))
+                self._rest = b""
+                return
+        self._rest = rest
+        if len(rest) > _TAIL_BYTES:  # a line without an end: its beginning is shown
+            self._line(rest)
+            self._rest, self._too_long = b"", True
+
+    def _keep_last(self, data: bytes) -> None:
+        self._ring.append(data)
+        self._ring_bytes += len(data)
+        while self._ring and self._ring_bytes - len(self._ring[0]) >= _TAIL_BYTES:
+            gone = len(self._ring.popleft())
+            self._ring_bytes -= gone
+            self._skipped += gone
+
+    def _line(self, raw: bytes) -> None:
+        if self._too_long:  # the end of a line whose beginning was shown
+            self._too_long = False
+            return
+        text = mask(raw.decode(errors="replace"), self._secrets)
+        if len(text) > _LINE or len(raw) > _TAIL_BYTES:
+            # What is cut could end within a secret: its longest is left out as well.
+            longest = len(self._secrets[0]) if self._secrets else 0
+            text = text[: max(min(_LINE, len(text) - longest), 0)] + " … (line cut)"
+        if "\r" in text:  # a progress bar: what it showed last
+            text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
+        self._write(text_safe(text))
+
+    def _write(self, text: str) -> None:
+        self.lines += 1
+        self._tail.append(text)
+        if self._log is None:
+            self._left -= len(text) + 1
+            return
+        if self._file is None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._log.open("ab", buffering=0)
+        line = text.encode(errors="replace") + b"\n"
+        self._left -= len(line)
+        self._file.write(line)
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        if self._rest:
+            self._line(self._rest)
+            self._rest = b""
+        if self._ring:
+            kept = b"".join(self._ring)
+            last = kept[-_TAIL_BYTES:]
+            skipped = self._skipped + len(kept) - len(last)
+            self._ring.clear()
+            if (
+                skipped
+            ):  # what is kept begins within a line: that line goes, with what it may have of a secret
+                first = last.find(b"\n") + 1
+                skipped += first or len(last)
+                last = last[first:] if first else b""
+                self._write(f"… {skipped:,} bytes left out …")
+            for line in last.removesuffix(b"\n").split(b"\n") if last else ():
+                self._line(line)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, safe to show."""
+        return tuple(self._tail)

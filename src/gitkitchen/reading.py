@@ -1,0 +1,160 @@
+"""What the files say: recipes, settings and declared effects, and every mistake in them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.settings import parse_set
+from gitkitchen.kitchen.settings import resolve as resolve_settings
+from gitkitchen.kitchen.settings import values as setting_values
+from gitkitchen.kitchen.stores import lost_with_the_job
+from gitkitchen.model import (
+    Project,
+    Recipe,
+    Setting,
+)
+from gitkitchen.recipe.effects import Effects, load_effects, read_effects
+from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
+from gitkitchen.recipe.resolve import resolve as resolve_recipe
+from gitkitchen.workplace import Request, Workplace
+
+if TYPE_CHECKING:
+    pass
+
+Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
+
+
+def read_recipes(project: Project, only: str | None = None) -> RecipeSet:
+    """All recipes of the project; every mistake in them at once."""
+    recipes = load_recipes(project, only=only)
+    if recipes.problems:
+        raise Mistake(*recipes.problems)
+    return recipes
+
+
+def choose(recipes: RecipeSet, name: str | None) -> str:
+    """The recipe asked for, or the only one."""
+    names = sorted(recipes.recipes)
+    if name is None:
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise Mistake(Problem("there is no recipe", hint="write recipes/<name>/recipe.yml first"))
+        raise Mistake(Problem("there are several recipes", hint=f"name one of: {', '.join(names)}"))
+    if name in recipes.recipes:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise Mistake(Problem(f"there is no recipe '{name}'", hint=hint))
+
+
+def settings_of(place: Workplace, raw: RawRecipe, request: Request) -> dict[str, Setting]:
+    """Every variable with its origin. Lowest first: recipe, kitchen.yml, environment, variation, --set."""
+    project = place.project
+    layers: list[Layer] = [
+        (f"recipe {raw.name}", raw.vars, raw.places_of("vars")),
+        ("kitchen.yml", project.vars, _places(project, "vars")),
+    ]
+    name = place.kitchen.environment or place.kitchen.base
+    environment = project.environment(name) if name else None
+    if environment:
+        where = _places(project, f"environments.{environment.name}.vars")
+        layers.append((f"environment {environment.name}", environment.vars, where))
+    if request.variation is not None:
+        variation = raw.variation(request.variation)
+        layers.append((f"variation {variation.name}", variation.vars, {}))
+    declared = {name for _, values, _ in layers for name in values}
+    for text in request.sets:
+        given = parse_set(text)
+        for name in given.keys() - declared:
+            near = difflib.get_close_matches(name, sorted(declared), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "declare it in `vars:` first"
+            raise Mistake(Problem(f"--set {name}: there is no such variable", hint=hint))
+        layers.append(("--set", given, {}))
+    return resolve_settings(layers)
+
+
+def _places(project: Project, prefix: str) -> dict[str, Any]:
+    dotted = prefix + "."
+    return {k.removeprefix(dotted): v for k, v in project.places.items() if k.startswith(dotted)}
+
+
+def read(place: Workplace, request: Request) -> Recipe:
+    """The recipe asked for, rendered with the variables of this kitchen and variation."""
+    recipes = read_recipes(place.project)
+    raw = recipes.recipes[choose(recipes, request.recipe)]
+    values = setting_values(settings_of(place, raw, request))
+    return resolve_recipe(raw, values, variation=request.variation, kitchen=place.kitchen)
+
+
+def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:
+    """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads.
+
+    ``environ`` tells whether a job of an environment would lose its store with its runner.
+    """
+    from gitkitchen.plan.build import mistakes
+
+    root = find_root(start)
+    problems = list(validate_project(root))
+    if problems:
+        return problems
+    project = load_project(root)
+    lost = lost_with_the_job(project.store, project.environments, environ or {})
+    if lost is not None:
+        problems.append(replace(lost, place=project.places.get("store")))
+    recipes = load_recipes(project)
+    known = {d for raw in recipes.recipes.values() for d in raw.datasets}
+    effects, wrong = read_effects(project, known)
+    problems += [*wrong, *effects_problems(effects)]
+    for raw in recipes.recipes.values():
+        for variation in (None, *raw.variations):
+            try:
+                recipe = resolve_recipe(
+                    raw, values_anywhere(project, raw, variation), variation=variation, kitchen=None
+                )
+                problems += mistakes(project, recipe, known)
+            except Mistake as error:
+                problems += error.problems
+    return list(Mistake(*problems).problems)
+
+
+def values_anywhere(project: Project, raw: RawRecipe, variation: str | None) -> dict[str, Any]:
+    """The variables of a recipe where no kitchen is known: those of every environment stand."""
+    layers: list[Layer] = [(raw.name, raw.vars, {})]
+    layers += [(e.name, e.vars, {}) for e in reversed(project.environments)]
+    layers.append(("kitchen.yml", project.vars, {}))
+    if variation is not None:
+        layers.append((variation, raw.variations[variation].vars, {}))
+    return setting_values(resolve_settings(layers))
+
+
+def declared_effects(place: Workplace) -> Effects | None:
+    """What the branch of a sandbox declares that it changes, or None. Mistake for what is wrong in it."""
+    found = load_effects(place.project, place.kitchen)
+    if found is None:
+        return None
+    known = {d for raw in load_recipes(place.project).recipes.values() for d in raw.datasets}
+    problems = [p for p in read_effects(place.project, known)[1] if p.place and p.place.file == found.file]
+    problems += effects_problems([found])
+    if problems:
+        raise Mistake(*problems)
+    return found
+
+
+def effects_problems(found: Sequence[Effects]) -> list[Problem]:
+    """What is wrong with the SQL of declared effects."""
+    from gitkitchen.plan.facts import expression_problems
+
+    return [
+        problem
+        for effects in found
+        for dataset, intended in effects.datasets.items()
+        for expression in intended.values
+        for problem in expression_problems(dataset, expression, intended.place)
+    ]
