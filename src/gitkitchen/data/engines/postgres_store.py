@@ -260,10 +260,6 @@ class WarehouseStore:
         kept = [b for b in builds if self.inner.find(b.fingerprint) is not None]
         self.inner.sync(kept)
 
-    def offered(self, namespace: str, fingerprint: str) -> Build | None:  # noqa: ARG002
-        """Nothing: a sandbox's tables are not adopted, an environment builds its own."""
-        return None
-
     # Named here for those who look them up by type.
 
     def path(self, file: FileEntry) -> Path:
