@@ -122,6 +122,30 @@ def test_environments_are_read_by_name_and_sandboxes_by_namespace(bar: Bar) -> N
     assert content(view_file(bar.project, SANDBOX))[""] == [(1, "k_fix_1", "fix")]
 
 
+@pytest.mark.parametrize("harm", ["none", "torn", "stale stamp"])
+def test_a_sandbox_begins_with_its_bases_file(bar: Bar, harm: str) -> None:
+    """A sandbox's first file shows its own catalog: what it has from the base, has changed, and lacks;
+    also where the base's file is damaged, or is newer than the stamp beside it."""
+    shared, changed, gone = bar.table("shared", 1), bar.table("changed", 2), bar.table("gone", 3)
+    published = bar.catalog(shared, changed, gone)
+    base = refresh(bar.project, PROD, published, bar.store)
+    if harm == "torn":
+        base.write_bytes(base.read_bytes()[:4096])
+    elif harm == "stale stamp":
+        stamp = base.with_suffix(".json").read_bytes()
+        base = refresh(bar.project, PROD, bar.catalog(bar.table("shared", 9)), bar.store)
+        base.with_suffix(".json").write_bytes(stamp)
+    own = bar.catalog(shared, bar.table("changed", 20), bar.table("new", 4))
+    path = refresh(bar.project, SANDBOX, own, bar.store)
+    assert {name: content(path)[name] for name in ("shared", "changed", "new")} == {
+        "shared": [(1,)], "changed": [(20,)], "new": [(4,)],
+    }  # fmt: skip
+    assert "gone" not in content(path)
+    with opened(path) as connection:
+        stamped = connection.execute("SELECT namespace FROM gitkitchen_publication").fetchall()
+    assert stamped == [(SANDBOX.namespace,)]
+
+
 def test_nothing_is_done_where_nothing_changed(bar: Bar) -> None:
     """The same catalog leaves the very same file, and is told not to be stale."""
     catalog = bar.catalog(bar.table("a", 1))

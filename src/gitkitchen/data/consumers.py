@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitkitchen.data.store import writing
 from gitkitchen.data.stores import Store
@@ -78,18 +78,36 @@ def refresh(
         if missing_ok and error.problems[0].code == "version-missing":
             return path
         raise
-    shown: Mapping[str, str] = stamp.get("entries", {}) if stamp else {}
-    usable = stamp is not None and stamp.get("store") == str(store.root)
+    begin = _begin(path, store) or _begin_with_base(project, kitchen, store)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(path):
             if _overtaken(path, kitchen, catalog):
                 return path
             _sweep(path)
-            if not (usable and _replace(path, store, versions, wanted, shown, kitchen, catalog)):
+            if begin is None or not _replace(path, store, versions, wanted, begin, kitchen, catalog):
                 _replace(path, store, versions, wanted, None, kitchen, catalog)
             write_atomic(_sidecar(path), json.dumps(_stamp(project, kitchen, catalog, store, path)))
     return path
+
+
+class _Begin(NamedTuple):
+    """A whole view file to begin with, and its stamp."""
+
+    file: Path
+    stamp: Mapping[str, Any]
+
+
+def _begin(path: Path, store: Store) -> _Begin | None:
+    stamp = _stamp_of(path)
+    return _Begin(path, stamp) if stamp is not None and stamp.get("store") == str(store.root) else None
+
+
+def _begin_with_base(project: Project, kitchen: Kitchen, store: Store) -> _Begin | None:
+    """A sandbox's first file begins with its base's: nearly all of its views are the same."""
+    if not kitchen.is_sandbox or not kitchen.base:
+        return None
+    return _begin(project.state / "views" / f"{kitchen.base}.duckdb", store)
 
 
 @contextmanager
@@ -125,25 +143,29 @@ def _replace(
     store: Store,
     versions: Mapping[str, Version],
     wanted: Mapping[str, str],
-    shown: Mapping[str, str] | None,
+    begin: _Begin | None,
     kitchen: Kitchen,
     catalog: Catalog,
 ) -> bool:
-    """Build the file aside and rename it over the old one. ``shown``: begin with a copy of the old.
+    """Build the file aside and rename it over the old one, beginning with a copy of ``begin``.
 
-    False, and nothing has changed, where the old one turns out to be damaged.
+    False, and nothing has changed, where that turns out to be damaged, or was just replaced.
     """
     import duckdb
 
     aside = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
-        if shown is not None:
-            shutil.copyfile(path, aside)
-        _write_views(aside, store, versions, wanted, shown or {}, kitchen, catalog)
+        shown: Mapping[str, str] = {}
+        if begin is not None:
+            shutil.copyfile(begin.file, aside)
+            if _stamp_of(begin.file) != begin.stamp:
+                return False
+            shown = begin.stamp.get("entries", {})
+        _write_views(aside, store, versions, wanted, shown, kitchen, catalog)
         _sync(aside)
         os.replace(aside, path)  # noqa: PTH105 - the one moment at which readers change over
     except duckdb.Error as error:
-        if shown is not None:
+        if begin is not None:
             return False
         reason = str(error).strip().splitlines()[0]
         raise Infrastructure(
