@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 JUST_NOW = 60.0
 MANY = 50
+_FILE: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,  # nothing but names: the engine's own threads would only cost
+    "storage_compatibility_version": "v1.2.0",  # consumers may have an older DuckDB than we
+    "default_block_size": "16384",  # half the size of a file with blocks of the usual size
+}
 STAMP = "gitkitchen_publication"
 """The table in the file that says which publication it shows."""
 
@@ -200,8 +205,7 @@ def _write_views(
     from gitkitchen.data.engines.duckdb import relation
     from gitkitchen.data.sql import literal, quote_identifier
 
-    # Nothing but names: the engine's own threads and plans would only cost.
-    with duckdb.connect(str(file), config={"threads": 1}) as connection:
+    with duckdb.connect(str(file), config=_FILE) as connection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute("BEGIN")
         if STAMP in shown.keys() | wanted.keys():

@@ -28,7 +28,8 @@ RISKY = re.compile(r"sum|huge|int128|factorial|count_?if|md5|list_|array_|aggreg
 RENAMED = re.compile(r"_\d+$")
 """What a second column of a name is called by DuckDB's Parquet writer, which does not say so."""
 HUGE = re.compile(r"\bU?HUGEINT\b")
-OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, RETURN_STATS"
+# A quarter of the usual rows in a group: whoever looks at a few rows waits for one group to be unpacked.
+OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 30720, RETURN_STATS"
 
 
 FEW = 1000
