@@ -222,3 +222,24 @@ def test_a_branch_that_is_renamed_is_another_kitchen(shop: Shop) -> None:
     shop.git("branch", "-q", "-m", "b")
     assert shop.cli("query", "x").code == 2
     assert shop.cli("query", "x", "--kitchen", "a").code == 0
+
+
+@pytest.mark.parametrize("branch", ["one", "main"])
+def test_a_claim_that_comes_second_writes_nothing(desk: Desk, branch: str) -> None:
+    """Whoever is overtaken between looking and writing finds the kitchen claimed, recorded once."""
+
+    class Overtaken(FolderLedger):
+        """Looked at, it is still empty; then somebody else claims the kitchen."""
+
+        def head(self, stream: str) -> int:
+            if stream.startswith("kitchens/") and not seen:
+                seen.append(stream)
+                desk.claim(branch)
+                return 0
+            return super().head(stream)
+
+    seen: list[str] = []
+    late = Overtaken(desk.ledger.root)
+    found = registry.claim(late, desk.project, desk.kitchen(branch), now=NOW)
+    assert seen
+    assert desk.ledger.head(f"kitchens/{found.namespace}") == 1

@@ -187,6 +187,8 @@ def _append(ledger: Ledger, kitchen: Kitchen, now: datetime) -> None:
     entry = registered(ledger, kitchen.namespace)
     if entry is not None:
         _refuse_other(entry, kitchen)
+        if not entry.ended and (entry.environment is None) == kitchen.is_sandbox:
+            raise Conflict(Problem("another run has just claimed this kitchen", code="registry"))
     body = {
         "kind": "birth",
         "project": kitchen.project_id,
