@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,29 +17,25 @@ from gitkitchen.data.diff_model import (
     TableDiff,
     Unkeyed,
 )
+from gitkitchen.data.diff_renamed import Fetch, renamed
 from gitkitchen.data.diff_schema import paired, schema_changes
 from gitkitchen.data.diff_sql import (
     WHOLE,
     Asked,
     Pair,
-    agreement,
     key_facts,
     keyed,
     profile,
-    signature,
+    record_names,
     whole_rows,
 )
-from gitkitchen.data.diff_types import group_of, kind_of
+from gitkitchen.data.diff_types import NUMBERS, kind_of
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.model import Column
 
-Fetch = Callable[[str], list[tuple[Any, ...]]]
-"""Runs one SELECT and returns its rows."""
 MOST_EXAMPLES = 100
 MOVED = 0.01
 """Where fewer rows than this share came and went in a large table, unchanged columns are not profiled."""
-_AGREE = 0.9
-"""So many rows of the same key must agree for two columns to count as one that was renamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,10 @@ def compare_tables(
     rest = [p for p in pairs if p not in keys]
     asked = Asked(a.relation, b.relation, keys, tuple(rest), sql)
     state = _Keys.of(asked, fetch) if keys else None
-    renamed = _renamed(asked, gone, new, fetch) if gone and new else []
-    rest += [pair for pair, _ in renamed]
+    found = renamed(asked, gone, new, _sizes(a, b, state, sql, fetch), fetch) if gone and new else []
+    rest += [pair for pair, _ in found]
     asked = replace(asked, rest=tuple(rest))
-    if not pairs and not renamed:
+    if not pairs and not found:
         notes.append("the two have no column in common: rows cannot be compared")
         rows = RowsDiff(_count(a, fetch), _count(b, fetch))
         return TableDiff(
@@ -90,7 +86,7 @@ def compare_tables(
     if profiles:
         columns = _profiled(asked, columns, rows, fetch)
     schema = (
-        *schema_changes(a.columns, b.columns, dict(renamed)),
+        *schema_changes(a.columns, b.columns, dict(found)),
         *_null_changes(a, b, columns),
     )
     unsure = [c.column for c in columns if not c.exact]
@@ -110,6 +106,13 @@ def compare_tables(
 
 def _count(table: Table, fetch: Fetch) -> int:
     return int(fetch(f"SELECT count(*) FROM {table.relation}")[0][0])
+
+
+def _sizes(a: Table, b: Table, state: _Keys | None, sql: Dialect, fetch: Fetch) -> tuple[int, int]:
+    """How many rows each side has, where samples are taken by it."""
+    if sql.sketches:
+        return 0, 0
+    return state.rows if state is not None else (_count(a, fetch), _count(b, fetch))
 
 
 def _keys(key: Sequence[str], pairs: Sequence[Pair], notes: list[str]) -> tuple[Pair, ...]:
@@ -163,11 +166,23 @@ class _Keys:
 def _by_key(
     asked: Asked, state: _Keys, fetch: Fetch, examples: int
 ) -> tuple[RowsDiff, list[ColumnDiff], list[Example]]:
-    row = fetch(keyed(asked, clean=state.clean, examples=examples))[0]
-    added, removed, changed = (int(v) for v in row[:3])
-    values = list(row[3:])
-    columns = [_column(pair, values) for pair in asked.rest]
-    shown = _examples(asked, values) if examples else []
+    added = removed = changed = 0
+    columns: list[ColumnDiff] = []
+    records: list[list[dict[str, str | None]]] = [[], [], []]
+    # An engine gives figures of so many columns at once; also without any, rows come and go.
+    for part in _parts(len(asked.rest), asked.sql.widest):
+        row = fetch(keyed(asked, part, clean=state.clean, examples=examples))[0]
+        added, removed, changed = (int(v) for v in row[:3])
+        values = list(row[3:])
+        columns += [_column(asked.rest[number], values) for number in part]
+        names = record_names(asked, part)
+        for place, value in enumerate(values):
+            more = asked.sql.records(value, names)
+            # The same rows each time, for keys are unique: more of their columns.
+            records[place] = [
+                {**x, **y} for x, y in zip(records[place] or [{}] * len(more), more, strict=True)
+            ]
+    shown = _examples(asked, records)
     unkeyed, more_added, more_removed = Unkeyed(), 0, 0
     if not state.clean:
         rest = fetch(whole_rows(asked, unkeyed=True, examples=examples))[0]
@@ -188,6 +203,10 @@ def _by_key(
     return rows, columns, shown
 
 
+def _parts(columns: int, most: int) -> list[range]:
+    return [range(n, min(n + most, columns)) for n in range(0, max(columns, 1), most)]
+
+
 def _column(pair: Pair, values: list[Any]) -> ColumnDiff:
     """Take one column's figures off the front of ``values``."""
     changed, gained, lost = (int(values.pop(0)) for _ in range(3))
@@ -196,7 +215,8 @@ def _column(pair: Pair, values: list[Any]) -> ColumnDiff:
         measured, total, absolute, low, high = (values.pop(0) for _ in range(5))
         if measured:
             seconds = measure == "timestamp"
-            total, absolute, low, high = (_seconds(v) if seconds else v for v in (total, absolute, low, high))
+            read = _seconds if seconds else int if measure in ("whole", "large", "date") else _as_it_is
+            total, absolute, low, high = (read(v) for v in (total, absolute, low, high))
             difference = Difference(
                 int(measured),
                 total,
@@ -216,14 +236,26 @@ def _seconds(microseconds: Any) -> float:
     return int(microseconds) / 1_000_000
 
 
-def _examples(asked: Asked, values: list[Any]) -> list[Example]:
-    everything = (*asked.key, *asked.rest)
-    found = []
-    for kind in ("added", "removed", "changed"):
-        for record in values.pop(0) or ():
-            a = {p.a: record[f"a{n}"] for n, p in enumerate(everything)} if kind != "added" else {}
-            b = {p.b: record[f"b{n}"] for n, p in enumerate(everything)} if kind != "removed" else {}
-            found.append(Example(kind, a, b))
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _examples(asked: Asked, records: Sequence[Sequence[Mapping[str, str | None]]]) -> list[Example]:
+    everything = list(enumerate((*asked.key, *asked.rest)))
+    tell, found = asked.sql.shown, []
+    for kind, some in zip(("added", "removed", "changed"), records, strict=True):
+        for record in some:
+            a = (
+                {p.a: tell(record[f"a{n}"], kind_of(p.type_a)) for n, p in everything}
+                if kind != "added"
+                else {}
+            )
+            b = (
+                {p.b: tell(record[f"b{n}"], kind_of(p.type_b)) for n, p in everything}
+                if kind != "removed"
+                else {}
+            )
+            found.append(Example(kind, a, b))  # type: ignore[arg-type]
     return found
 
 
@@ -249,13 +281,23 @@ def _whole(asked: Asked, fetch: Fetch, examples: int) -> tuple[RowsDiff, list[Co
 
 def _whole_examples(asked: Asked, lists: Sequence[Any]) -> list[Example]:
     everything = (*asked.key, *asked.rest)
+    names = [*(f"t{n}" for n in range(len(everything))), "n"]
     found = []
-    for kind, records in zip(("added", "removed"), lists, strict=True):
-        for record in records or ():
-            values = {p.b if kind == "added" else p.a: record[f"t{n}"] for n, p in enumerate(everything)}
+    for kind, value in zip(("added", "removed"), lists, strict=True):
+        for record in asked.sql.records(value, names):
+            values = {
+                p.b if kind == "added" else p.a: asked.sql.shown(record[f"t{n}"], _shown_as(p))
+                for n, p in enumerate(everything)
+            }
             a, b = ({}, values) if kind == "added" else (values, {})
             found.append(Example(kind, a, b, int(record["n"])))  # type: ignore[arg-type]
     return found
+
+
+def _shown_as(pair: Pair) -> str:
+    """The kind of what two values are compared as."""
+    kinds = {kind_of(pair.type_a), kind_of(pair.type_b)}
+    return "float" if "float" in kinds and kinds <= NUMBERS else "text"
 
 
 # --- columns -----------------------------------------------------------------------------------------
@@ -269,17 +311,20 @@ def _profiled(asked: Asked, columns: list[ColumnDiff], rows: RowsDiff, fetch: Fe
     if not wanted:
         return columns
     chosen = [asked.rest[n] for n in wanted]
-    profiles = {}
+    profiles: dict[str, list[Profile]] = {}
     for side, amount in (("a", rows.a), ("b", rows.b)):
-        values = list(fetch(profile(asked, side, chosen, amount))[0])
-        profiles[side] = _profiles(side, chosen, values)
+        profiles[side] = []
+        for part in _parts(len(chosen), asked.sql.widest):
+            some = chosen[part.start : part.stop]
+            values = list(fetch(profile(asked, side, some, amount))[0])
+            profiles[side] += _profiles(side, some, values, asked.sql)
     made = list(columns)
     for place, n in enumerate(wanted):
         made[n] = replace(columns[n], a=profiles["a"][place], b=profiles["b"][place])
     return made
 
 
-def _profiles(side: str, chosen: Sequence[Pair], values: list[Any]) -> list[Profile]:
+def _profiles(side: str, chosen: Sequence[Pair], values: list[Any], sql: Dialect) -> list[Profile]:
     total, sampled = int(values[0]), int(values[1])
     found = []
     for number, pair in enumerate(chosen):
@@ -287,18 +332,20 @@ def _profiles(side: str, chosen: Sequence[Pair], values: list[Any]) -> list[Prof
         kind = kind_of(pair.type_a if side == "a" else pair.type_b)
         usual = int(filled) - int(unusual or 0)
         number_like = kind in ("integer", "decimal", "float")
+        if added is not None and kind in ("integer", "boolean"):
+            added = int(added) if not isinstance(added, float) else added
         found.append(
             Profile(
                 rows=total,
                 nulls=total - int(filled),
                 distinct=None if distinct is None else int(distinct),
                 distinct_exact=total <= WHOLE,
-                minimum=low,
-                maximum=high,
+                minimum=sql.shown(low, kind),
+                maximum=sql.shown(high, kind),
                 total=added if added is not None or not number_like else None,
                 mean=float(added) / usual if number_like and added is not None and usual else None,
                 unusual=None if unusual is None else int(unusual),
-                quantiles=tuple(str(q) for q in quantiles or ()),
+                quantiles=tuple(str(sql.shown(q, kind)) for q in quantiles or ()),
                 sampled=sampled if sampled != total else None,
             )
         )
@@ -319,80 +366,3 @@ def _null_changes(a: Table, b: Table, columns: Sequence[ColumnDiff]) -> list[Sch
 
 def _nulls(table: Table, name: str, known: Profile | None) -> int | None:
     return known.nulls if known is not None else (table.nulls or {}).get(name)
-
-
-# --- renamed -----------------------------------------------------------------------------------------
-
-
-def _renamed(
-    asked: Asked, gone: Sequence[Column], new: Sequence[Column], fetch: Fetch
-) -> list[tuple[Pair, str]]:
-    """Pairs of a column that is gone and one that is new and looks the same, each with the reason."""
-    kinds = {group_of(c.type) for c in gone} & {group_of(c.type) for c in new}
-    old = [c for c in gone if group_of(c.type) in kinds][:64]
-    fresh = [c for c in new if group_of(c.type) in kinds][:64]
-    if not old or not fresh:
-        return []
-    before = _signatures(asked, "a", old, fetch)
-    after = _signatures(asked, "b", fresh, fetch)
-    found: list[tuple[Pair, str]] = []
-    used: set[str] = set()
-    for column in old:
-        match = next(
-            (n for n in fresh if n.name not in used and n.type == column.type
-             and before[column.name] == after[n.name] and before[column.name][2] > 1),
-            None,
-        )  # fmt: skip
-        if match is not None:
-            used |= {match.name}
-            found.append((Pair(column.name, match.name, column.type, match.type), "its content is the same"))
-    taken = {p.a for p, _ in found}
-    if asked.key:
-        candidates = [
-            Pair(o.name, n.name, o.type, n.type)
-            for o in old
-            for n in fresh
-            if o.name not in taken and n.name not in used and group_of(o.type) == group_of(n.type)
-            and _near(before[o.name], after[n.name])
-        ][:32]  # fmt: skip
-        found += _agreeing(asked, candidates, fetch)
-    return found
-
-
-def _signatures(
-    asked: Asked, side: str, columns: Sequence[Column], fetch: Fetch
-) -> dict[str, tuple[int, int, int, Any, Any]]:
-    row = fetch(signature(asked, side, [(c.name, c.type) for c in columns]))[0]
-    return {
-        c.name: (
-            int(row[n * 5]),
-            int(row[n * 5 + 1] or 0),
-            int(row[n * 5 + 2]),
-            row[n * 5 + 3],
-            row[n * 5 + 4],
-        )
-        for n, c in enumerate(columns)
-    }
-
-
-def _near(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:
-    """Whether two columns have about as many values and about as many different ones, not just one."""
-
-    def close(x: int, y: int) -> bool:
-        return abs(x - y) <= 0.2 * max(x, y)
-
-    return min(one[2], two[2]) > 1 and close(one[0], two[0]) and close(one[2], two[2])
-
-
-def _agreeing(asked: Asked, candidates: Sequence[Pair], fetch: Fetch) -> list[tuple[Pair, str]]:
-    """Of these pairs the ones whose values agree in most rows of the same key, the best first."""
-    if not candidates:
-        return []
-    matched, *same = (int(v) for v in fetch(agreement(asked, candidates))[0])
-    ranked = sorted(zip(same, candidates, strict=True), key=lambda item: -item[0])
-    found: list[tuple[Pair, str]] = []
-    for agree, pair in ranked:
-        free = all(pair.a != p.a and pair.b != p.b for p, _ in found)
-        if matched and free and agree >= _AGREE * matched:
-            found.append((pair, f"{agree:,} of {matched:,} rows with the same key have the same value"))
-    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitkitchen.data.diff_dialect import Dialect
+from gitkitchen.data.diff_dialect import Dialect, Pick
 from gitkitchen.data.diff_types import Pairing, is_wide, kind_of, pairing, parts
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -70,24 +70,24 @@ def key_facts(asked: Asked, side: str) -> str:
     names = ", ".join(_names("k", len(asked.key_parts(side))))
     grouped = (
         f"SELECT count(*) AS n FROM (SELECT {listed} FROM {asked.relation(side)} "
-        f"WHERE {asked.has_key(side)}) GROUP BY {names}"
+        f"WHERE {asked.has_key(side)}) AS s GROUP BY {names}"
     )
     return (
         "SELECT coalesce(sum(n), 0), (SELECT count(*) FROM "
         f"{asked.relation(side)} WHERE NOT ({asked.has_key(side)})), "
         "count(*) FILTER (WHERE n > 1), coalesce(sum(n) FILTER (WHERE n > 1), 0) "
-        f"FROM ({grouped})"
+        f"FROM ({grouped}) AS g"
     )
 
 
 def _repeated(asked: Asked) -> str:
-    """A WITH clause for the keys that repeat on either side."""
+    """A named query, for a WITH clause: the keys that repeat on either side."""
     each = []
     for side in "ab":
         names = ", ".join(_names("k", len(asked.key_parts(side))))
         each.append(
             f"SELECT {names} FROM (SELECT {_named(asked.key_parts(side), 'k')} FROM {asked.relation(side)} "
-            f"WHERE {asked.has_key(side)}) GROUP BY {names} HAVING count(*) > 1"
+            f"WHERE {asked.has_key(side)}) AS s GROUP BY {names} HAVING count(*) > 1"
         )
     return f"repeated AS MATERIALIZED ({' UNION '.join(each)})"
 
@@ -119,35 +119,49 @@ def _side(asked: Asked, side: str, *, clean: bool, with_keys: bool = False) -> s
 # --- the join --------------------------------------------------------------------------------------
 
 
-def keyed(asked: Asked, *, clean: bool, examples: int) -> str:
-    """One row: added, removed, changed; for each column its figures; then lists of example rows.
+def keyed(asked: Asked, columns: range, *, clean: bool, examples: int) -> str:
+    """One row: added, removed, changed; for each of the ``columns`` its figures; then lists of examples.
 
     ``clean``: no key is NULL or repeats, so that none need be set aside. A column's figures are changed
-    rows, NULLs gained, NULLs lost and, where it has a measure, five of the difference.
+    rows, NULLs gained, NULLs lost and, where it has a measure, five of the difference. Rows differ where
+    any column does, also one that is none of ``columns``.
     """
     differ = [_differs(asked, number) for number in range(len(asked.rest))]
     keys = len(asked.key_parts("a"))
-    columns = ["a.k0 IS NULL AS is_new, b.k0 IS NULL AS is_gone"]
-    columns += [f"{d} AS d{number}" for number, d in enumerate(differ)]
-    columns += [f"a.r{n} AS a{n}, b.r{n} AS b{n}" for n in range(len(asked.rest))]
+    listed = ["a.k0 IS NULL AS is_new, b.k0 IS NULL AS is_gone"]
+    listed += [f"{differ[number]} AS d{number}" for number in columns]
+    listed += [f"a.r{n} AS a{n}, b.r{n} AS b{n}" for n in columns]
     if examples:
-        columns += [f"coalesce(a.k{n}, b.k{n}) AS k{n}" for n in range(keys)]
-        columns += [f"a.q{n} AS ka{n}, b.q{n} AS kb{n}" for n in range(len(asked.key))]
+        listed += [f"coalesce(a.k{n}, b.k{n}) AS k{n}" for n in range(keys)]
+        listed += [f"a.q{n} AS ka{n}, b.q{n} AS kb{n}" for n in range(len(asked.key))]
     sides = [_side(asked, side, clean=clean, with_keys=bool(examples)) for side in "ab"]
     joined = (
-        f"SELECT {', '.join(columns)} FROM ({sides[0]}) AS a "
+        f"SELECT {', '.join(listed)} FROM ({sides[0]}) AS a "
         f"FULL JOIN ({sides[1]}) AS b ON {_same_key(asked, 'a', 'b')} "
         f"WHERE {' OR '.join(['a.k0 IS NULL', 'b.k0 IS NULL', *differ])}"
     )
     both = "NOT is_new AND NOT is_gone"
     figures = ["count(*) FILTER (WHERE is_new)", "count(*) FILTER (WHERE is_gone)"]
     figures.append(f"count(*) FILTER (WHERE {both})")
-    for number, pair in enumerate(asked.rest):
-        figures += _figures(asked, pair, number, both)
-    if examples:
-        figures += [_sample(asked, kind, keys, examples) for kind in ("added", "removed", "changed")]
-    opening = "" if clean else f"WITH {_repeated(asked)} "
-    return f"{opening}SELECT {', '.join(figures)} FROM ({joined})"
+    for number in columns:
+        figures += _figures(asked, asked.rest[number], number, both)
+    record = tuple(_record(asked, columns))
+    by = tuple(_names("k", keys))
+    wheres = ("is_new", "is_gone", both) if examples else ()
+    picks = [Pick(record, by, where, examples) for where in wheres]
+    return asked.sql.gathered(joined, figures, picks, "" if clean else _repeated(asked))
+
+
+def _record(asked: Asked, columns: range) -> list[tuple[str, str]]:
+    """What an example holds: ``a0…`` and ``b0…``, the key's columns first, under the names of the join."""
+    first = len(asked.key)
+    keys = [(f"{side}{n}", f"k{side}{n}") for side in "ab" for n in range(first)]
+    return keys + [(f"{side}{n + first}", f"{side}{n}") for side in "ab" for n in columns]
+
+
+def record_names(asked: Asked, columns: range) -> list[str]:
+    """The names in an example of ``keyed``, in their order."""
+    return [name for name, _ in _record(asked, columns)]
 
 
 def _differs(asked: Asked, number: int) -> str:
@@ -181,40 +195,35 @@ def _figures(asked: Asked, pair: Pair, number: int, both: str) -> list[str]:
 
 def measured(pair: Pair, a: str, b: str, sql: Dialect) -> tuple[str, str]:
     """B less A, and when it is known: both are values and finite. Empty where a column has no measure."""
-    there = f"{a} IS NOT NULL AND {b} IS NOT NULL"
+    there = [f"{a} IS NOT NULL AND {b} IS NOT NULL"]
     match pair.how.measure:
         case "whole":
-            return f"{_whole(b, pair.type_b, 'BIGINT', sql)} - {_whole(a, pair.type_a, 'BIGINT', sql)}", there
+            size = f"{_whole(b, pair.type_b, 'BIGINT', sql)} - {_whole(a, pair.type_a, 'BIGINT', sql)}"
         case "large":
-            return (
-                f"{_whole(b, pair.type_b, 'HUGEINT', sql)} - {_whole(a, pair.type_a, 'HUGEINT', sql)}",
-                there,
-            )
+            size = f"{_whole(b, pair.type_b, 'HUGEINT', sql)} - {_whole(a, pair.type_a, 'HUGEINT', sql)}"
         case "decimal":
             wide = f"DECIMAL(38, {pair.how.scale})"
-            return f"({sql.cast(b, wide)} - {sql.cast(a, wide)})", there
+            left, right = _whole(b, pair.type_b, wide, sql), _whole(a, pair.type_a, wide, sql)
+            size = f"({left} - {right})"
+            there += [sql.finite(left, "decimal"), sql.finite(right, "decimal")]
         case "float":
-            left, right = sql.cast(b, "DOUBLE"), sql.cast(a, "DOUBLE")
-            return f"({left} - {right})", f"{there} AND {sql.finite(left)} AND {sql.finite(right)}"
+            left, right = _whole(b, pair.type_b, "DOUBLE", sql), _whole(a, pair.type_a, "DOUBLE", sql)
+            size = f"({left} - {right})"
+            there += [sql.finite(left, "float"), sql.finite(right, "float")]
         case "date":
-            return sql.days(b, a), f"{there} AND {sql.finite(a)} AND {sql.finite(b)}"
+            size = sql.days(b, a)
+            there += [sql.finite(a, "moment"), sql.finite(b, "moment")]
         case "timestamp":
-            finite = f"{there} AND {sql.finite(a)} AND {sql.finite(b)}"
-            return f"({sql.microseconds(b)} - {sql.microseconds(a)})", finite
-    return "", ""
+            size = f"({sql.microseconds(b)} - {sql.microseconds(a)})"
+            there += [sql.finite(a, "moment"), sql.finite(b, "moment")]
+        case _:
+            return "", ""
+    return size, " AND ".join(filter(None, there))
 
 
 def _whole(value: str, own: str, wide: str, sql: Dialect) -> str:
     inner = sql.cast(value, "TINYINT") if kind_of(own) == "boolean" else value
     return sql.cast(inner, wide)
-
-
-def _sample(asked: Asked, kind: str, keys: int, most: int) -> str:
-    where = {"added": "is_new", "removed": "is_gone", "changed": "NOT is_new AND NOT is_gone"}[kind]
-    record = [(f"{side}{n}", f"k{side}{n}") for side in "ab" for n in range(len(asked.key))]
-    first = len(asked.key)
-    record += [(f"{side}{n + first}", f"{side}{n}") for side in "ab" for n in range(len(asked.rest))]
-    return asked.sql.smallest(record, [f"k{n}" for n in range(keys)], most, where)
 
 
 # --- whole rows ------------------------------------------------------------------------------------
@@ -237,28 +246,38 @@ def whole_rows(asked: Asked, *, unkeyed: bool, examples: int) -> str:
             listed += f", {_named(asked.key_parts(side), 'k')}, {asked.has_key(side)} AS has_key"
         text = f"SELECT {listed}, {mark} FROM {asked.relation(side)}"
         if unkeyed:
-            keys = range(len(asked.key_parts(side)))
-            same = " AND ".join(f"repeated.k{n} IS NOT DISTINCT FROM s.k{n}" for n in keys)
-            chosen = f"NOT has_key OR EXISTS (SELECT 1 FROM repeated WHERE {same})"
-            text = f"SELECT {', '.join(names)}, in_a FROM ({text}) AS s WHERE {chosen}"
+            # A join, since no key is twice among the repeated: EXISTS beside OR would be asked row by row.
+            joined = f"({text}) AS s LEFT JOIN repeated ON {_same_key(asked, 'repeated', 's')}"
+            chosen = "NOT has_key OR repeated.k0 IS NOT NULL"
+            text = f"SELECT {', '.join(names)}, in_a FROM {joined} WHERE {chosen}"
         each.append(text)
     firsts = [f"p{sum(sizes[:n])}" for n in range(len(sizes))]
     grouped = (
         f"SELECT sum(in_a) AS na, count(*) - sum(in_a) AS nb, {', '.join(names)} "
-        f"FROM ({' UNION ALL '.join(each)}) GROUP BY {', '.join(names)}"
+        f"FROM ({' UNION ALL '.join(each)}) AS u GROUP BY {', '.join(names)}"
     )
     figures = ["coalesce(sum(na), 0)", "coalesce(sum(nb), 0)"]
     figures.append("coalesce(sum(nb - na) FILTER (WHERE nb > na), 0)")
     figures.append("coalesce(sum(na - nb) FILTER (WHERE na > nb), 0)")
-    if examples:
-        shown = [(f"t{n}", first) for n, first in enumerate(firsts)]
-        for surplus, where in (("nb - na", "nb > na"), ("na - nb", "na > nb")):
-            figures.append(asked.sql.smallest([*shown, ("n", surplus)], names, examples, where))
-    opening = f"WITH {_repeated(asked)} " if unkeyed else ""
-    return f"{opening}SELECT {', '.join(figures)} FROM ({grouped})"
+    shown = [(f"t{n}", first) for n, first in enumerate(firsts)]
+    surpluses = (("nb - na", "nb > na"), ("na - nb", "na > nb")) if examples else ()
+    picks = [Pick((*shown, ("n", more)), tuple(names), where, examples) for more, where in surpluses]
+    return asked.sql.gathered(grouped, figures, picks, _repeated(asked) if unkeyed else "")
 
 
 # --- one column ------------------------------------------------------------------------------------
+
+
+def _sample(asked: Asked, side: str, rows: int) -> tuple[int, str]:
+    """Of a large table: one row in so many, and which ones (by the key where there is one, so that they are
+    the same on both sides). (0, "") for a small one; no rows where the engine looks at all of them."""
+    if rows <= WHOLE:
+        return 0, ""
+    step = rows // SAMPLE
+    by = asked.key_parts(side)
+    if not by and not asked.sql.sketches:
+        by = [part for pair in asked.rest for part in asked.parts(pair, side)]
+    return step, f"{asked.sql.row_hash(by)} % {step} = 0" if by else ""
 
 
 def profile(asked: Asked, side: str, columns: Sequence[Pair], rows: int) -> str:
@@ -266,64 +285,60 @@ def profile(asked: Asked, side: str, columns: Sequence[Pair], rows: int) -> str:
 
     NULL stands for what its type has not. Large tables are sampled by the key for quantiles.
     """
-    step = 0 if rows <= WHOLE else rows // SAMPLE
-    sample = f"{asked.sql.row_hash(asked.key_parts(side))} % {step} = 0" if step and asked.key else ""
+    step, sample = _sample(asked, side, rows)
     figures = ["count(*)", "count(*) FILTER (WHERE is_sample)" if sample else "count(*)"]
     for number, pair in enumerate(columns):
         own = pair.type_a if side == "a" else pair.type_b
-        figures += _profile(asked, f"r{number}", own, large=bool(step), sampled=bool(sample))
+        figures += _profile(asked, f"r{number}", own, step, "is_sample" if sample else "")
     listed = [f"{asked.raw(pair, side)} AS r{n}" for n, pair in enumerate(columns)]
     if sample:
         listed.append(f"{sample} AS is_sample")
-    return f"SELECT {', '.join(figures)} FROM (SELECT {', '.join(listed)} FROM {asked.relation(side)})"
+    return f"SELECT {', '.join(figures)} FROM (SELECT {', '.join(listed)} FROM {asked.relation(side)}) AS p"
 
 
-def _profile(asked: Asked, name: str, own: str, *, large: bool, sampled: bool) -> list[str]:
+def _profile(asked: Asked, name: str, own: str, step: int, sample: str) -> list[str]:
     sql, kind = asked.sql, kind_of(own)
+    distinct = sql.about_distinct(name, step, sample) if step else sql.distinct(name, kind)
     figures = [f"count({name})"]
     if kind in ("nested", "other"):
-        figures.append("NULL" if kind == "nested" else _distinct(sql, name, large=large))
+        figures.append("NULL" if kind == "nested" else distinct)
         return [*figures, "NULL", "NULL", "NULL", "NULL", "NULL"]
-    figures.append(_distinct(sql, name, large=large))
-    figures += [sql.text(f"min({name})"), sql.text(f"max({name})")]
+    figures += [distinct, *sql.extremes(name, kind)]
     number = kind in ("integer", "decimal", "float")
-    finite = f" FILTER (WHERE {sql.finite(name)})" if kind == "float" else ""
-    value = sql.cast(name, "DOUBLE") if is_wide(own) else name
+    finite = (
+        sql.finite(name, "float" if kind == "float" else "decimal") if kind in ("float", "decimal") else ""
+    )
+    usual = f" FILTER (WHERE {finite})" if finite else ""
     if kind == "boolean":
         figures.append(f"count(*) FILTER (WHERE {name})")
     else:
-        figures.append(f"sum({value}){finite}" if number else "NULL")
-    figures.append(f"count(*) FILTER (WHERE NOT {sql.finite(name)})" if kind == "float" else "NULL")
+        figures.append(f"sum({sql.summand(name, kind, wide=is_wide(own))}){usual}" if number else "NULL")
+    unusual = f"count(*) FILTER (WHERE NOT {finite})" if usual else "NULL"
+    figures.append(f"nullif({unusual}, 0)" if usual and kind == "decimal" else unusual)
     if not (number or kind in ("date", "timestamp")):
         return [*figures, "NULL"]
-    if large and not sampled:
-        figures.append(sql.about_quantiles(name, QUANTILES))
-    else:
-        figures.append(sql.quantiles(name, QUANTILES, "is_sample" if sampled else ""))
-    return figures
+    if step and not sample:
+        return [*figures, sql.about_quantiles(name, QUANTILES)]
+    return [*figures, sql.quantiles(name, QUANTILES, sample)]
 
 
-def _distinct(sql: Dialect, name: str, *, large: bool) -> str:
-    return sql.about_distinct(name) if large else f"count(DISTINCT {name})"
-
-
-def signature(asked: Asked, side: str, columns: Sequence[tuple[str, str]]) -> str:
+def signature(asked: Asked, side: str, columns: Sequence[tuple[str, str]], rows: int) -> str:
     """One row, for columns that the other side lacks: values, a hash of them all, distinct values, extremes.
 
     The hash says that two columns may hold equal values, in whatever order; nothing more stands on it.
+    ``rows`` may be 0 where the engine estimates over all of them.
     """
+    step, sample = _sample(asked, side, rows)
     figures = []
     for name, type_name in columns:
-        quoted = asked.sql.quote(name)
+        quoted, kind = asked.sql.quote(name), kind_of(type_name)
         hashed = asked.sql.row_hash(parts(quoted, type_name, type_name, asked.sql))
-        extremes = (
-            [f"min({quoted})", f"max({quoted})"] if kind_of(type_name) != "nested" else ["NULL", "NULL"]
-        )
+        extremes = asked.sql.extremes(quoted, kind) if kind != "nested" else ["NULL", "NULL"]
         figures += [
             f"count({quoted})",
             f"sum({asked.sql.cast(hashed, 'HUGEINT')}) FILTER (WHERE {quoted} IS NOT NULL)",
-            asked.sql.about_distinct(quoted),
-            *(asked.sql.text(e) for e in extremes),
+            asked.sql.about_distinct(quoted, step if sample else 0, sample),
+            *extremes,
         ]
     return f"SELECT {', '.join(figures)} FROM {asked.relation(side)}"
 

@@ -31,6 +31,9 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 NUMBERS = frozenset({"integer", "decimal", "float", "boolean"})
 MOMENTS = frozenset({"date", "timestamp"})
 _WIDEST = 38
+_BOUNDLESS = (131_072, 16_383)
+"""Digits before and after the point of PostgreSQL's NUMERIC without a precision."""
+_TEXT = re.compile(r"VARCHAR\((\d+)\)")
 
 
 def kind_of(type_name: str) -> Kind:
@@ -43,6 +46,7 @@ def kind_of(type_name: str) -> Kind:
         return "integer"
     plain: dict[str, Kind] = {
         "DECIMAL": "decimal",
+        "NUMERIC": "decimal",
         "FLOAT": "float",
         "DOUBLE": "float",
         "BOOLEAN": "boolean",
@@ -79,11 +83,16 @@ def widened(was: str, now: str) -> bool:
         if old == "float":
             return (was.upper(), now.upper()) == ("FLOAT", "DOUBLE")
         return old == "integer" and _SIZES[was.upper()][1] < (53 if now.upper() == "DOUBLE" else 24)
+    if old == new == "text":
+        (before,), (after,) = ((_TEXT.findall(t.upper()) or [None]) for t in (was, now))
+        return after is None or (before is not None and int(before) <= int(after))
     return False
 
 
 def _digits(type_name: str) -> tuple[int, int]:
     """Digits before and after the point that a number type can hold."""
+    if type_name.upper() == "NUMERIC":
+        return _BOUNDLESS
     found = _DECIMAL.fullmatch(type_name.upper())
     if found:
         return int(found[1]) - int(found[2]), int(found[2])
@@ -131,7 +140,9 @@ def _measure(
         bits = max(_SIZES.get(t.upper(), (True, 8))[1] for t in (a, b))
         return "whole" if bits <= 32 else "large" if bits <= 64 else "float"
     if kinds <= {"integer", "decimal", "boolean"}:
-        return "decimal" if sum(_common_decimal(a, b)) <= 18 else "float"
+        # Without a precision only PostgreSQL has it, whose sums of it are exact.
+        boundless = "NUMERIC" in (a.upper(), b.upper())
+        return "decimal" if boundless or sum(_common_decimal(a, b)) <= 18 else "float"
     if kinds <= NUMBERS:
         return "float"
     if kinds == {"date"}:
@@ -171,17 +182,13 @@ def parts(expression: str, own: str, other: str, sql: Dialect) -> list[str]:
 def _plain_parts(expression: str, kind: Kind, own: str, sql: Dialect) -> list[str]:
     if kind == "float":
         return [expression, sql.negative_zero(expression)]
-    if kind == "nested":
-        return [sql.text(expression)]
-    if own.upper() == "INTERVAL":
-        return [sql.text(expression)]
-    return [expression]
+    return [sql.plain(expression, own, kind)]
 
 
 def _number_parts(expression: str, own: str, other: str, sql: Dialect) -> list[str]:
     mine, theirs = kind_of(own), kind_of(other)
     if mine == "boolean":
-        expression, own, mine = f"CAST({expression} AS TINYINT)", "TINYINT", "integer"
+        expression, own, mine = sql.cast(expression, "TINYINT"), "TINYINT", "integer"
     if theirs == "boolean":
         other, theirs = "TINYINT", "integer"
     if mine == theirs == "float":
