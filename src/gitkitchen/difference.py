@@ -14,7 +14,7 @@ from gitkitchen.data.diff_model import RowsDiff
 from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.data.stores import Store
 from gitkitchen.declared import Declared, changes_of_controls, declared_at, declared_here
-from gitkitchen.errors import GitKitchenError, Mistake, NotAvailable, Problem
+from gitkitchen.errors import GitKitchenError, Mistake, Problem
 from gitkitchen.git import Repository
 from gitkitchen.model import Build, Definition, NodeSpec, Published, Version
 from gitkitchen.past import find_run, history, load_outcome, runs
@@ -23,7 +23,7 @@ from gitkitchen.report.comparison import Comparison, DatasetDiff, SideKind, Side
 from gitkitchen.workplace import Request, Workplace, enter
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.duckdb import Engine
+    from gitkitchen.data.engines.contract import Engine
     from gitkitchen.plan.lineage import Hit
 
 
@@ -175,7 +175,7 @@ def compare(
             one = _dataset(name, a, b, was, is_now)
             if data and one.state == "changed":
                 if engine is None:
-                    engine = _engine(b)
+                    engine = b.place.engine()
                 one = _with_data(one, a, b, engine, is_now, examples)
             found.append(one)
     finally:
@@ -266,23 +266,11 @@ def _keys(name: str, was: Declared | None, now: Declared) -> tuple[tuple[str, ..
 # --- data --------------------------------------------------------------------------------------------
 
 
-def _engine(b: Side) -> Engine:
-    from gitkitchen.data.engines.duckdb import Engine
-
-    if b.place.warehouse is not None:
-        message = "rows in a PostgreSQL warehouse cannot be compared by this version"
-        hint = "`gitkitchen diff` without --data compares what was built, and its columns"
-        raise NotAvailable(Problem(message, hint=hint, code="not-available"))
-
-    return Engine(b.place.store)
-
-
 def _with_data(
     one: DatasetDiff, a: Side, b: Side, engine: Engine, now: Declared, examples: int
 ) -> DatasetDiff:
     """The dataset with its rows compared; what cannot be read is said, and is no difference of 0."""
     from gitkitchen.data.diff_rows import Table, compare_tables
-    from gitkitchen.data.sql import quote_identifier
 
     assert one.a is not None
     assert one.b is not None
@@ -291,10 +279,9 @@ def _with_data(
     about = now.datasets.get(one.dataset)
 
     def table(version: Version, mark: str, store: Store) -> Table:
-        name = f"{one.dataset} ({mark})"
-        engine.register(name, version, store)
-        columns = version.columns or engine.describe(f"select * from {quote_identifier(name)}")
-        return Table(quote_identifier(name), tuple(columns), {n: s.nulls for n, s in version.stats.items()})
+        relation = engine.relation(f"{one.dataset} ({mark})", version, store)
+        columns = version.columns or engine.describe(f"select * from {relation}")
+        return Table(relation, tuple(columns), {n: s.nulls for n, s in version.stats.items()})
 
     try:
         data = compare_tables(
@@ -303,6 +290,7 @@ def _with_data(
             key=about.key if about else (),
             fetch=engine.answers,
             examples=examples,
+            sql=engine.diff,
         )
     except GitKitchenError as error:
         said = "; ".join(p.message for p in error.problems)

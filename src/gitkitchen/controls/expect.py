@@ -79,24 +79,22 @@ class Move:
 
     def diff(self, without: Sequence[str] = (), *, examples: int = 0) -> TableDiff:
         """The two compared row by row, but for the columns ``without``."""
-        if self.reader.dialect.name != "duckdb":
-            hint = "expect `rows` and `values`"
-            raise Misfit(f"rows in a PostgreSQL warehouse cannot be compared by this version; {hint}")
         left = {w.lower() for w in without}
 
         def table(*, before: bool) -> Table:
             version = self.base if before else self.new
             kept = tuple(c for c in self.columns(before=before) if c.name.lower() not in left)
             nulls = {n: s.nulls for n, s in version.stats.items()}
-            return Table(quote_identifier(self._name(before=before)), kept, nulls)
+            return Table(self.reader.relation(self._name(before=before), version), kept, nulls)
 
         return compare_tables(
             table(before=True),
             table(before=False),
             key=self.key,
-            fetch=self.reader.fetch,
+            fetch=self.reader.answers,
             examples=examples,
             profiles=False,
+            sql=self.reader.diff,
         )
 
     @property

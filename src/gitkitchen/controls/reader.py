@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.controls.asks import Misfit
 from gitkitchen.controls.dialect import DIALECTS
+from gitkitchen.data.diff_dialect import DUCKDB
+from gitkitchen.data.diff_postgres import POSTGRES
 from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.sql import quote_identifier
-from gitkitchen.model import Column
+from gitkitchen.model import Column, Version
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from gitkitchen.data.diff_dialect import Dialect as DiffDialect
     from gitkitchen.data.engines.postgres_cursor import Cursor
 
 _MOMENT = "TIMESTAMP WITH TIME ZONE"
@@ -46,6 +49,21 @@ class Reader:
         names, rows = self._run(sql)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def answers(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT that was written here, over what ``relation`` gives."""
+        return self._run(sql, ours=True)[1]
+
+    def relation(self, name: str, version: Version) -> str:
+        """What stands after FROM for a version that can be read by ``name``."""
+        if self.dialect.name != "duckdb":
+            return str(self._cursor.relation(version))
+        return quote_identifier(name)
+
+    @property
+    def diff(self) -> DiffDialect:
+        """The words of a diff's SQL."""
+        return DUCKDB if self.dialect.name == "duckdb" else POSTGRES
+
     def columns(self, dataset: str) -> tuple[Column, ...]:
         """The columns of a dataset as the engine sees them."""
         if self.dialect.name != "duckdb":
@@ -58,11 +76,13 @@ class Reader:
         )
         return tuple(Column(str(name), str(kind)) for name, kind in rows)
 
-    def _run(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def _run(self, sql: str, *, ours: bool = False) -> tuple[list[str], list[tuple[Any, ...]]]:
         started = time.perf_counter()
         self.queries += 1
         try:
             if self.dialect.name != "duckdb":
+                if ours:
+                    return [], self._cursor.answers(sql)
                 names, rows = self._cursor.read(sql)
                 return names, rows
             statement = _only_select(self._cursor.extract_statements(sql))

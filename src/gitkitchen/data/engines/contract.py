@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gitkitchen.model import Column, Materialize, Version
 
 if TYPE_CHECKING:
+    from gitkitchen.data.diff_dialect import Dialect
     from gitkitchen.data.engines.writing import Written
+    from gitkitchen.data.stores import Store
 
 
 class Engine(Protocol):
@@ -46,6 +48,17 @@ class Engine(Protocol):
         self, sql: str, *, params: Mapping[str, Any] | None = None, limit: int | None = None
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The column names and rows of one SELECT. Moments with a zone and intervals come as text."""
+
+    def relation(self, name: str, version: Version, store: Store | None = None) -> str:
+        """What stands after FROM, in SQL written here, for a version. ``name`` may be made to stand for it;
+        ``store``: another kitchen's view of the same store, where the version is that kitchen's."""
+
+    def answers(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT that was written here, over relations."""
+
+    @property
+    def diff(self) -> Dialect:
+        """The words of a diff's SQL."""
 
     def describe(
         self, sql: str, *, params: Mapping[str, Any] | None = None, cursor: Any = None

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from gitkitchen.data.diff_dialect import DUCKDB, Dialect
 from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.engines.loading import scan, told_by_line
 from gitkitchen.data.engines.statements import explained, one_select, refuse_folded
@@ -159,6 +160,16 @@ class Engine:
                 cursor.execute(_fetched_as_text(text, [kind for _, kind in shape]), given)
             rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit)
         return [name for name, _ in shape], rows
+
+    @property
+    def diff(self) -> Dialect:
+        """The words of a diff's SQL."""
+        return DUCKDB
+
+    def relation(self, name: str, version: Version, store: Store | None = None) -> str:
+        """A version as it stands after FROM: a view of that name."""
+        self.register(name, version, store)
+        return quote_identifier(name)
 
     def answers(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT that was written here, over registered names."""

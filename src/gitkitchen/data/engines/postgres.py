@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.data.diff_postgres import POSTGRES
 from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.engines.postgres_cursor import Cursor
 from gitkitchen.data.engines.postgres_loading import (
@@ -46,6 +47,7 @@ from gitkitchen.data.engines.postgres_versions import (
     measured,
     relation,
     renamed,
+    standing,
 )
 from gitkitchen.data.sql import quote_identifier
 from gitkitchen.errors import Mistake, Problem
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from psycopg import Connection
 
+    from gitkitchen.data.diff_dialect import Dialect
     from gitkitchen.data.engines.writing import Written
+    from gitkitchen.data.stores import Store
 
 UNCALLABLE = (
     *("internal", "trigger", "event_trigger", "language_handler"),
@@ -171,6 +175,25 @@ class Engine:
         user = self._text(sql, params, self.names)
         some = "" if limit is None else f" LIMIT {int(limit)}"
         return self.cursor().rows(self._derived(user, self.names) + some, user=user)
+
+    @property
+    def diff(self) -> Dialect:
+        """The words of a diff's SQL."""
+        return POSTGRES
+
+    def relation(self, name: str, version: Version, store: Store | None = None) -> str:
+        """A version as it stands after FROM: its table, or its query."""
+        del name  # the version says all
+        if store is not None and not store.complete(version):
+            hint = "run that kitchen again; what is lost is built anew"
+            raise Mistake(
+                Problem(f"dataset '{version.dataset}': its table is not in the warehouse", hint=hint)
+            )
+        return standing(version)
+
+    def answers(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT that was written here, over relations."""
+        return self.cursor().answers(sql)
 
     def describe(
         self, sql: str, *, params: Mapping[str, Any] | None = None, cursor: Cursor | None = None

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.engines.postgres_server import as_moments, explained
 from gitkitchen.data.engines.postgres_sql import one_select
+from gitkitchen.data.engines.postgres_versions import standing
 from gitkitchen.data.sql import quote_identifier
-from gitkitchen.model import Column
+from gitkitchen.model import Column, Version
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -44,6 +45,14 @@ class Cursor:
         """Names and rows of one SELECT of ours, which may hold what users wrote in tests."""
         self.engine.allow(one_select(sql), self.engine.names)
         return self.rows(self.engine.bound(sql, self.engine.names), moments=True)
+
+    def relation(self, version: Version) -> str:
+        """A version as it stands after FROM in what ``answers`` is asked."""
+        return standing(version)
+
+    def answers(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT that was written here."""
+        return self.rows(sql)[1]
 
     def rows(
         self, sql: str, *, user: str = "", moments: bool = False

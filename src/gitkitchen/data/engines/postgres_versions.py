@@ -36,6 +36,13 @@ def relation(version: Version) -> str:
     raise Mistake(Problem(f"dataset '{version.dataset}' is not in this warehouse", hint=hint))
 
 
+def standing(version: Version) -> str:
+    """A version as it stands after FROM. The names that a view's SQL uses are bound within it."""
+    if version.relation is not None:
+        return quoted(SCHEMA, version.relation)
+    return f"({relation(version)}) AS {ROW}"
+
+
 def bindings(inputs: Mapping[str, Version]) -> str:
     """A WITH clause that binds names to versions, "" for none."""
     bound = [
