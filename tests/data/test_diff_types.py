@@ -177,6 +177,21 @@ def test_tables_without_a_common_column_are_not_called_equal(engine: Any) -> Non
     assert (found.rows.added, found.rows.changed) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("date '5000000-01-01'", "timestamp '2013-01-01'"),
+        ("9e37::decimal(38,0)", "1.5::decimal(38,37)"),
+    ],
+    ids=["date", "decimal"],
+)
+def test_a_key_that_its_new_type_cannot_hold_is_another_key(engine: Any, a: str, b: str) -> None:
+    """A value that fits no common type is one of its own: it comes and goes as a row."""
+    for was, now in ((a, b), (b, a)):
+        found = diff(engine, f"select {was} as id, 1 as v", f"select {now} as id, 1 as v")
+        assert (found.rows.added, found.rows.removed, found.rows.changed) == (1, 1, 0)
+
+
 def test_a_table_may_be_nothing_but_its_key(engine: Any) -> None:
     """With no column beside the key rows still come and go, with and without repeated keys."""
     found = diff(engine, "select unnest([1, 2, 2, null]) as id", "select unnest([2, 2, 3, null]) as id")

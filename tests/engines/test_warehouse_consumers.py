@@ -321,7 +321,227 @@ def test_a_forged_manifest_leads_no_environment_to_a_sandboxs_table(numbers: Sho
 
 
 def test_what_is_expected_of_a_change_is_judged(numbers: Shop) -> None:
-    """Rows and values are compared with what is published; what cannot be compared here is never green."""
+    """Rows, columns and values are compared with what is published, and what moved too far fails."""
+    node = (
+        "  totals:\n    sql: totals.sql\n    key: [many]\n    expect: {}\n    tests: [{{rows: {{min: 1}}}}]\n"
+    )
+    text = RECIPE[: RECIPE.index("  totals")]
+    within = "{rows: 0%, values: {sum(total): 50%}}"
+    for expect, last, code in ((within, 4, 0), (within, 40, 1), ("{columns: {total: 5%}}", 5, 1)):
+        numbers.commit({**files(1, 2, last), "recipes/numbers/recipe.yml": text + node.format(expect)})
+        assert numbers.cli("run", "--quiet").code == code, expect
+    tests = [t for n in numbers.outcome()["nodes"] for t in n["tests"] if t["state"] != "passed"]
+    assert [(t["state"], t["metrics"]) for t in tests] == [("failed", {"total changed": 1.0})]
+    assert numbers.rows("select total from totals") == [{"total": "7"}], "nothing was published"
+    boss.execute("DROP SCHEMA bi CASCADE")
+    assert numbers.cli("run", "--quiet").code == 0
+    assert total(boss) == "8"
+
+
+def test_a_dataset_that_is_gone_leaves_the_schema_unless_others_stand_on_it(
+    numbers: Shop, boss: Client
+) -> None:
+    """A removed dataset's view is dropped with the publication; a stranger's view on it is named first."""
+    boss.execute("CREATE VIEW public.theirs AS SELECT total FROM prod.totals")
+    numbers.commit({"recipes/numbers/recipe.yml": RECIPE[: RECIPE.index("  totals")]})
+    said = numbers.cli("run", "--quiet")
+    assert said.code == 2
+    assert "public.theirs" in said.err
+    boss.execute("DROP VIEW public.theirs")
+    assert numbers.cli("run", "--quiet").code == 0
+    assert [r[0] for r in views(boss)] == ["seed"]
+
+
+def views(client: Client, schema: str = "prod") -> list[Any]:
+    return client.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'v' ORDER BY 1",
+        [schema],
+    ).fetchall()
+
+
+def test_a_strangers_table_of_the_name_is_not_touched(numbers: Shop, boss: Client) -> None:
+    """A kitchen touches only what it owns: a relation that it did not make is refused by name."""
+    boss.execute("CREATE TABLE prod.fresh AS SELECT 'theirs' AS x; ALTER TABLE prod.fresh OWNER TO kitchen")
+    numbers.commit({"recipes/numbers/recipe.yml": RECIPE + "  fresh: {sql: select 1 as x, key: [x]}\n"})
+    said = numbers.cli("run", "--quiet")
+    assert said.code == 2
+    assert "prod.fresh is a table that GitKitchen did not make" in said.err
+    assert boss.execute("SELECT x FROM prod.fresh").fetchall() == [("theirs",)]
+
+
+def test_a_failing_test_keeps_the_old_data(numbers: Shop, boss: Client) -> None:
+    """Consumers read the old data; the candidate can be queried."""
+    numbers.commit(files(1, 2, -50))
+    assert numbers.cli("run", "--quiet").code == 1
+    assert total(boss) == 6
+    assert numbers.rows("select min(n) as least from seed", "--candidate", "last") == [{"least": -50}]
+    assert numbers.rows("select min(n) as least from seed") == [{"least": 1}]
+
+
+def test_what_was_dropped_or_forgotten_is_repaired(numbers: Shop, boss: Client) -> None:
+    """A view dropped by hand, or a schema that shows an older publication, is mended by the next command."""
+    boss.execute("DROP VIEW prod.totals")
+    assert numbers.cli("run", "--quiet").code == 0
+    assert total(boss) == 6
+    boss.execute("DROP SCHEMA prod CASCADE; DELETE FROM gitkitchen_store.kitchens")
+    assert numbers.cli("open", "--path").code == 0
+    assert total(boss) == 6
+
+
+def test_lost_tables_are_built_again(numbers: Shop, boss: Client) -> None:
+    """A store schema that is gone is a store that is gone: the next run builds and shows all again."""
+    boss.execute("DROP SCHEMA gitkitchen_store CASCADE")
+    said = numbers.cli("run", "--quiet")
+    assert said.code == 0, said.err
+    assert set(numbers.states().values()) == {"passed"}
+    assert total(boss) == 6
+
+
+def test_a_project_moves_to_a_warehouse_and_back(shop: Shop, database: str, boss: Client) -> None:
+    """What one engine built is never taken for the other's: the first run on each builds all."""
+    from tests.engines.conftest import CONNECTION
+
+    for kitchen, states in (
+        (KITCHEN_YML, {"passed"}), (KITCHEN_YML + CONNECTION, {"passed"}),
+        (KITCHEN_YML, {"reused"}), (KITCHEN_YML + CONNECTION, {"reused"}),
+    ):  # fmt: skip
+        shop.commit({"kitchen.yml": kitchen, **files(1, 2, 3)})
+        said = shop.cli("run", "--quiet")
+        assert said.code == 0, said.err
+        assert set(shop.states().values()) == states
+        assert int(shop.rows("select total from totals")[0]["total"]) == 6
+    assert total(boss) == 6
+
+
+def test_a_table_that_somebody_changed_is_found(
+    numbers: Shop, boss: Client, server: warehouse.Server
+) -> None:
+    """A version is what was written: rows added to its table are told by the digest."""
+    from gitkitchen import holdings, workplace
+
+    asked = workplace.Request(start=numbers.root, environ=dict(os.environ))
+    place = workplace.enter(asked)
+    version = holdings.tables(place)["seed"]
+    assert place.store.verify(version) == []
+    boss.execute(f"INSERT INTO gitkitchen_store.{version.relation} VALUES (99, 1)")
+    (problem,) = place.store.verify(version)
+    assert "holds other rows than were written" in problem.message
+    place.close()
+
+
+def test_commands_without_data_need_no_address(numbers: Shop) -> None:
+    """The log, a report, settings and validation work where the secret is not set."""
+    del os.environ["WAREHOUSE_DSN"]
+    for words in (("log",), ("show",), ("settings",), ("validate",), ("report", "--output", "-")):
+        said = numbers.cli(*words)
+        assert said.code == 0, (words, said.err)
+    said = numbers.cli("query", "seed")
+    assert said.code == 2
+    assert "the secret WAREHOUSE_DSN has no value" in said.err
+
+
+def test_a_role_that_may_not_is_told_what_to_grant(pg_shop: Shop, database: str, boss: Client) -> None:
+    """Without CREATE on the database nothing is made, and the error says what an administrator must do."""
+    boss.execute(f"REVOKE CREATE ON DATABASE {database} FROM kitchen")
+    pg_shop.commit(files(1))
+    said = pg_shop.cli("run", "--quiet")
+    assert said.code == 3
+    assert "GRANT CREATE ON DATABASE" in " ".join(said.out.split())
+    boss.execute(
+        "CREATE SCHEMA gitkitchen_store AUTHORIZATION kitchen; CREATE SCHEMA prod AUTHORIZATION kitchen"
+    )
+    assert pg_shop.cli("run", "--quiet").code == 0
+    assert total(boss) == 1
+
+
+def test_the_owner_of_a_view_stays(numbers: Shop, boss: Client) -> None:
+    """A view given to another role is that role's after new data and after new columns."""
+    boss.execute(
+        "CREATE ROLE owning; GRANT owning TO kitchen; GRANT ALL ON SCHEMA prod TO owning; "
+        "GRANT USAGE ON SCHEMA gitkitchen_store TO owning; "
+        "ALTER DEFAULT PRIVILEGES FOR ROLE kitchen IN SCHEMA gitkitchen_store "
+        "GRANT SELECT ON TABLES TO owning; "
+        "ALTER VIEW prod.totals OWNER TO owning"
+    )
+    try:
+        for change in (files(1, 2, 4), files(1, 2, 5, totals="select sum(n)::text as total from seed\n")):
+            numbers.commit(change)
+            said = numbers.cli("run", "--quiet")
+            assert said.code == 0, said.err
+            owner = boss.execute("SELECT viewowner FROM pg_views WHERE viewname = 'totals'").fetchone()
+            assert owner == ("owning",)
+        assert total(boss) == "8"
+    finally:
+        boss.execute("REASSIGN OWNED BY owning TO kitchen; DROP OWNED BY owning; DROP ROLE owning")
+
+
+def test_another_machine_finds_what_was_built(numbers: Shop, tmp_path: Path, boss: Client) -> None:
+    """Builds are kept in the warehouse too: a clone that has the ledger and not the store reuses them."""
+    import shutil
+
+    shutil.rmtree(numbers.root / ".gitkitchen/store")
+    assert numbers.rows("select total from totals") == [{"total": "6"}]
+    assert numbers.cli("run", "--quiet").code == 0
+    assert set(numbers.states().values()) == {"reused"}
+
+
+def test_a_sandbox_starts_complete_and_touches_only_itself(numbers: Shop, boss: Client) -> None:
+    """A branch sees all of its base without a row being copied; what it publishes only it sees."""
+
+    def stored() -> int:
+        row = boss.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'gitkitchen_store'::regnamespace "
+            "AND relname ~ '^v_'"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    before = stored()
+    numbers.git("switch", "-q", "-c", "feature/x")
+    assert numbers.cli("open", "--path").code == 0
+    settings = json.loads(numbers.cli("settings", "--json").out)
+    schema = settings["namespace"]
+    assert [r[0] for r in views(boss, schema)] == ["seed", "totals"]
+    assert (total(boss, schema), stored()) == (6, before)
+    numbers.commit({"recipes/numbers/totals.sql": "select count(*) as many, -sum(n) as total from seed\n"})
+    assert numbers.cli("run", "--quiet").code == 0
+    assert numbers.states() == {"seed": "reused", "totals": "passed"}
+    assert stored() == before + 1
+    assert (total(boss, schema), total(boss)) == (-6, 6)
+
+
+def test_a_forged_manifest_leads_no_environment_to_a_sandboxs_table(numbers: Shop, boss: Client) -> None:
+    """A manifest in the trusted zone that names a sandbox's table, or the wrong content, is no build: the
+    environment builds its own."""
+    numbers.git("switch", "-q", "-c", "feature/x")
+    numbers.commit(files(1, 2, 3, totals="select 666 as many, sum(n) as total from seed\n"))
+    assert numbers.cli("run", "--quiet").code == 0
+    manifest = (
+        "SELECT fingerprint, manifest FROM gitkitchen_store.builds WHERE zone {} AND manifest ~ 'totals'"
+    )
+    forged = boss.execute(manifest.format("~ '^sandbox'")).fetchone()
+    honest = boss.execute(manifest.format("~ '^trusted'")).fetchone()
+    assert forged is not None
+    assert honest is not None
+    (relation,) = {v["relation"] for v in json.loads(forged[1])["versions"].values()}
+    body = json.loads(honest[1])
+    for version in body["versions"].values():
+        version["relation"] = relation
+    boss.execute(
+        "UPDATE gitkitchen_store.builds SET manifest = %s WHERE fingerprint = %s",
+        [json.dumps(body), honest[0]],
+    )
+    for path in (numbers.root / ".gitkitchen/store/trusted/builds").rglob(f"{honest[0]}.json"):
+        path.chmod(0o644)
+        path.write_text(json.dumps(body))
+    numbers.git("switch", "-q", "main")
+    assert numbers.cli("run", "--quiet").code == 0
+    assert numbers.states() == {"seed": "reused", "totals": "passed"}
+    assert boss.execute("SELECT many FROM prod.totals").fetchall() == [(3,)]
+
+
+def test_what_is_expected_of_a_change_is_judged(numbers: Shop) -> None:
+    """Rows, columns and values are compared with what is published, and what moved too far fails."""
     node = (
         "  totals:\n    sql: totals.sql\n    key: [many]\n    expect: {}\n    tests: [{{rows: {{min: 1}}}}]\n"
     )

@@ -84,7 +84,12 @@ class DuckDB:
         if own == type_name:
             return [expression, "CAST(NULL AS VARCHAR)"]
         tried = f"TRY_CAST({expression} AS {type_name})"
-        return [tried, f"CASE WHEN {tried} IS NULL THEN CAST({expression} AS VARCHAR) END"]
+        # Never NULL for a value: a key is joined by it.
+        instead = "TIMESTAMP 'infinity'" if type_name == "TIMESTAMP" else f"CAST(0 AS {type_name})"
+        return [
+            f"CASE WHEN {expression} IS NOT NULL THEN coalesce({tried}, {instead}) END",
+            f"CASE WHEN {tried} IS NULL THEN CAST({expression} AS VARCHAR) END",
+        ]
 
     def exactly(self, expression: str, is_float: bool, held: str) -> str:
         """A number as ``held``, where it is one without a fraction beyond it; NULL otherwise."""

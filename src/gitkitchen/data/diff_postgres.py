@@ -64,8 +64,10 @@ class Postgres:
         if own != "DATE":
             return [self.cast(expression, type_name), "CAST(NULL AS text)"]
         fits = f"(NOT isfinite({expression}) OR {expression} < DATE '294276-01-01')"
+        # Never NULL for a value: a key is joined by it.
+        instead = f"WHEN {expression} IS NOT NULL THEN TIMESTAMP 'infinity'"
         return [
-            f"CASE WHEN {fits} THEN {self.cast(expression, type_name)} END",
+            f"CASE WHEN {fits} THEN {self.cast(expression, type_name)} {instead} END",
             f"CASE WHEN NOT {fits} THEN {self.text(expression)} END",
         ]
 
