@@ -48,7 +48,7 @@ class Server:
     def start(self) -> None:
         argv = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         argv += ["-k", str(self.folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        argv += ["-c", "full_page_writes=off", "-c", "max_connections=60", "-c", "shared_buffers=32MB"]
+        argv += ["-c", "full_page_writes=off", "-c", "max_connections=100", "-c", "shared_buffers=32MB"]
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(argv, stdout=log, stderr=log, **_as_ordinary_user())
         log.close()
@@ -129,3 +129,30 @@ def database(server: Server) -> Iterator[str]:
     finally:
         with server.admin() as boss:
             boss.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def inventory(client: psycopg.Connection[Any]) -> list[Any]:
+    """Every schema, relation (with columns) and grant of the database, default grants, stamps of kitchens and
+    builds, every lock that somebody else holds, and every session of ours."""
+    return client.execute(
+        "SELECT 'schema', nspname::text, nspowner::regrole || coalesce(nspacl::text, '') FROM pg_namespace "
+        "WHERE nspname !~ '^pg_' UNION ALL "
+        "SELECT relkind::text, oid::regclass::text, relowner::regrole || coalesce(relacl::text, '') "
+        "FROM pg_class WHERE oid > 16384 AND relnamespace <> 'pg_toast'::regnamespace UNION ALL "
+        "SELECT 'column', attrelid::regclass || '.' || attname, coalesce(attacl::text, '') FROM pg_attribute "
+        "WHERE attrelid > 16384 AND attnum > 0 AND attrelid::regclass::text !~ '^pg_toast' UNION ALL "
+        "SELECT 'default', defaclnamespace::regnamespace::text, defaclacl::text FROM pg_default_acl "
+        "UNION ALL "
+        "SELECT 'lock', locktype, mode FROM pg_locks WHERE pid <> pg_backend_pid() "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) UNION ALL "
+        "SELECT 'session', application_name, state FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY 1, 2, 3"
+    ).fetchall()
+
+
+def kept(client: psycopg.Connection[Any]) -> list[Any]:
+    """What the store schema's own tables say: whose each schema is, and which builds there are."""
+    return client.execute(
+        "SELECT schema, namespace FROM gitkitchen_store.kitchens UNION ALL "
+        "SELECT zone, fingerprint FROM gitkitchen_store.builds ORDER BY 1, 2"
+    ).fetchall()

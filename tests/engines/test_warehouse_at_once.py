@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -15,67 +18,142 @@ import warehouse
 from shop import Shop
 
 Client = psycopg.Connection[Any]
-KITCHENS = 8
+KITCHENS = 16
 RECIPE = """\
 version: 1
 recipe: scaled
-vars: {factor: 1}
 nodes:
   seed: {source: {file: seed.csv}, key: [id]}
-  scaled:
-    sql: select id, n * $factor as n from seed
-    with: {factor: "${{ vars.factor }}"}
-    key: [id]
+  scaled: {sql: "select id, n * 1 as n from seed", key: [id]}
   total:
     sql: select sum(n)::bigint as total, count(*) as many from scaled
     tests: [{rows: {min: 1}}]
 """
+SLOW = "  slow: {sql: 'select total, pg_sleep(%s)::text as slept from total', tests: [{rows: {equals: 1}}]}\n"
 
 
-@pytest.mark.long
-def test_sandboxes_at_once(pg_shop: Shop, boss: Client, server: warehouse.Server, database: str) -> None:
-    """Sandboxes run at the same time with different values, one is killed, one runs twice: each sees its
-    own, a reader of production checks throughout, nothing is left locked."""
-    seed = "id,n\n" + "".join(f"{i},{i}\n" for i in range(100))
-    pg_shop.commit({"recipes/scaled/recipe.yml": RECIPE, "recipes/scaled/seed.csv": seed})
-    assert pg_shop.cli("run", "--quiet").code == 0
-    troubles: list[Any] = []
+def tree(shop: Shop, number: int, seconds: float) -> Shop:
+    """A linked work tree on a branch of its own, whose numbers are so many times as high."""
+    made = Shop(shop.root.parent / f"tree{number}")
+    shop.git("worktree", "add", "-q", "-b", f"s/{number}", str(made.root))
+    made.replace("recipes/scaled/recipe.yml", "n * 1 as", f"n * {number} as")
+    with (made.root / "recipes/scaled/recipe.yml").open("a") as recipe:
+        recipe.write(SLOW % seconds)
+    made.commit(message=f"change {number}")
+    return made
+
+
+@contextmanager
+def reading(address: str, wanted: list[Any]) -> Iterator[list[Any]]:
+    """A consumer of production that asks again and again; it yields what was not as wanted."""
+    wrong: list[Any] = []
     stop = threading.Event()
 
     def read() -> None:
-        with psycopg.connect(server.dsn(database, "boss"), autocommit=True) as client:
+        with psycopg.connect(address, autocommit=True) as client:
             while not stop.is_set():
-                found = client.execute("SELECT total, many FROM prod.total").fetchall()
-                if found != [(4950, 100)]:
-                    troubles.append(found)
-                time.sleep(0.01)
+                try:
+                    found: Any = client.execute("SELECT total, many FROM prod.total").fetchall()
+                except psycopg.Error as error:
+                    found = error
+                if found != wanted:
+                    wrong.append(found)
+                stop.wait(0.01)
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    thread = threading.Thread(target=read)
+    thread.start()
     try:
-        runs = {}
-        for factor in range(2, KITCHENS + 2):
-            words = ("--kitchen", f"feature/{factor}", "--set", f"factor={factor}")
-            runs[factor] = pg_shop.spawn("run", "--quiet", *words, env=dict(os.environ))
-        time.sleep(1.5)
-        runs[3].kill()
-        for factor, process in runs.items():
-            out, err = process.communicate(timeout=120)
-            assert process.returncode == 0 or factor == 3, out + err
+        yield wrong
     finally:
         stop.set()
-        reader.join()
-    assert not troubles
-    again = pg_shop.cli("run", "--quiet", "--kitchen", "feature/3", "--set", "factor=3")
+        thread.join()
+
+
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def schema(shop: Shop) -> str:
+    return str(json.loads(shop.cli("settings", "--json").out)["namespace"])
+
+
+@pytest.mark.long
+def test_sixteen_sandboxes_at_once(
+    pg_shop: Shop, boss: Client, server: warehouse.Server, database: str
+) -> None:
+    """Sixteen sandboxes with different changes run at once, one more is dropped in the middle, one is
+    killed: each sees its own data, a reader of production checks throughout, nothing is left locked, and
+    when all are dropped the warehouse is as before."""
+    seed = "id,n\n" + "".join(f"{i},{i}\n" for i in range(100))
+    pg_shop.commit({"recipes/scaled/recipe.yml": RECIPE, "recipes/scaled/seed.csv": seed})
+    assert pg_shop.cli("run", "--quiet").code == 0
+    trees = {number: tree(pg_shop, number, 1.0) for number in range(2, KITCHENS + 2)}
+    extra = tree(pg_shop, 100, 0)
+    before, builds = warehouse.inventory(boss), warehouse.kept(boss)
+    assert extra.cli("run", "--quiet").code == 0
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND state = 'active'"
+    sleeping += " AND pid <> pg_backend_pid()"
+    with reading(server.dsn(database, "boss"), [(4950, 100)]) as wrong:
+        runs = {n: t.spawn("run", "--quiet", env=dict(os.environ)) for n, t in trees.items()}
+        until(lambda: boss.execute(sleeping).fetchone() != (0,))
+        said = pg_shop.cli("drop", "s/100")
+        assert said.code == 0, said.err
+        os.killpg(runs[3].pid, signal.SIGKILL)
+        ended = {n: (p.communicate(timeout=300), p.returncode) for n, p in runs.items()}
+    assert not wrong
+    assert {n: code for n, (_, code) in ended.items()} == dict.fromkeys(runs, 0) | {3: -signal.SIGKILL}, ended
+    assert trees[3].rows("select total from total") == [{"total": 4950}], "nothing of a killed run is seen"
+    again = trees[3].cli("run", "--quiet")
     assert again.code == 0, again.out + again.err
-    for factor in range(2, KITCHENS + 2):
-        words = ("--kitchen", f"feature/{factor}")
-        assert pg_shop.rows("select total from total", *words) == [{"total": 4950 * factor}]
-        schema = json.loads(pg_shop.cli("settings", "--json", *words).out)["namespace"]
-        assert boss.execute(f"SELECT total FROM {schema}.total").fetchall() == [(4950 * factor,)]
-    locks = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-    locks += "WHERE a.application_name = 'gitkitchen' AND l.locktype <> 'virtualxid'"
-    assert boss.execute(locks).fetchone() == (0,)
+    for number, made in trees.items():
+        assert made.rows("select total from total") == [{"total": 4950 * number}]
+        assert made.rows("select total from slow") == [{"total": 4950 * number}]
+        found = boss.execute(f"SELECT total, many FROM {schema(made)}.total").fetchall()
+        assert found == [(4950 * number, 100)]
+    assert extra.rows("select total from total") == [{"total": 4950}], "dropped: it sees its base again"
+    for number in (*trees, 100):
+        said = pg_shop.cli("drop", f"s/{number}")
+        assert said.code == 0 or number == 100, said.err
+    until(lambda: boss.execute(sleeping).fetchone() == (0,))
+    assert warehouse.inventory(boss) == before
+    assert warehouse.kept(boss) == builds
+
+
+@pytest.mark.long
+def test_twenty_branches_leave_the_warehouse_as_it_was(pg_shop: Shop, boss: Client) -> None:
+    """Twenty branches opened, granted to readers, changed, run; half are dropped, half are deleted and
+    collected: schemas, relations, columns, grants, default grants, locks, sessions and builds as before."""
+    seed = "id,n\n" + "".join(f"{i},{i}\n" for i in range(100))
+    pg_shop.commit({"recipes/scaled/recipe.yml": RECIPE, "recipes/scaled/seed.csv": seed})
+    assert pg_shop.cli("run", "--quiet").code == 0
+    before, builds = warehouse.inventory(boss), warehouse.kept(boss)
+    for number in range(2, 22):
+        pg_shop.git("switch", "-q", "-c", f"f/{number}", "main")
+        assert pg_shop.cli("open", "--path").code == 0
+        own = schema(pg_shop)
+        boss.execute(f"GRANT USAGE ON SCHEMA {own} TO reader; GRANT SELECT ON {own}.total TO reader")
+        boss.execute(
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE kitchen IN SCHEMA {own} GRANT SELECT ON TABLES TO reader"
+        )
+        pg_shop.replace("recipes/scaled/recipe.yml", "n * 1 as n", f"n * {number} as n, {number} as more")
+        pg_shop.commit()
+        assert pg_shop.cli("run", "--quiet").code == 0
+        assert boss.execute(f"SELECT total FROM {own}.total").fetchall() == [(4950 * number,)]
+    assert len(warehouse.inventory(boss)) > len(before) + 100
+    pg_shop.git("switch", "-q", "main")
+    for number in range(2, 22):
+        if number % 2:
+            said = pg_shop.cli("drop", f"f/{number}")
+            assert said.code == 0, said.err
+        pg_shop.git("branch", "-q", "-D", f"f/{number}")
+    said = pg_shop.cli("gc", "--apply", "--grace", "0s", "--keep", "0s")
+    assert said.code == 0, said.err
+    assert warehouse.inventory(boss) == before
+    assert warehouse.kept(boss) == builds
+    assert boss.execute("SELECT total FROM prod.total").fetchall() == [(4950,)]
 
 
 @pytest.mark.long

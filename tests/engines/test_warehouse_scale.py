@@ -34,17 +34,6 @@ def catalog_bytes(client: Client) -> int:
     return int(row[0])
 
 
-def inventory(client: Client) -> list[Any]:
-    """Every schema, relation and grant of the database, and every lock that somebody else holds."""
-    return client.execute(
-        "SELECT 'schema', nspname::text, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_' UNION ALL "
-        "SELECT relkind::text, oid::regclass::text, relacl::text FROM pg_class WHERE oid > 16384 "
-        "AND relnamespace <> 'pg_toast'::regnamespace UNION ALL "
-        "SELECT 'lock', locktype, mode FROM pg_locks WHERE pid <> pg_backend_pid() "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1, 2, 3"
-    ).fetchall()
-
-
 @pytest.mark.long
 def test_a_sandbox_of_five_hundred_datasets(
     pg_shop: Shop, boss: Client, server: warehouse.Server, database: str
@@ -55,7 +44,7 @@ def test_a_sandbox_of_five_hundred_datasets(
     assert pg_shop.cli("run", "--quiet").code == 0
     stored = "SELECT count(*) FROM pg_class WHERE relname ~ '^v_[0-9a-f]{40}$'"
     tables = boss.execute(stored).fetchone()
-    before, there = catalog_bytes(boss), inventory(boss)
+    before, there = catalog_bytes(boss), warehouse.inventory(boss)
     pg_shop.git("switch", "-q", "-c", "feature/x")
     begun = time.monotonic()
     assert pg_shop.cli("open", "--path").code == 0
@@ -83,6 +72,6 @@ def test_a_sandbox_of_five_hundred_datasets(
     boss.execute("DROP VIEW public.theirs")
     said = pg_shop.cli("drop", "feature/x")
     assert said.code == 0, said.err
-    assert inventory(boss) == there
+    assert warehouse.inventory(boss) == there
     zones = boss.execute("SELECT DISTINCT split_part(zone, ' ', 1) FROM gitkitchen_store.builds").fetchall()
     assert zones == [("trusted",)]
