@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import diffing, engine, judging, models, sandboxes, startup
+from benchmarks import diffing, engine, judging, models, sandboxes, startup, warehouse
 from benchmarks.context import Context, Section
 from benchmarks.harness import Failed
 from benchmarks.report import document, markdown
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Context], Section]] = {
     "d": startup.run,
     "e": diffing.run,
     "f": sandboxes.run,
+    "g": warehouse.run,
 }
 OUR_PACKAGES = ("gitkitchen", "duckdb", "sqlglot", "pyyaml")
 
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help="a overhead, b models, c tests, d start, e diff, f sandboxes (default: all)",
+        help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL (default: all)",
     )
     add("--quick", action="store_true", help="small sizes, two rounds: a rehearsal")
     add("--rounds", type=int, help="how often each contestant is measured (default 5, quick 2)")

@@ -131,6 +131,18 @@ def production(count: int, rows: int) -> list[Model]:
     ]
 
 
+def production_in_postgres(count: int, rows: int) -> list[Model]:
+    """The same in PostgreSQL's words; about 90 bytes a row."""
+    return [
+        Model(
+            name(index),
+            "select i as id, i % 97 as grp, hashint4(i)::bigint as amount,\n"
+            f"  md5((i + {index * rows})::text) as label\nfrom generate_series(1, {rows}) as numbers(i)",
+        )
+        for index in range(count)
+    ]
+
+
 def leaf(models: Sequence[Model]) -> Model:
     """The last model, which nothing reads."""
     return models[-1]
@@ -203,6 +215,12 @@ def commit(root: Path, message: str) -> None:
     settings = ("user.name=bench", "user.email=bench@example.invalid", "commit.gpgsign=false", "gc.auto=0")
     given = [word for setting in settings for word in ("-c", setting)]
     git(root, *given, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
+
+
+def branch(root: Path) -> str:
+    """The branch that is checked out."""
+    argv = ["git", "symbolic-ref", "--short", "HEAD"]
+    return subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def git(root: Path, *words: str) -> None:
