@@ -56,7 +56,12 @@ def _measured(context: Context, server: Server, title: str, count: int, rows: in
     )
     series = compete([contestant], context.rounds, context.logs, context.say)
     lines = [(f"{WHO}, {stage}", WHO, stage) for stage in (FIRST, LEAF)]
-    facts = {"count": count, "rows": rows, "version": server.version, "megabytes": round(int(size[0][0]) / 1e6)}
+    facts = {
+        "count": count,
+        "rows": rows,
+        "version": server.version,
+        "megabytes": round(int(size[0][0]) / 1e6),
+    }
     notes = tuple(n.format(**facts) for n in NOTES)
     shown = (table(title, "", series, lines),)
     return Section(

@@ -50,6 +50,7 @@ class Dialect(Protocol):
     def about_distinct(self, expression: str, step: int, where: str) -> str: ...
     def quantiles(self, expression: str, points: tuple[float, ...], where: str) -> str: ...
     def about_quantiles(self, expression: str, points: tuple[float, ...]) -> str: ...
+    def once(self, select: str) -> str: ...
     def gathered(
         self, found: str, figures: Sequence[str], picks: Sequence[Pick], repeated: str = ""
     ) -> str: ...
@@ -130,6 +131,10 @@ class DuckDB:
 
     def about_quantiles(self, expression: str, points: tuple[float, ...]) -> str:
         return f"CAST(approx_quantile({expression}, {list(points)}) AS VARCHAR[])"
+
+    def once(self, select: str) -> str:
+        """A derived table whose expressions are evaluated once a row, however often they are used."""
+        return f"({select})"
 
     def gathered(self, found: str, figures: Sequence[str], picks: Sequence[Pick], repeated: str = "") -> str:
         """One row: figures over what ``found`` gives, then the records of each pick."""

@@ -141,11 +141,16 @@ class Postgres:
     def about_quantiles(self, expression: str, points: tuple[float, ...]) -> str:
         raise NotImplementedError("quantiles of large tables come from a sample here")
 
+    def once(self, select: str) -> str:
+        """A derived table whose expressions are evaluated once a row: without OFFSET each use of one would
+        be replaced by the expression."""
+        return f"({select} OFFSET 0)"
+
     def gathered(self, found: str, figures: Sequence[str], picks: Sequence[Pick], repeated: str = "") -> str:
         """One row: figures over what ``found`` gives, then the records of each pick. What is found is kept
         aside where it is read several times: no aggregate of PostgreSQL holds only the least few."""
         parts = [repeated] if repeated else []
-        source = f"({found}) AS found"
+        source = f"{self.once(found)} AS found"
         if picks:
             parts.append(f"found AS MATERIALIZED ({found})")
             source = "found"

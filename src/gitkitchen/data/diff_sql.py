@@ -293,7 +293,8 @@ def profile(asked: Asked, side: str, columns: Sequence[Pair], rows: int) -> str:
     listed = [f"{asked.raw(pair, side)} AS r{n}" for n, pair in enumerate(columns)]
     if sample:
         listed.append(f"{sample} AS is_sample")
-    return f"SELECT {', '.join(figures)} FROM (SELECT {', '.join(listed)} FROM {asked.relation(side)}) AS p"
+    values = asked.sql.once(f"SELECT {', '.join(listed)} FROM {asked.relation(side)}")
+    return f"SELECT {', '.join(figures)} FROM {values} AS p"
 
 
 def _profile(asked: Asked, name: str, own: str, step: int, sample: str) -> list[str]:
