@@ -299,6 +299,44 @@ def test_many_repeated_and_missing_keys_are_no_quadratic_work(client: Client) ->
     assert any("does not tell all rows apart" in note for note in found.notes)
 
 
+PINNED = {
+    "list": ("[1, NULL]", "{1,NULL}"),
+    "float": ("1.0", "1.0"),
+    "bytes": ("\\x00", "\\x00"),
+    "moment": ("2013-01-01 00:00:00+00", "2013-01-01 00:00:00+00"),
+    "interval": ("1 month", "1 mon"),
+}
+KINDS = {
+    "list": ("[1, null]::integer[]", "array[1, null]::integer[]"),
+    "float": ("1::double", "1::double precision"),
+    "bytes": ("'\\x00'::blob", "'\\x00'::bytea"),
+    "moment": ("timestamptz '2013-01-01 00:00:00+00'",) * 2,
+    "interval": ("interval '1 month'",) * 2,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(PINNED))
+def test_values_are_shown_as_the_documentation_says(client: Client, duck: Any, kind: str) -> None:
+    """Examples hold values as text: which of them the two engines write otherwise is pinned."""
+    ours, theirs = (f"select 1 as id, {value} as v" for value in KINDS[kind])
+    duck.execute(f"CREATE OR REPLACE TABLE one AS {ours}")
+    types = duck.execute("DESCRIBE one").fetchall()
+    one = Table("one", tuple(Column(t[0], t[1]) for t in types))
+    none = Table("(select * from one where false) AS n", one.columns)
+    found = compare_tables(none, one, key=("id",), fetch=lambda sql: duck.execute(sql).fetchall())
+    here = selects(client, f"{theirs} where false", theirs)
+    assert (found.examples[0].b["v"], here.examples[0].b["v"]) == PINNED[kind]
+
+
+def test_a_longer_text_is_a_compatible_change(client: Client) -> None:
+    """Every value of VARCHAR(3) fits VARCHAR(9) and text; the other way round it may not."""
+    for was, now, breaking in (("varchar(3)", "varchar(9)", False), ("varchar(3)", "text", False),
+                               ("text", "varchar(9)", True), ("varchar(9)", "varchar(3)", True)):  # fmt: skip
+        found = selects(client, f"select 1 as id, 'a'::{was} as v", f"select 1 as id, 'a'::{now} as v")
+        assert [(c.kind, c.breaking) for c in found.schema] == [("retyped", breaking)]
+        assert found.rows.changed == 0
+
+
 # --- through the command line -------------------------------------------------------------------------
 
 RECIPE = """\
