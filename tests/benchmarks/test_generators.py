@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from benchmarks.context import Promise, Section, Table
+from benchmarks.context import Context, Promise, Section, Table
 from benchmarks.harness import Contestant, Failed, Stage, compete, measure
 from benchmarks.report import grid, markdown
 from benchmarks.stats import median, paired_excess, paired_ratio, spread
@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import generators as make
-from benchmarks import projects, rivals, sixty
+from benchmarks import projects, rivals, server, sixty
+from benchmarks import warehouse as warehouse_section
 
 SHAPES = {
     "chain": make.chain(30),
@@ -267,3 +268,16 @@ def test_the_page_tells_a_missed_promise_and_who_was_left_out() -> None:
     assert "- dbt: no network" in page
     assert "rehearsal" in page
     assert grid(table).splitlines()[-1] == "| a\\|b       |   10.5 |"
+
+
+def test_a_section_without_a_server_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PostgreSQL its promises stand as not measured, with the reason, and never as met."""
+
+    def missing() -> Path:
+        raise Failed("PostgreSQL (initdb, postgres) is not installed")
+
+    monkeypatch.setattr(server, "programs", missing)
+    context = Context(tmp_path, tmp_path, 1, True, False, lambda _: None)
+    section = warehouse_section.run(context)
+    assert [(p.measured, p.met) for p in section.promises] == [(None, None)] * 3
+    assert "not installed" in markdown([section], {}, {}, quick=True)
