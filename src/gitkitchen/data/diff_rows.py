@@ -178,10 +178,10 @@ def _by_key(
         names = record_names(asked, part)
         for place, value in enumerate(values):
             more = asked.sql.records(value, names)
-            # The same rows each time, for keys are unique: more of their columns.
-            records[place] = [
-                {**x, **y} for x, y in zip(records[place] or [{}] * len(more), more, strict=True)
-            ]
+            # The same rows each time, for keys are unique (but of a view that is never twice the same):
+            # more of their columns.
+            known = records[place] if part.start else [{}] * len(more)
+            records[place] = [{**x, **y} for x, y in zip(known, more, strict=False)]
     shown = _examples(asked, records)
     unkeyed, more_added, more_removed = Unkeyed(), 0, 0
     if not state.clean:
