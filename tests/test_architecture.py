@@ -28,14 +28,15 @@ FLOORS = [
     {"plumbing"},
     {"github", "git", "document", "plugins", "shipped"},
     {"files", "locks"},
-    {"process"},
+    {"supervision"},
+    {"process", "supervisor"},
     {"printed"},
     {"model"},
     {"errors"},
     {"__init__"},
 ]
 OWNERS = {
-    "subprocess": {"process"},
+    "subprocess": {"process", "supervision"},
     "yaml": {"document"},
     "jsonschema": {"document"},
     "referencing": {"document"},

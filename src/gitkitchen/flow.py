@@ -49,6 +49,7 @@ from gitkitchen.workplace import Request, Workplace, at_work, enter, refuse_drop
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel
+    from gitkitchen.supervision import Supervisors
 
 
 # --- recipe -> plan ---------------------------------------------------------------------------
@@ -98,18 +99,30 @@ def new_run_id(now: datetime) -> str:
 
 def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
     """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
-    with at_work(enter(request, publishes=request.publish), now, request.environ) as place:
-        return _run(place, request, on_event=on_event, cancel=cancel, now=now)
+    from gitkitchen.supervision import Supervisors
+
+    entered = enter(request, publishes=request.publish)
+    with at_work(entered, now, request.environ) as place, Supervisors(request.jobs) as supervisors:
+        return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now)
 
 
 def _run(
-    place: Workplace, request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime
+    place: Workplace,
+    request: Request,
+    supervisors: Supervisors,
+    *,
+    on_event: Callable[[Event], None],
+    cancel: Cancel,
+    now: datetime,
 ) -> Outcome:
     from gitkitchen.run.engine import effects, execute
     from gitkitchen.run.intended import announce, judge_effects
+    from gitkitchen.run.nodes import PROCESSES
 
     request = _as_begun(place, request) if request.resume else request
     recipe = read(place, request)
+    if any(node.kind in PROCESSES for node in recipe.nodes.values()):
+        supervisors.start()  # they are ready when the plan is
     effects_declared = declared_effects(place)
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
@@ -117,7 +130,7 @@ def _run(
     with place.ledger.lease(name, run_id, publishes=request.publish and not barred) as held:
         catalog = repair(place)
         plan = make_plan(place, recipe, request, catalog)
-        context, journal = _context(place, plan, request, run_id, catalog)
+        context, journal = _context(place, plan, request, run_id, catalog, supervisors)
         _begin(place, recipe, request, run_id, now)
         with journal:
             results = execute(plan, context, on_event=on_event, cancel=cancel)
@@ -211,7 +224,14 @@ def _secret_values(plan: Plan, request: Request) -> tuple[str, ...]:
     return tuple(sorted(filter(None, (request.environ.get(name, "") for name in names))))
 
 
-def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalog: Catalog) -> Any:
+def _context(
+    place: Workplace,
+    plan: Plan,
+    request: Request,
+    run_id: str,
+    catalog: Catalog,
+    supervisors: Supervisors,
+) -> Any:
     from gitkitchen.run.engine import RunContext
     from gitkitchen.run.journal import Journal
     from gitkitchen.run.journal import read as read_journal
@@ -240,7 +260,7 @@ def _context(place: Workplace, plan: Plan, request: Request, run_id: str, catalo
         engine_factory=place.engine,
         run_id=run_id,
         folder=folder,
-        jobs=request.jobs,
+        supervisors=supervisors,
         journal=journal,
         version_of=version_of,
         clock=lambda: datetime.now(UTC),

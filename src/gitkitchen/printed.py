@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
+
+TYPE_CHECKING = False  # `typing` itself takes as long to import as all of this
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _LINE = 8192
 _TAIL_BYTES = 65536
@@ -59,9 +62,7 @@ def masks(values: Sequence[str]) -> tuple[str, ...]:
 class Output:
     """Lines of a process on their way to a log file: the first ``limit_bytes`` and the last 64 KiB."""
 
-    def __init__(
-        self, log: Path | None, *, secrets: Sequence[str] = (), limit_bytes: int = 1_000_000
-    ) -> None:
+    def __init__(self, log: str | None, *, secrets: Sequence[str] = (), limit_bytes: int = 1_000_000) -> None:
         self.lines = 0
         self._log, self._secrets, self._left = log, masks(secrets), limit_bytes
         self._file: BinaryIO | None = None
@@ -117,8 +118,8 @@ class Output:
             self._left -= len(text) + 1
             return
         if self._file is None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._log.open("ab", buffering=0)
+            os.makedirs(os.path.dirname(self._log), exist_ok=True)  # noqa: PTH103, PTH120
+            self._file = open(self._log, "ab", buffering=0)  # noqa: PTH123, SIM115
         line = text.encode(errors="replace") + b"\n"
         self._left -= len(line)
         self._file.write(line)

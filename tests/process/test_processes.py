@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkitchen.printed import Output, masks, text_safe
-from gitkitchen.process import Cancel, Completed, Conversation, capture, run
+from gitkitchen.process import Cancel, Completed, Conversation, capture
+from gitkitchen.supervision import Supervisors
 
 ENV = {"PATH": os.environ["PATH"]}
 
 
+SUPERVISORS = Supervisors(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    yield
+    SUPERVISORS.close()
+
+
 def bash(command: str, folder: Path, **more: object) -> Completed:
-    return run(["bash", "-c", command], env=ENV, cwd=folder, log=folder / "x.log", **more)  # type: ignore[arg-type]
+    return SUPERVISORS.run(["bash", "-c", command], env=ENV, cwd=folder, log=folder / "x.log", **more)  # type: ignore[arg-type]
 
 
 def alive(path: Path) -> bool:
@@ -50,7 +61,7 @@ def test_silence_makes_no_log(tmp_path: Path) -> None:
 
 def test_the_environment_is_the_given_one(tmp_path: Path) -> None:
     """Nothing of our own environment is passed on."""
-    done = run(["/usr/bin/env"], env={"ONLY": "this"}, cwd=tmp_path)
+    done = SUPERVISORS.run(["/usr/bin/env"], env={"ONLY": "this"}, cwd=tmp_path)
     assert done.tail == ("ONLY=this",)
 
 

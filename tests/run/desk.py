@@ -32,6 +32,7 @@ from gitkitchen.process import Cancel
 from gitkitchen.run.engine import RunContext, effects, execute
 from gitkitchen.run.journal import Journal
 from gitkitchen.run.journal import read as read_journal
+from gitkitchen.supervision import Supervisors
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -104,7 +105,7 @@ class Desk:
             "engine_factory": engine,
             "run_id": f"run-{self.runs}",
             "folder": folder,
-            "jobs": jobs,
+            "supervisors": Supervisors(jobs),
             "journal": Journal(folder / "journal.jsonl"),
             "version_of": version_of,
             "clock": lambda: NOW,
@@ -126,7 +127,7 @@ class Desk:
         plan = nodes if isinstance(nodes, Plan) else self.plan(nodes, reads)
         used = context or self.context(jobs)
         cancel = cancel or Cancel()
-        with used.journal:
+        with used.journal, used.supervisors:
             results = execute(plan, used, on_event=self.events.append, cancel=cancel)
             if publish is not None:
                 results += effects(plan, used, publish, on_event=self.events.append, cancel=cancel)

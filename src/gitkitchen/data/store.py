@@ -189,7 +189,7 @@ class FolderStore:
 
     def save(self, build: Build) -> None:
         """Keep a build; its files must be kept already. Overwrites one of the same fingerprint that says
-        something else than when and by which run the same versions were built.
+        something else than when, by which run and for which node the same versions were built.
         """
         name = self._name("builds", build.fingerprint, ".json")
         value = build_to_json(build)
@@ -267,19 +267,35 @@ class FolderStore:
         return f"{self._read[-1]}/{_relative(shelf, name, suffix)}"
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        temporary = self._temporary(".json")
+        """Write a JSON file. A new one is written in place, which is half the work of renaming it: a reader
+        that meets it unfinished, or torn by a crash, takes it for missing. One that is there is replaced.
+        """
         data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(
             "utf-8", "backslashreplace"
         )
         with writing(self.root):
             try:
-                with open(temporary, "wb") as out:  # noqa: PTH123
-                    out.write(data)
+                self._create(name, data)
+            except FileExistsError:
+                temporary = self._temporary(".json")
+                self._create(temporary, data)
                 self._rename(temporary, name)
-            except BaseException:  # also on Ctrl-C: nothing half-written stays behind
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)  # noqa: PTH108
-                raise
+
+    def _create(self, name: str, data: bytes) -> None:
+        try:
+            file = open(name, "xb", buffering=0)  # noqa: PTH123, SIM115
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(name), exist_ok=True)  # noqa: PTH103, PTH120
+            file = open(name, "xb", buffering=0)  # noqa: PTH123, SIM115
+        try:
+            with file:
+                rest = data[file.write(data) :]
+                while rest:  # a disk that is nearly full: the next write says why
+                    rest = rest[file.write(rest) :]
+        except BaseException:  # also on Ctrl-C: nothing half-written stays behind
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # noqa: PTH108
+            raise
 
     def _rename(self, temporary: str, final: str) -> None:
         try:
@@ -302,7 +318,7 @@ def _size(name: str) -> int | None:
 
 def _said(build: Mapping[str, Any]) -> dict[str, Any]:
     """What a build's file says but for the circumstances."""
-    return {k: v for k, v in build.items() if k not in ("run", "finished", "seconds")}
+    return {k: v for k, v in build.items() if k not in ("node", "run", "finished", "seconds")}
 
 
 def _files(version: Version) -> Iterator[FileEntry]:

@@ -27,8 +27,6 @@ def adopted(step: Step, building: Building, context: RunContext, tables: Tables)
 
     Its tests are still to be judged, and it is not saved yet. Infrastructure where the store fails.
     """
-    if not _may_be(step):
-        return None
     inputs = {name: bytes_seal(version) for name, version in building.inputs.items()}
     for claim in context.claims(building.fingerprint):
         if dict(claim.inputs) != inputs:
@@ -45,7 +43,7 @@ def adopted(step: Step, building: Building, context: RunContext, tables: Tables)
     return None
 
 
-def _may_be(step: Step) -> bool:
+def may_be(step: Step) -> bool:
     """Whether all that the node depends on is in its fingerprint, and it gives data.
 
     A node with secrets may read what belongs to the sandbox alone; a volatile one, the moment.

@@ -23,6 +23,7 @@ from gitkitchen.model import (
 )
 from gitkitchen.process import Cancel
 from gitkitchen.run.journal import Journal
+from gitkitchen.supervision import Supervisors, Turns
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RunContext:
-    """All that a run touches. ``jobs`` None: as many as there are processors.
+    """All that a run touches. ``supervisors`` start and watch the processes of nodes.
 
     ``engine_factory`` is called once something executes. ``secrets`` is where a node's named secrets are
     looked up (the environment); ``masks`` are values that no result may show. ``previous`` holds the
@@ -46,7 +47,7 @@ class RunContext:
     engine_factory: Callable[[], Engine]
     run_id: str
     folder: Path
-    jobs: int | None
+    supervisors: Supervisors
     journal: Journal
     version_of: Callable[[str], Version]
     clock: Callable[[], datetime]
@@ -61,6 +62,11 @@ class RunContext:
     """Which sandboxes say in the ledger that they built a fingerprint; nobody, where nothing is adopted."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
+    turns: Turns = field(init=False)
+    """As many nodes execute at the same time as there are supervisors."""
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.supervisors.most)
 
 
 @dataclass(frozen=True, slots=True)

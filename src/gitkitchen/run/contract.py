@@ -23,9 +23,10 @@ from typing import Any
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State, Version
 from gitkitchen.printed import text_safe
-from gitkitchen.process import Completed, run
+from gitkitchen.process import Completed
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.report_file import read_report
+from gitkitchen.supervision import Turns
 
 TEMPORARY = "tmp"
 _DECLARED = ("file:", "code:")
@@ -164,8 +165,13 @@ def output_path(private: Private, datasets: Mapping[str, str | None], dataset: s
 # --- running -------------------------------------------------------------------------------------
 
 
-def run_process(task: Task, private: Private, argv: Sequence[str]) -> Completed:
-    """Run a node's process in its private folder; raises NodeFailed where it was ended or cannot start."""
+def run_process(
+    task: Task, private: Private, argv: Sequence[str], *, turns: Turns | None = None
+) -> Completed:
+    """Run a node's process in its private folder; raises NodeFailed where it was ended or cannot start.
+
+    ``turns``: the process takes its turn by itself; the engine gave the node none.
+    """
     env = environment(task, private)
     for dataset, file in task.node.datasets.items():
         if file:
@@ -173,7 +179,7 @@ def run_process(task: Task, private: Private, argv: Sequence[str]) -> Completed:
             path.unlink(missing_ok=True)  # a committed file of that name is no output
             path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        done = run(
+        done = task.context.supervisors.run(
             argv,
             env=env,
             cwd=private.work,
@@ -181,6 +187,7 @@ def run_process(task: Task, private: Private, argv: Sequence[str]) -> Completed:
             cancel=task.cancel,
             log=task.log,
             secrets=tuple(task.secrets.values()),
+            turns=turns,
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -50,6 +50,8 @@ __all__ = ["RunContext", "effects", "execute"]
 Watcher = Callable[[Event], None]
 SELF_TESTING = ("run", "pytest")
 """Kinds whose processes can report tests of their own."""
+TAKE_TURNS = ("run",)
+"""Kinds that take a turn only while their process runs (contract.run_process)."""
 RESUMED = "finished before the interruption"
 
 
@@ -115,9 +117,8 @@ class _Run:
         self.order = {name: number for number, name in enumerate(self.steps)}
         self.results = context.results
         self.tables = Tables(context.engine_factory, context.store)
-        jobs = context.jobs or os.cpu_count() or 1
+        jobs = context.turns.most
         # One thread more than nodes may execute: what a node leaves is written down while others execute.
-        self.executing = threading.BoundedSemaphore(jobs)
         self.queue = Queue(jobs + (jobs > 1), self.cancel, self.tables.interrupt_due)
         self.tables.on_deadline = self.queue.wake
         self.lock = threading.Lock()
@@ -192,7 +193,7 @@ class _Run:
             if result is None and step.node.matrix:
                 parts.extend(self._parts(step, building, started, begun))
             elif result is None:
-                with self.executing:
+                with self._turn(step):
                     building.run_part(0)
                 result = self._built(step, building, begun)
             return result
@@ -209,7 +210,7 @@ class _Run:
             yield Unit((self.order[step.node.name], number), work, False, limits)
 
     def _part(self, step: Step, building: Building, number: int, started: datetime, begun: float) -> None:
-        with self.executing:
+        with self._turn(step):
             last = building.run_part(number)
         if building.cancel.is_set:
             self.queue.wake()
@@ -304,9 +305,15 @@ class _Run:
         reason = "its inputs came out equal" if step.action is Action.MAYBE else "already built"
         return self._reused(step, found, (reason,))
 
+    def _turn(self, step: Step) -> AbstractContextManager[None]:
+        """The turn that a node has while it executes; a command's process takes its own."""
+        return nullcontext() if step.node.kind in TAKE_TURNS else self.context.turns
+
     def _adopted(self, step: Step, building: Building) -> NodeResult | None:
         """The result of a node that a sandbox built from the same inputs, tested on those very bytes."""
-        with self.executing:
+        if not adoption.may_be(step):
+            return None
+        with self.context.turns:
             found = adoption.adopted(step, building, self.context, self.tables)
         if found is None:
             return None
@@ -351,7 +358,7 @@ class _Run:
         specs = tuple(specs)
         if not specs:
             return ()
-        with self.executing:
+        with self.context.turns:
             results = checks.check(specs, find, self.context, self.tables, self.cancel, self.keys, anew=anew)
             self.on_event(Event("tested", step.node.name, total=len(results)))
         return results
@@ -381,7 +388,7 @@ class _Run:
         result = judged(step, State.PASSED, build, tests)
         if self.done_before is not None and step.node.on == "publish" and result.state is State.PASSED:
             self.done_before.record(step.node)
-        return with_log(replace(result, attempts=building.attempts), built, building.log_name)
+        return with_log(result, built, building.log_name, building.attempts)
 
     # --- the end of a node --------------------------------------------------------------------------
 

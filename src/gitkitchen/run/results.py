@@ -55,10 +55,16 @@ def judged(
     return result_of(step, state, failure, build=build, tests=tests, reasons=reasons)
 
 
-def with_log(result: NodeResult, built: Built, log: str) -> NodeResult:
-    """With what its process printed and reported."""
-    shown = log if built.logged else None
-    return replace(result, log=shown, log_tail=built.tail, metrics=built.metrics, links=built.links)
+def with_log(result: NodeResult, built: Built, log: str, attempts: int) -> NodeResult:
+    """With what its process printed and reported, and how often it was tried."""
+    return replace(
+        result,
+        log=log if built.logged else None,
+        log_tail=built.tail,
+        metrics=built.metrics,
+        links=built.links,
+        attempts=attempts,
+    )
 
 
 def failed(step: Step, error: NodeFailed, log: str | None = None) -> NodeResult:

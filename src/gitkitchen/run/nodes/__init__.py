@@ -16,6 +16,8 @@ KINDS = {
 }
 """Kind -> module with ``execute(task) -> Built``. It raises NodeFailed for what the user can mend,
 Infrastructure for what they cannot."""
+PROCESSES = frozenset({"python", "run", "pytest"})
+"""Kinds whose nodes are processes."""
 
 
 def execute(task: Task) -> Built:

@@ -16,7 +16,8 @@ def execute(task: Task) -> Built:
     private = open_private(task)
     try:
         shell = SHELLS[task.node.config.get("shell") or "bash"]
-        done = run_process(task, private, [_found(shell[0]), *shell[1:], str(task.node.config["command"])])
+        argv = [_found(shell[0]), *shell[1:], str(task.node.config["command"])]
+        done = run_process(task, private, argv, turns=task.context.turns)
         if done.code:
             raise ended_badly(task, done)
         return collect(task, private, done)

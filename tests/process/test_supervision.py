@@ -1,0 +1,242 @@
+"""Supervisors answer whatever is asked, side by side, and nothing that they watch outlives its run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gitkitchen.process import Cancel, Completed
+from gitkitchen.supervision import LOST, Supervisors, Turns
+
+ENV = {"PATH": os.environ["PATH"]}
+BOUND = 30.0
+"""Seconds against hanging."""
+
+
+@pytest.fixture
+def two() -> Iterator[Supervisors]:
+    with Supervisors(2) as supervisors:
+        yield supervisors
+
+
+def lives(number: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def gone(number: int) -> bool:
+    """Whether a process goes, within the bound."""
+    end = time.monotonic() + BOUND
+    while lives(number) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not lives(number)
+
+
+def written(path: Path) -> int:
+    """The number that a process writes into a file, when it has."""
+    end = time.monotonic() + BOUND
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return int(path.read_text())
+
+
+def test_many_at_once_get_their_own_answers(two: Supervisors, tmp_path: Path) -> None:
+    """Threads that ask side by side get each its own code and output, never another's."""
+
+    def ask(number: int) -> Completed:
+        return two.run(["bash", "-c", f"echo {number}; exit {number % 7}"], env=ENV, cwd=tmp_path)
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(ask, range(100)))
+    assert answers == [Completed(n % 7, False, False, (str(n),), True) for n in range(100)]
+
+
+def test_no_more_run_at_once_than_have_a_turn(two: Supervisors, tmp_path: Path) -> None:
+    """Also where one more waits at the bell, as many processes run at once as there are turns, not more."""
+    turns = Turns(2)
+    command = "mkdir running; mkdir running/$$ 2>/dev/null; ls running | wc -l; sleep 0.03; rmdir running/$$"
+
+    def ask(_: int) -> int:
+        done = two.run(["bash", "-c", command], env=ENV, cwd=tmp_path, turns=turns)
+        return int(done.tail[-1])
+
+    with ThreadPoolExecutor(3) as pool:
+        counts = list(pool.map(ask, range(40)))
+    assert max(counts) == 2
+    with turns, turns:  # all turns were given back
+        pass
+
+
+def test_a_turn_that_is_taken_counts_for_processes_too(two: Supervisors, tmp_path: Path) -> None:
+    """While something else has all turns, no process begins; it begins when one is given back."""
+    turns = Turns(1)
+    begun = tmp_path / "begun"
+
+    def ask() -> None:
+        two.run(["touch", str(begun)], env=ENV, cwd=tmp_path, turns=turns)
+
+    with turns:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(0.3)
+        assert not begun.exists()
+    thread.join(BOUND)
+    assert begun.exists()
+
+
+def test_questions_and_answers_of_any_size(two: Supervisors, tmp_path: Path) -> None:
+    """A megabyte of environment goes over the line, and 40 long lines come back."""
+    env = {**ENV, **{f"PART_{i}": "x" * 100_000 for i in range(10)}}
+    command = 'for i in $(seq 50); do printf "%s\\n" "${PART_0:0:8000}$i"; done'
+    done = two.run(["bash", "-c", command], env=env, cwd=tmp_path)
+    assert done.tail == tuple("x" * 8000 + str(i) for i in range(11, 51))
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "error"),
+    [
+        (["no-such-program"], ENV, FileNotFoundError),
+        (["/etc/passwd"], ENV, PermissionError),
+        (["bash", "-c", "true"], {"PATH": "/nowhere"}, FileNotFoundError),
+        (["bash", "-c", "nul\0"], ENV, ValueError),
+        (["bash", "-c", "true"], {**ENV, "LONG": "x" * 4_000_000}, OSError),
+    ],
+)
+def test_what_cannot_start_raises(
+    two: Supervisors, tmp_path: Path, argv: list[str], env: dict[str, str], error: type[Exception]
+) -> None:
+    """A program that is missing, none, or given too much is the error that the system has for it."""
+    with pytest.raises(error):
+        two.run(argv, env=env, cwd=tmp_path)
+    assert two.run(["true"], env=ENV, cwd=tmp_path).code == 0
+
+
+def test_a_folder_that_is_missing_raises(two: Supervisors, tmp_path: Path) -> None:
+    """A process whose folder is gone does not run somewhere else."""
+    with pytest.raises(FileNotFoundError):
+        two.run(["true"], env=ENV, cwd=tmp_path / "gone")
+
+
+def test_a_cancel_reaches_who_waits_at_the_bell(tmp_path: Path) -> None:
+    """What is cancelled before a supervisor takes it is not begun."""
+    cancel = Cancel()
+    with Supervisors(1) as one, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(one.run, ["bash", "-c", "sleep 1"], env=ENV, cwd=tmp_path)
+        time.sleep(0.2)
+        second = pool.submit(one.run, ["touch", "begun"], env=ENV, cwd=tmp_path, cancel=cancel)
+        time.sleep(0.1)
+        cancel.set()
+        assert second.result(BOUND).cancelled
+        assert not first.result(BOUND).cancelled
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_late_cancel_is_not_the_next_ones(two: Supervisors, tmp_path: Path) -> None:
+    """Cancels that cross an answer on the line never end the process that the line serves next."""
+    for _ in range(30):
+        cancel = Cancel()
+        timer = threading.Timer(0.1, cancel.set)
+        timer.start()
+        two.run(["sleep", "0.1"], env=ENV, cwd=tmp_path, cancel=cancel)
+        timer.join()
+        assert two.run(["true"], env=ENV, cwd=tmp_path) == Completed(0, False, False, (), False)
+
+
+def test_programs_get_the_signals_that_python_ignores(two: Supervisors, tmp_path: Path) -> None:
+    """A program whose reader is gone dies of SIGPIPE, as from a shell."""
+    done = two.run(["bash", "-c", "yes | head -n 1; echo ${PIPESTATUS[0]}"], env=ENV, cwd=tmp_path)
+    assert done.tail == ("y", "141")
+
+
+def test_programs_inherit_no_handle_of_ours(two: Supervisors, tmp_path: Path) -> None:
+    """A process has its three standard streams and nothing else open."""
+    done = two.run(["bash", "-c", "ls -1 /proc/self/fd | wc -l"], env=ENV, cwd=tmp_path)
+    assert done.tail == ("4",)  # with the one that ls reads the folder by
+
+
+def test_a_killed_supervisor_is_said_and_replaced(tmp_path: Path) -> None:
+    """Who watched is killed: what it watched ends, the question fails with a reason, the next is answered."""
+    with Supervisors(1) as one, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(
+            one.run, ["bash", "-c", "sleep 1; echo $PPID > p; echo $$ > c; sleep 600"], env=ENV, cwd=tmp_path
+        )
+        child = written(tmp_path / "c")  # by now its number is on the board
+        os.kill(written(tmp_path / "p"), signal.SIGKILL)
+        with pytest.raises(OSError, match=LOST):
+            asked.result(BOUND)
+        assert gone(child)
+        assert one.run(["true"], env=ENV, cwd=tmp_path).code == 0
+
+
+def test_one_of_several_killed_leaves_the_others(two: Supervisors, tmp_path: Path) -> None:
+    """The other supervisor's process goes on, and two run at once again."""
+    hold = ["bash", "-c", "echo $PPID > p$0; echo $$ > c$0; while ! [ -e go ]; do sleep 0.02; done; echo $0"]
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(two.run, [*hold, str(n)], env=ENV, cwd=tmp_path) for n in range(2)]
+        for n in range(2):
+            written(tmp_path / f"c{n}")
+        os.kill(written(tmp_path / "p0"), signal.SIGKILL)
+        with pytest.raises(OSError, match=LOST):
+            asked[0].result(BOUND)
+        again = pool.submit(two.run, [*hold, "2"], env=ENV, cwd=tmp_path)
+        written(tmp_path / "c2")  # beside the other, which still runs
+        (tmp_path / "go").touch()
+        assert [asked[1].result(BOUND).tail, again.result(BOUND).tail] == [("1",), ("2",)]
+
+
+RUN = """
+import sys, threading
+from gitkitchen.supervision import Supervisors
+s = Supervisors(2)
+for n in range(2):
+    threading.Thread(target=s.run, args=(["bash", "-c", f"sleep 600 & echo $! > c{n}; wait"],),
+                     kwargs={"env": {"PATH": sys.argv[1]}, "cwd": "."}).start()
+"""
+
+
+def test_nothing_outlives_a_run_that_was_killed(tmp_path: Path) -> None:
+    """kill -9 of the run alone: its supervisors end what they watch, with all it started, and themselves."""
+    run = subprocess.Popen([sys.executable, "-c", RUN, ENV["PATH"]], cwd=tmp_path, start_new_session=True)
+    children = [written(tmp_path / f"c{n}") for n in range(2)]
+    session = {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and of(p, run.pid)}
+    assert len(session) >= 7  # the run, two supervisors, two shells and what each started
+    run.kill()
+    run.wait()
+    assert all(gone(child) for child in children)
+    assert all(gone(number) for number in session)
+
+
+def of(process: Path, session: int) -> bool:
+    """Whether a process is of a session."""
+    try:
+        return int((process / "stat").read_text().rsplit(")", 1)[1].split()[3]) == session
+    except OSError:
+        return False
+
+
+def test_closing_ends_all(tmp_path: Path) -> None:
+    """Who closes while processes run gets an error for each, and nothing is left."""
+    supervisors = Supervisors(1)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(
+            supervisors.run, ["bash", "-c", "echo $PPID > p; echo $$ > c; sleep 600"], env=ENV, cwd=tmp_path
+        )
+        child, parent = written(tmp_path / "c"), written(tmp_path / "p")
+        supervisors.close()
+        with pytest.raises(OSError, match=LOST):
+            asked.result(BOUND)
+    assert gone(child)
+    assert gone(parent)
