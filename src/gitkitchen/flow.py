@@ -269,6 +269,7 @@ def _context(
         interval=request.interval,
         previous=previous,
         base_of=base_finder(place.store, place.kitchen, catalog),
+        subject=plan.subject,
     )
     environment = place.project.environment(place.kitchen.environment or "")
     # What lies in a warehouse's sandbox zone is not adopted in this version: environments build it again.

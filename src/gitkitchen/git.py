@@ -194,6 +194,11 @@ class Repository:
             found[name], rest = rest[:size], rest[size + 1 :]
         return found
 
+    def tracked(self) -> tuple[str, ...]:
+        """The paths of the index, relative to ``root``: what is committed or staged."""
+        listed = _checked(self.root, ("ls-files", "-z", "--cached", "--", *EVERYTHING))
+        return tuple(os.fsdecode(name) for name in listed.split(b"\0") if name)
+
     def branches(self) -> frozenset[str]:
         """The local branches. Those whose name is not UTF-8 are left out: they are no kitchens."""
         return frozenset(self._references("refs/heads/"))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,12 @@ def _capture_bounded(
             _signal_group(process.pid, signal.SIGKILL)
             raise
     return Captured(process.returncode, output, errors)
+
+
+def search_path(path: str) -> str:
+    """PATH with the folder of our Python first, so that ``python`` is the one that runs us."""
+    own = os.path.dirname(sys.executable)  # noqa: PTH120
+    return path if path.split(os.pathsep, 1)[0] == own else f"{own}{os.pathsep}{path}"
 
 
 class Conversation:

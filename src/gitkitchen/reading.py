@@ -90,7 +90,30 @@ def read(place: Workplace, request: Request) -> Recipe:
     recipes = read_recipes(place.project)
     raw = recipes.recipes[choose(recipes, request.recipe)]
     values = setting_values(settings_of(place, raw, request))
-    return resolve_recipe(raw, values, variation=request.variation, kitchen=place.kitchen)
+    recipe = resolve_recipe(raw, values, variation=request.variation, kitchen=place.kitchen)
+    return _with_results(recipe, request.results)
+
+
+def _with_results(recipe: Recipe, given: Sequence[str]) -> Recipe:
+    """The recipe with files of results that the command line names in place of those it says itself."""
+    if not given:
+        return recipe
+    known = [n.name for n in recipe.nodes.values() if n.kind == "results"]
+    files: dict[str, list[str]] = {}
+    for word in given:
+        name, equals, path = word.partition("=")
+        if not equals or name not in recipe.nodes:
+            name, path = (known[0] if len(known) == 1 else ""), word
+        if name not in known or not path:
+            hint = f"say NODE=PATH with one of: {', '.join(known)}" if known else "it has no `results:` node"
+            raise Mistake(Problem(f"--results {word[:200]}: which node of the recipe reads it?", hint=hint))
+        files.setdefault(name, []).append(str(Path(path).absolute()))
+    nodes = dict(recipe.nodes)
+    for name, paths in files.items():
+        config = {k: v for k, v in nodes[name].config.items() if k not in ("files", "of")}
+        needs = tuple(n for n in nodes[name].needs if n not in (nodes[name].config.get("of") or ()))
+        nodes[name] = replace(nodes[name], config={**config, "given": paths}, needs=needs)
+    return replace(recipe, nodes=nodes)
 
 
 def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:

@@ -48,6 +48,8 @@ class Request:
     sets: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     jobs: int | None = None
+    results: tuple[str, ...] = ()
+    """Files of results for ``results:`` nodes: ``NODE=PATH``, or a path where there is one such node."""
     fresh: bool = False
     force: bool = False
     publish: bool = True

@@ -129,6 +129,13 @@ def _run_commands(command: Any) -> None:
     run.add_argument(
         "--resume", nargs="?", const="last", metavar="RUN", help="end an interrupted run (default: the last)"
     )
+    run.add_argument(
+        "--results",
+        action="append",
+        default=[],
+        metavar="[NODE=]PATH",
+        help="JUnit XML for a results: node, also from outside the repository; may be given again",
+    )
     run.add_argument("--no-publish", action="store_true", help="keep what is built as a candidate")
     run.add_argument("--json", action="store_true", help="print the outcome document instead of the report")
     run.add_argument("--quiet", "-q", action="store_true", help="no progress, only the report")

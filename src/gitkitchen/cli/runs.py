@@ -41,6 +41,7 @@ def request(options: argparse.Namespace) -> workplace.Request:
         sets=tuple(words.get("set", ())),
         select=tuple(words.get("select", ())),
         jobs=words.get("jobs"),
+        results=tuple(words.get("results", ())),
         fresh=words.get("fresh", False),
         force=words.get("force", False),
         publish=not words.get("no_publish", False),

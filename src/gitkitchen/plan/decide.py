@@ -248,6 +248,8 @@ class Planner:
         """Why a node runs each time whatever the store holds; empty where it does not."""
         if self._is_volatile(node) and self.interval is None:
             return reasons.VOLATILE if node.volatile else reasons.FETCHED
+        if node.kind == "results":
+            return reasons.READ
         if any(_is_late(value) for value in (*node.params.values(), *node.env.values())):
             return "its values come from the run"
         return ""

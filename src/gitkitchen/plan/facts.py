@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,12 @@ from gitkitchen.errors import Place, Problem
 from gitkitchen.files import digest, digest_file, inside
 from gitkitchen.model import NodeSpec, Recipe, TestSpec
 from gitkitchen.plan.cache import FactCache
+from gitkitchen.plan.dbt import problems_of, project_files, versions
 from gitkitchen.plan.fingerprint import sql_texts, tool_version
 from gitkitchen.plan.python import PythonFacts, python_meaning
 from gitkitchen.plan.sql import analyse
 from gitkitchen.plan.sql_facts import UNREAD, SqlFacts
+from gitkitchen.process import search_path
 
 _TOOLS = {"sql": ("duckdb",), "source": ("duckdb",), "python": ("duckdb", "python")}
 _TOOLS["pytest"] = ("duckdb", "python")
@@ -70,6 +73,12 @@ def gather(
         parts.update(_conftest(root, str(file), cache))
     if node.kind == "run":
         parts.update(_command_parts(root, recipe.folder, str(node.config.get("command", "")), cache))
+    if node.kind == "dbt":
+        found_files, said = project_files(root, str(node.config.get("project") or "."))
+        problems += problems_of(node, said)
+        parts.update({f"file:{path}": _content(root / path) for path in found_files})
+        parts.update(versions(node, root, search_path(os.environ.get("PATH", os.defpath))))
+    problems += _no_output(recipe, node)
     for path in named_files(root, recipe.folder, node):
         parts[f"file:{path}"] = _content(root / path)
     parts.update({f"tool:{tool}": tool_version(tool) for tool in _tools(node)})
@@ -90,6 +99,22 @@ def _not_there(node: NodeSpec, engine: str) -> Iterator[Problem]:
     if node.materialize.mode == "partitions" and node.datasets:
         message = f"node '{node.name}': partitions are not available on a {engine} warehouse in this version"
         yield Problem(message, node.place, "write `materialize: table`", "not-available")
+    if node.kind == "dbt":
+        message = f"node '{node.name}': dbt is not available on a {engine} warehouse in this version"
+        yield Problem(message, node.place, "dbt nodes are for projects that run on DuckDB", "not-available")
+
+
+def _no_output(recipe: Recipe, node: NodeSpec) -> Iterator[Problem]:
+    """Results of nodes that are no file which a node of this recipe makes."""
+    for name in node.config.get("of") or ():
+        maker = recipe.nodes.get(recipe.datasets.get(name, ""))
+        file = maker.datasets.get(name) if maker else None
+        if file is None or file.endswith(".parquet"):
+            message = (
+                f"node '{node.name}', results: '{name[:80]}' is no file that a node of this recipe makes"
+            )
+            hint = "declare it in that node: `outputs: {name: file.xml}`"
+            yield Problem(message, node.place, hint, "unknown-dataset")
 
 
 def _documented(node: NodeSpec) -> bool:

@@ -132,6 +132,11 @@ def _config_parts(node: NodeSpec) -> dict[str, str]:
         return {"function": digest(config.get("function"))}
     if node.kind == "pytest":
         return {"args": digest(plain(config.get("args") or []))}
+    if node.kind == "dbt":
+        select = [plain(config.get(key) or []) for key in ("select", "exclude")]
+        models, schema = digest(plain(config.get("models") or {})), str(config.get("schema") or "kitchen")
+        project = digest(config.get("project"))
+        return {"project": project, "select": digest(select), "models": models, "schema": schema}
     return {}
 
 

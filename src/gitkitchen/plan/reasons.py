@@ -12,6 +12,7 @@ UNCHANGED = "unchanged"
 ALREADY_BUILT = "already built"
 NOT_IN_STORE = "not in the store"
 VOLATILE = "volatile: runs each time"
+READ = "its files are read each time"
 FETCHED = "fetched each time: its source has no digest to compare"
 _MOST = 6
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitkitchen.recipe.desk import Desk, Keys, Unusable
+from gitkitchen.recipe.foreign import read_dbt, read_results
 
 Config = dict[str, Any]
 Reader = Callable[[Desk, Any, Keys], Config]
@@ -145,5 +146,13 @@ def _pytest(desk: Desk, value: Any, path: Keys) -> Config:
     return {"file": desk.file(whole["file"], at), "args": [str(a) for a in args]}
 
 
-KINDS: dict[str, Reader] = {"source": _source, "sql": _sql, "python": _python, "run": _run, "pytest": _pytest}
+KINDS: dict[str, Reader] = {
+    "source": _source,
+    "sql": _sql,
+    "python": _python,
+    "run": _run,
+    "pytest": _pytest,
+    "results": read_results,
+    "dbt": read_dbt,
+}
 """Kind -> the reader of its key."""

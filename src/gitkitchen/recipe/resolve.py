@@ -14,12 +14,13 @@ from gitkitchen.plugins import NODES
 from gitkitchen.recipe import kinds
 from gitkitchen.recipe.desk import Desk, Keys, Unusable
 from gitkitchen.recipe.expect import read_expectations
+from gitkitchen.recipe.foreign import dbt_models
 from gitkitchen.recipe.nodes import KINDS
 from gitkitchen.recipe.raw import RawRecipe
 from gitkitchen.recipe.tests import Owner, read_tests
 
 MAX_COMBINATIONS = 1_000
-_PROCESSES = frozenset({"python", "run", "pytest"})
+_PROCESSES = frozenset({"python", "run", "pytest", "dbt"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 _SUPPOSED = Kitchen("", "", "main", "k_main_000000000000", environment="prod")
 """The kitchen that expressions see where files are validated without one."""
@@ -112,7 +113,9 @@ def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> No
     reader = _NodeReader(desk, value, path, kind)
     datasets = reader.datasets(name)
     key = reader.words("key")
-    needs = tuple(dict.fromkeys(reader.words("needs")))
+    needs = tuple(dict.fromkeys([*reader.words("needs"), *(config.get("of") or ())]))
+    if kind == "dbt":
+        config = {**config, "models": dbt_models(desk, value.get("outputs"), (*path, "outputs"))}
     reader.misplaced()
     return NodeSpec(
         name=name,
@@ -151,7 +154,7 @@ def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> No
     )
 
 
-_MEANT = ("source", "pytest", "with", "env", "strategy", "outputs", "files")
+_MEANT = ("source", "pytest", "dbt", "with", "env", "strategy", "outputs", "files")
 """Keys whose expressions are part of what a node means."""
 
 
@@ -213,10 +216,13 @@ class _NodeReader:
         if outputs is None:
             return {name: None} if self.kind in ("source", "sql", "python") else {}
         path: Keys = (*self.path, "outputs")
-        if self.kind == "pytest":
-            self.desk.wrong(path, "a pytest node makes no dataset", "take `outputs:` away", "not-for-kind")
+        if self.kind in ("pytest", "results"):
+            message = f"a {self.kind} node makes no dataset"
+            self.desk.wrong(path, message, "take `outputs:` away", "not-for-kind")
             return {}
         made = dict(outputs) if isinstance(outputs, dict) else dict.fromkeys(outputs)
+        if self.kind == "dbt":
+            return dict.fromkeys(made)  # a mapping names models, not files
         if self.kind in ("source", "sql") and (len(made) != 1 or any(made.values())):
             hint = f"take `outputs:` away: the dataset is named {name}; or give it one name"
             self.desk.wrong(path, f"a {self.kind} node makes one table", hint, "not-for-kind")
@@ -334,7 +340,7 @@ class _NodeReader:
     def on(self) -> Literal["run", "publish"]:
         if self.value.get("on", "run") != "publish":
             return "run"
-        if self.kind in ("source", "sql"):
+        if self.kind in ("source", "sql", "results", "dbt"):
             hint = "what a node makes is published before; `on: publish` is for run, python and pytest"
             self.desk.wrong(
                 (*self.path, "on"), f"a {self.kind} node cannot wait for publication", hint, "not-for-kind"
@@ -361,6 +367,8 @@ class _NodeReader:
             ("env", self.process, "it has no process of its own"),
             ("secrets", self.process, "it has no process of its own"),
             ("with", self.process or self.kind == "sql", "it takes no values"),
+            ("strategy", self.kind != "results", "it reads files once"),
+            ("volatile", self.kind != "results", "its files are read each time"),
         ]
         for key, good, why in wants:
             if key in self.value and not good:

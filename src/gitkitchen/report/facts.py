@@ -32,7 +32,9 @@ HIDDEN = "hidden"
 _RANK = {"stop": 0, "excused": 1, "warn": 2, "log": 3}
 _OWN_FAILURES = frozenset({State.FAILED, State.ERROR, State.TIMED_OUT})
 _BAD_TESTS = frozenset({TestState.FAILED, TestState.ERROR})
-_BY_HAND = ("no_rows", "value", "pytest")
+_FOREIGN = ("pytest", "results", "dbt")
+"""Kinds of tests that other tools judged, in their own words."""
+_BY_HAND = ("no_rows", "value", *_FOREIGN)
 """Kinds of tests whose rows come from a query or code of the user's, under any column name."""
 
 
@@ -298,7 +300,7 @@ def public_observed(outcome: Outcome, test: TestResult) -> str:
     """
     if test.state is TestState.ERROR or test.kind not in (*_BY_HAND, "equal", "close") or is_open(outcome):
         return test.observed
-    if test.kind in ("pytest", "no_rows"):
+    if test.kind in (*_FOREIGN, "no_rows"):
         return _masked(test.observed)
     return test.observed if test.metrics else HIDDEN
 

@@ -18,6 +18,7 @@ from gitkitchen.model import (
     NodeSpec,
     Project,
     State,
+    Subject,
     TestResult,
     Version,
 )
@@ -60,6 +61,8 @@ class RunContext:
     results: dict[str, NodeResult] = field(default_factory=dict)
     claims: Callable[[str], Sequence[Claim]] = lambda _fingerprint: ()
     """Which sandboxes say in the ledger that they built a fingerprint; nobody, where nothing is adopted."""
+    subject: Subject | None = None
+    """What is run, for evidence that says what it is about."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
     turns: Turns = field(init=False)

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import stat
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State, Version
 from gitkitchen.printed import text_safe
-from gitkitchen.process import Completed
+from gitkitchen.process import Completed, search_path
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.report_file import read_report
 from gitkitchen.supervision import Turns
@@ -134,12 +133,6 @@ def environment(task: Task, private: Private) -> dict[str, str]:
         **task.secrets,
         **reserved,
     }
-
-
-def search_path(path: str) -> str:
-    """PATH with the folder of our Python first, so that ``python`` is the one that runs us."""
-    own = os.path.dirname(sys.executable)  # noqa: PTH120
-    return path if path.split(os.pathsep, 1)[0] == own else f"{own}{os.pathsep}{path}"
 
 
 def input_path(task: Task, private: Private, name: str, version: Version) -> Path:

@@ -48,8 +48,10 @@ from gitkitchen.run.tables import Tables
 __all__ = ["RunContext", "effects", "execute"]
 
 Watcher = Callable[[Event], None]
-SELF_TESTING = ("run", "pytest")
-"""Kinds whose processes can report tests of their own."""
+SELF_TESTING = ("run", "pytest", "results", "dbt")
+"""Kinds that can report tests of their own."""
+ALL_TESTS = ("pytest", "results")
+"""Those that are nothing but their tests."""
 TAKE_TURNS = ("run",)
 """Kinds that take a turn only while their process runs (contract.run_process)."""
 RESUMED = "finished before the interruption"
@@ -337,7 +339,7 @@ class _Run:
         own: tuple[TestResult, ...] = ()
         if step.node.kind in SELF_TESTING:
             own = checks.own(build.fingerprint, self.context)
-            if step.node.kind == "pytest" and not own:
+            if step.node.kind in ALL_TESTS and not own:
                 return None  # a verdict that is not on record is no evidence: run it
         tests = (*own, *self._check(step, step.node.tests, build.versions))
         return judged(step, State.REUSED, build, tests, reasons=reasons)
@@ -382,7 +384,8 @@ class _Run:
             return replace(failed(step, trouble, building.log_name), attempts=building.attempts)
         build, built = building.finish(time.perf_counter() - begun)
         if not any(t.stops for t in built.tests):
-            checks.keep_own(build.fingerprint, built.tests, self.context)
+            if step.node.kind != "results":  # they are read again each time
+                checks.keep_own(build.fingerprint, built.tests, self.context)
             self.context.store.save(build)
         tests = (*built.tests, *self._check(step, step.node.tests, build.versions))
         result = judged(step, State.PASSED, build, tests)

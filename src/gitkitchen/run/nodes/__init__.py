@@ -13,6 +13,8 @@ KINDS = {
     "python": "gitkitchen.run.nodes.python",
     "run": "gitkitchen.run.nodes.run",
     "pytest": "gitkitchen.run.nodes.pytest",
+    "results": "gitkitchen.run.nodes.results",
+    "dbt": "gitkitchen.run.nodes.dbt",
 }
 """Kind -> module with ``execute(task) -> Built``. It raises NodeFailed for what the user can mend,
 Infrastructure for what they cannot."""
