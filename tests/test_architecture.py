@@ -41,7 +41,7 @@ OWNERS = {
     "jsonschema": {"document"},
     "referencing": {"document"},
     "github": {"github"},
-    "duckdb": {"data", "run/child", "run/pytest_plugin"},
+    "duckdb": {"data", "run/child", "run/dbt_child", "run/pytest_plugin"},
     "sqlglot": {"plan/sql_reading", "plan/sql_meaning", "plan/lineage", "data/engines/postgres_sql"},
     "psycopg": {f"data/engines/postgres{part}" for part in ("", "_cursor", "_server", "_versions", "_views")},
     "rich": {"report", "cli"},

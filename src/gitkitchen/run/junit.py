@@ -43,7 +43,7 @@ _OBJECT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 class Case:
     """One test of a report. ``state`` is a TestState's value; texts are cut, and not yet safe to show.
 
-    ``output`` is the end of what it printed, kept where it did not pass. ``flaky``: it passed in a later
+    ``output`` is the beginning and the end of what it printed, kept where it did not pass. ``flaky``: it passed in a later
     attempt.
     """
 
@@ -101,7 +101,8 @@ class _Open:
     attributes: dict[str, str]
     found: dict[str, tuple[str, str, list[str]]] = field(default_factory=dict)
     flaky: bool = False
-    output: str = ""
+    head: str = ""
+    tail: str = ""
 
 
 class _Reader:
@@ -149,7 +150,9 @@ class _Reader:
             self.sink.append(data[: self.room])
             self.room -= len(data)
         elif self.printing and self.case is not None:
-            self.case.output = (self.case.output + data[-_TAIL:])[-_TAIL:]
+            room = _TAIL - len(self.case.head)
+            self.case.head += data[:room]
+            self.case.tail = (self.case.tail + data[room:][-_TAIL:])[-_TAIL:]
 
     def end(self, name: str) -> None:
         if name in ("testsuites", "testsuite"):
@@ -249,7 +252,7 @@ class _Reader:
             type=kind,
             message=message or attributes.get("failure", "")[:_LONG],
             text="".join(parts),
-            output=case.output if bad else "",
+            output=f"{case.head}{case.tail}" if bad else "",
             flaky=case.flaky and state == "passed",
         )
         self.cases.append(entry)

@@ -18,7 +18,7 @@ _MOST_LOOKS = 20_000
 _FRAMES = re.compile(
     r"(?:File \"(?P<python>[^\"\n]{1,300})\", line (?P<pyline>\d{1,7}))"
     r"|(?:in test file (?P<bats>[^,\n]{1,300}), line (?P<batsline>\d{1,7}))"
-    r"|(?P<file>[\w./\\@+~-]{0,300}[\w+-]\.[A-Za-z]{1,6})[:(](?P<line>\d{1,7})"
+    r"|(?P<file>[\w./\\@+~-]{0,300}[\w+-]\.[A-Za-z]{1,10})[:(](?P<line>\d{1,7})"
 )
 _OTHERS = frozenset({"node_modules", "site-packages", ".venv", "vendor", ".git", ".gitkitchen"})
 _SOURCES = ("src/test/java", "src/test/kotlin", "src/test/scala", "src", "test", "tests")

@@ -44,10 +44,11 @@ def read_xml(path: Path, receiver: Receiver, most: int = MOST_BYTES) -> int:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hang
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise Unreadable("is no regular file")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("is no regular file")
         if status.st_size > most:
             raise Unreadable(f"is larger than {most:,} bytes")
         stream = _Stream(receiver)

@@ -114,7 +114,7 @@ def _take(task: Task, private: Private, items: Sequence[Item], token: str) -> di
     for dataset, model in task.node.config["models"].items():
         item = built.get(model)
         if item is None:
-            raise _not_built(task, private, dataset, model, token)
+            raise _not_built(task, private, model, token)
         if item.status not in _GOOD:
             if task.node.matrix:
                 raise _error(task, f"its model '{model}' was not built")
@@ -137,7 +137,7 @@ def _take(task: Task, private: Private, items: Sequence[Item], token: str) -> di
     return {dataset: take_output(task, private, dataset) for dataset in taken}
 
 
-def _not_built(task: Task, private: Private, dataset: str, model: str, token: str) -> NodeFailed:
+def _not_built(task: Task, private: Private, model: str, token: str) -> NodeFailed:
     known = model_names(private.top / "target", token)
     if model in known:
         message = f"`outputs:` names '{model}', which dbt did not build"

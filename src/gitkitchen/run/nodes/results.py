@@ -51,7 +51,7 @@ def execute(task: Task) -> Built:
     left = MOST_TOGETHER
     names = _Names(task)
     for file in files:
-        report, troubles = _read(file, left, old, task)
+        report, troubles = _read(file, left, old)
         left -= report.bytes
         cases += len(report.cases)
         if cases > MOST_CASES:
@@ -169,7 +169,7 @@ class _Age:
             yield f"tells of commit {other[:12]}, and {self.subject.commit[:12]} is tested here"
 
 
-def _read(file: Found, left: int, old: _Age | None, task: Task) -> tuple[Report, list[str]]:
+def _read(file: Found, left: int, old: _Age | None) -> tuple[Report, list[str]]:
     """A file's report, and why it is no evidence."""
     try:
         report = read_junit(file.path, min(MOST_BYTES, left))
@@ -263,7 +263,7 @@ def _message(case: Case, hidden: Sequence[str]) -> str:
     text = head if not body or body in head else f"{head}\n{body}" if head and head not in body else body
     printed = case.output.strip()
     if printed:
-        text = f"{text[:_MESSAGE]}\nprinted: {printed[-_PRINTED:]}"
+        text = f"{text[:_MESSAGE]}\nprinted: {printed[-_PRINTED:]}" if text else printed[:_MESSAGE]
     return _safe(text.strip() or case.state, hidden, _MESSAGE + _PRINTED + 20)
 
 
