@@ -62,6 +62,7 @@ PLACES = {
     "go-junit-report.xml": ("shop_test.go", 15),
     "gotestsum.xml": ("shop_test.go", 15),
     "cargo-test.xml": ("src/lib.rs", 13),
+    "cargo2junit.xml": ("src/lib.rs", 17),
     "surefire.xml": ("src/test/java/shop/ShopTest.java", 10),
     "jest-junit.xml": ("t/shop.test.cjs", 5),
     "mocha-junit-reporter.xml": ("t/shop.mocha.cjs", 7),

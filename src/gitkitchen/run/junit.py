@@ -7,7 +7,8 @@ tests/run/junit_files/. What differs between tools:
 * figures in the header count direct or all nested cases; ``failures`` with or without errors; skipped
   cases may be counted and not written (libtest, mocha); Catch2 and doctest count assertions instead;
 * pytest's ``line`` counts from 0; googletest and ctest say ``status`` instead of ``skipped``;
-* surefire tells of attempts before the last in ``flakyFailure`` and ``rerunFailure``.
+* surefire tells of attempts before the last in ``flakyFailure`` and ``rerunFailure``, and then counts in its
+  header the tests of the last attempt alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _FOREIGN = {
 }
 _BAD = {"fail": "failed", "failed": "failed", "failure": "failed", "error": "error", "broken": "error"}
 _LEFT_OUT = frozenset({"skipped", "notrun", "disabled", "ignored", "pending", "suppressed", "not_run"})
-_RETRIED = frozenset({"flakyFailure", "flakyError"})
+_FLAKY = frozenset({"flakyFailure", "flakyError"})
+_RETRIED = _FLAKY | {"rerunFailure", "rerunError"}
 _COMMIT = re.compile(r"(git[._-]?)?(commit|sha|revision)([._-]?(id|sha|hash))?|(github|ci_commit)_sha", re.I)
 _OBJECT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 
@@ -89,6 +91,7 @@ class _Suite:
     name: str
     file: str
     pytest: bool = False
+    retried: bool = False
     direct: Counter[str] = field(default_factory=Counter)
     below: Counter[str] = field(default_factory=Counter)
     errors: int = 0
@@ -143,7 +146,8 @@ class _Reader:
         elif name in ("system-out", "system-err"):
             self.printing = self.case is not None
         elif self.case is not None and name in _RETRIED:
-            self.case.flaky = True
+            self.case.flaky = self.case.flaky or name in _FLAKY
+            self.suites[-1].retried = True
 
     def text(self, data: str) -> None:
         if self.sink is not None and self.room > 0:
@@ -198,7 +202,7 @@ class _Reader:
         direct = sum(suite.direct.values())
         if told is not None and told not in (below, direct):
             missing = told - below
-            if not 0 < missing <= unwritten:
+            if not 0 < missing <= unwritten and not (missing < 0 and suite.retried):
                 self.troubles.append(f"disagrees with itself: {of} counts {told:,} tests and has {below:,}")
         bad = suite.below["failed"] + suite.below["error"] + suite.errors
         failures, errors = _figure(head, "failures") or 0, _figure(head, "errors") or 0
