@@ -13,7 +13,8 @@ from gitkitchen.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```(\S+)(?: +(\S+))?\n(.*?)^```", re.M | re.S)
-ELSEWHERE = {"warehouse.md"}  # it needs PostgreSQL: tests/engines/test_what_sql_means.py runs it
+# They need more than Python: tests/engines/test_what_sql_means.py and tests/long/test_real_dbt.py run them.
+ELSEWHERE = {"warehouse.md", "dbt.md"}
 PAGES = sorted(
     p for p in DOCS.glob("*.md") if p.name not in ELSEWHERE and FENCE.search(p.read_text(encoding="utf-8"))
 )

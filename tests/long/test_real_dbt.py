@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt_here import need_dbt
 
+from dbt_here import need_dbt
 from shop import Shop
 
 pytestmark = pytest.mark.long
@@ -94,7 +96,9 @@ def test_the_story_of_a_dbt_project(project: Shop) -> None:
     assert "test marts/logic/dbt(positive): Got 1 result" in node(project)["failure"]["message"]
     assert project.rows(totals) == rows
 
-    project.commit({"warehouse/models/by_day.sql": "select 'x'::int as customer from {{ ref('customers') }}\n"})
+    project.commit(
+        {"warehouse/models/by_day.sql": "select 'x'::int as customer from {{ ref('customers') }}\n"}
+    )
     project.commit({"recipes/r/orders.csv": PROJECT["recipes/r/orders.csv"]})
     said = project.cli("run", "--quiet")
     assert said.code == 1, said.out
@@ -128,11 +132,24 @@ def test_killed_in_the_middle_it_is_run_again(project: Shop) -> None:
     while not list(runs.glob("*/work/marts.*/target")) and time.monotonic() < end:
         assert process.poll() is None
         time.sleep(0.05)
-    import os
-
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert project.cli("query", "from customers").code != 0
     said = project.cli("run", "--quiet")
     assert said.code == 0, said.out + said.err
     assert len(project.rows("from customers")) == 2
+
+
+def test_the_page_of_dbt_is_true(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/dbt.md's files, put into the project that `init` writes, pass with the command `dbt`."""
+    folder = str(Path(need_dbt()).parent)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{folder}")
+    (shop.root / "kitchen.yml").unlink()
+    assert shop.cli("init", "--name", "shop").code == 0
+    text = (Path(__file__).parents[2] / "docs/dbt.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:yaml|sql) (\S+)\n(.*?)^```", text, re.M | re.S)
+    shop.commit(dict(blocks))
+    said = shop.cli("run", "--quiet")
+    assert said.code == 0, said.out + said.err
+    assert len(blocks) == 4
+    assert shop.rows("select revenue from customers")

@@ -60,7 +60,13 @@ def test_what_dbt_did_is_read(target: Path) -> None:
     model, test = read_artifacts(target, TOKEN)
     assert (model.kind, model.name, model.status, model.seconds) == ("model", "a", "success", 0.5)
     assert model.relation == '"b"."main"."a"'
-    assert (test.status, test.failures, test.severity, test.about, test.column) == ("warn", 2, "warn", "a", "id")
+    assert (test.status, test.failures, test.severity, test.about, test.column) == (
+        "warn",
+        2,
+        "warn",
+        "a",
+        "id",
+    )
     assert model_names(target, TOKEN) == {"a": "table"}
 
 
@@ -84,7 +90,12 @@ def test_other_artifacts_are_no_evidence(what: str, target: Path) -> None:
     old = json.loads((target / f"{name.replace('-', '_')}.json").read_text())
     old.pop("metadata")
     version = {"run-results": 6, "manifest": 12}[name]
-    write(target, name, change.get("version", version), **(old | {k: v for k, v in change.items() if k != "version"}))
+    write(
+        target,
+        name,
+        change.get("version", version),
+        **(old | {k: v for k, v in change.items() if k != "version"}),
+    )
     with pytest.raises(NoEvidence) as raised:
         read_artifacts(target, TOKEN)
     assert message in str(raised.value)
@@ -103,7 +114,12 @@ def test_broken_artifacts_are_no_evidence(text: str, target: Path) -> None:
 
 def test_dbts_own_words_are_found() -> None:
     """What dbt printed of an error is told without its clock."""
-    said = ("10:00:00  Running with dbt=1.11", "10:00:01  Encountered an error:", "Compilation Error", "  in model a")
+    said = (
+        "10:00:00  Running with dbt=1.11",
+        "10:00:01  Encountered an error:",
+        "Compilation Error",
+        "  in model a",
+    )
     assert complaint(said) == "Compilation Error\nin model a"
     assert complaint(("10:00:00  Database Error here", "10:00:01  bye")) == "Database Error here"
     assert complaint(()) == ""

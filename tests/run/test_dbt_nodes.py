@@ -45,8 +45,8 @@ def write(name, version, **more):
 
 def build(results, nodes=None):
     known = {{"model.shop.customers": {{"resource_type": "model", "name": "customers",
-        "original_file_path": "models/customers.sql", "relation_name": '"gitkitchen_build"."kitchen"."orders"',
-        "config": {{"materialized": "view"}}}}}}
+        "original_file_path": "models/customers.sql", "config": {{"materialized": "view"}},
+        "relation_name": '"gitkitchen_build"."kitchen"."orders"'}}}}
     write("manifest", 12, nodes={{**known, **(nodes or {{}})}})
     write("run-results", 6, results=results)
 
@@ -87,12 +87,13 @@ def test_without_dbt_it_could_not_be_checked(project: Shop) -> None:
 
 def test_its_models_become_datasets(project: Shop) -> None:
     """What was built and tested is published under the model's name; unchanged it is reused."""
-    code = (
-        "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'pass', 'failures': 0}], {'test.shop.t': TEST})\n"
-    )
+    code = "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'pass', 'failures': 0}], {'test.shop.t': TEST})\n"
     said = fake(project, code)
     assert said.code == 0, said.out + said.err
-    assert project.rows("select customer from customers order by 1") == [{"customer": "ann"}, {"customer": "bob"}]
+    assert project.rows("select customer from customers order by 1") == [
+        {"customer": "ann"},
+        {"customer": "bob"},
+    ]
     tests = {t["expected"]: t["state"] for n in project.outcome()["nodes"] for t in n["tests"]}
     assert tests["t"] == "passed"
     assert project.cli("run", "--quiet").code == 0
@@ -118,14 +119,18 @@ NEVER_GREEN = {
     ),
     "silent-failure": ("build([MODEL]); sys.exit(1)", 1, "its command ended with exit code 1"),
     "failed-test": (
-        "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'fail', 'failures': 2, 'message': 'Got 2'}],"
-        " {'test.shop.t': TEST}); sys.exit(1)",
+        (
+            "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'fail', 'message': 'Got 2'}],"
+            " {'test.shop.t': TEST}); sys.exit(1)"
+        ),
         1,
         "test marts/logic/dbt(t): Got 2",
     ),
     "test-error-of-warn": (
-        "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'error', 'message': 'broken'}],"
-        " {'test.shop.t': {**TEST, 'config': {'severity': 'warn'}}}); sys.exit(1)",
+        (
+            "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'error', 'message': 'broken'}],"
+            " {'test.shop.t': {**TEST, 'config': {'severity': 'warn'}}}); sys.exit(1)"
+        ),
         1,
         "test marts/logic/dbt(t): broken",
     ),
@@ -135,19 +140,26 @@ NEVER_GREEN = {
         "test marts/logic/dbt(t): dbt skipped it",
     ),
     "not-selected": (
-        "build([{'unique_id': 'model.shop.o', 'status': 'success'}],"
-        " {'model.shop.o': {'resource_type': 'model', 'name': 'o'}})",
+        (
+            "build([{'unique_id': 'model.shop.o', 'status': 'success'}],"
+            " {'model.shop.o': {'resource_type': 'model', 'name': 'o'}})"
+        ),
         1,
         "`outputs:` names 'customers', which dbt did not build: it is not selected",
     ),
     "snapshot": (
-        "build([MODEL, {'unique_id': 's', 'status': 'success'}], {'s': {'resource_type': 'snapshot', 'name': 's'}})",
+        (
+            "build([MODEL, {'unique_id': 's', 'status': 'success'}],"
+            " {'s': {'resource_type': 'snapshot', 'name': 's'}})"
+        ),
         1,
         "test marts/logic/dbt(snapshot s): a snapshot needs what it held before",
     ),
     "compile-error": (
-        "print('10:00:00  Encountered an error:\\nCompilation Error in model customers (models/customers.sql)');"
-        " sys.exit(2)",
+        (
+            "print('10:00:00  Encountered an error:\\nCompilation Error in model customers"
+            " (models/customers.sql)'); sys.exit(2)"
+        ),
         1,
         "dbt: Compilation Error in model customers (models/customers.sql)",
     ),
@@ -180,7 +192,9 @@ def test_it_sees_what_it_is_given_and_nothing_else(project: Shop, monkeypatch: p
     """The environment is the contract's; secrets reach it where they are named, and no report."""
     monkeypatch.setenv("TOKEN_OF_MINE", "s3cret-value")
     monkeypatch.setenv("OTHER", "not for you")
-    project.replace("recipes/r/recipe.yml", "    with:", "    env: {REGION: eu}\n    secrets: [TOKEN_OF_MINE]\n    with:")
+    project.replace(
+        "recipes/r/recipe.yml", "    with:", "    env: {REGION: eu}\n    secrets: [TOKEN_OF_MINE]\n    with:"
+    )
     project.commit()
     code = (
         "assert 'OTHER' not in os.environ and os.environ['REGION'] == 'eu'\n"
@@ -230,7 +244,11 @@ def test_mistakes_in_the_recipe_are_told(project: Shop) -> None:
     }
     for text, said in cases.items():
         project.commit(
-            {"recipes/r/recipe.yml": RECIPE.replace("dbt: {project: ../../warehouse, python: tools/python}", text)}
+            {
+                "recipes/r/recipe.yml": RECIPE.replace(
+                    "dbt: {project: ../../warehouse, python: tools/python}", text
+                )
+            }
         )
         answer = project.cli("validate")
         assert answer.code == 2, text
@@ -240,8 +258,13 @@ def test_mistakes_in_the_recipe_are_told(project: Shop) -> None:
 def test_its_project_is_untouched(project: Shop) -> None:
     """dbt works on a copy: nothing is written into the repository, and nothing of it stays."""
     before = project.git("status", "--porcelain", "--ignored")
-    fake(project, "pathlib.Path(words[words.index('--project-dir') + 1], 'models', 'customers.sql').write_text('x')")
-    assert (project.root / "warehouse/models/customers.sql").read_text() == PROJECT["warehouse/models/customers.sql"]
+    fake(
+        project,
+        "pathlib.Path(words[words.index('--project-dir') + 1], 'models', 'customers.sql').write_text('x')",
+    )
+    assert (project.root / "warehouse/models/customers.sql").read_text() == PROJECT[
+        "warehouse/models/customers.sql"
+    ]
     assert "warehouse" not in project.git("status", "--porcelain", "--ignored").replace(before, "")
     left = [p for p in Path(project.root / ".gitkitchen/runs").rglob("work/*") if p.is_dir()]
     assert left == []

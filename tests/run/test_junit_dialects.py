@@ -120,8 +120,8 @@ REFUSED = {
     "robot": ("<robot/>", "give the file of its option --xunit"),
     "html": ("<html><body/></html>", "it is a page of HTML"),
     "other": ("<rss/>", "XML of another kind (its first element is <rss>)"),
-    "nested-tests": ("<testsuite><testcase name='a'><testcase name='b'/></testcase></testsuite>", "test inside a test"),
-    "suite-in-test": ("<testsuite><testcase name='a'><testsuite/></testcase></testsuite>", "suite inside a test"),
+    "nested-tests": ("<testsuite><testcase name='a'><testcase name='b'/>", "has a test inside a test"),
+    "suite-in-test": ("<testsuite><testcase name='a'><testsuite/>", "has a suite inside a test"),
     "nameless": ("<testsuite><testcase/></testsuite>", "a test without a name"),
     "doctype": ("<!DOCTYPE testsuite>" + GOOD, "has a document type declaration (DOCTYPE)"),
     "billion-laughs": (
@@ -224,7 +224,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(1_000_000_000)
     with pytest.raises(Unreadable, match="is larger than 64,000,000 bytes"):
         read_junit(path)
-    with pytest.raises(Unreadable, match="is no regular file|cannot be read"):
+    with pytest.raises(Unreadable, match="is no regular file"):
         read_junit(tmp_path)
 
 
@@ -241,9 +241,9 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
         read_junit(path)
 
 
-_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
-    lambda s: s.strip() and "\ufffe" not in s and "\uffff" not in s
-)
+_NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20
+).filter(lambda s: s.strip() and "\ufffe" not in s and "\uffff" not in s)
 
 
 @given(

@@ -152,9 +152,7 @@ def test_all_skipped_is_never_green(project: Shop) -> None:
     """A suite of which every test was skipped tested nothing, and a shrunken one less than was asked for."""
     skipped = "<testsuite><testcase name='a'><skipped/></testcase></testsuite>"
     assert run(project, {"a.xml": skipped}).code == 1
-    assert (
-        unit(project)["failure"]["message"] == "all of its 1 tests were skipped: nothing was tested"
-    )
+    assert unit(project)["failure"]["message"] == "all of its 1 tests were skipped: nothing was tested"
     say(project, "{files: ../../target/*.xml, min: 3}")
     assert run(project, {"a.xml": GOOD}).code == 1
     assert unit(project)["failure"]["message"] == "2 tests were run, and there must be at least 3"
@@ -182,7 +180,9 @@ def test_a_committed_file_is_no_evidence(project: Shop) -> None:
     assert bad["message"].startswith("recipes/r/results.xml is committed")
 
 
-def test_a_link_out_of_the_repository_is_refused(project: Shop, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_link_out_of_the_repository_is_refused(
+    project: Shop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A recipe reads no file outside; the command line may name one."""
     outside = tmp_path_factory.mktemp("outside") / "junit.xml"
     outside.write_text(GOOD)
@@ -268,7 +268,8 @@ def test_the_outcome_is_json_whatever_the_names(project: Shop, tmp_path: Path) -
     naughty = "<script>alert(1)</script> | `x` \u202e ${{ secrets.X }} ::set-output:: \ud83d\ude00"
     from xml.sax.saxutils import quoteattr
 
-    text = f"<testsuite><testcase name={quoteattr(naughty)}><failure message={quoteattr(naughty)}/></testcase></testsuite>"
+    name = quoteattr(naughty)
+    text = f"<testsuite><testcase name={name}><failure message={name}/></testcase></testsuite>"
     assert run(project, {"a.xml": text.encode("utf-16", "surrogatepass").decode("utf-16")}).code == 1
     for form in ("markdown", "github", "html", "junit"):
         said = project.cli("report", "--format", form, "-o", "-")

@@ -25,9 +25,7 @@ def text(value: str) -> str:
 
 def lay(task: dict[str, Any]) -> None:
     """A view for each input, in a file that an older DuckDB opens too: dbt may have one of its own."""
-    with duckdb.connect(
-        task["database"], config={"storage_compatibility_version": "v1.2.0"}
-    ) as connection:
+    with duckdb.connect(task["database"], config={"storage_compatibility_version": "v1.2.0"}) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(task['schema'])}")
         for name, paths in task["inputs"].items():
             files = ", ".join(text(path) for path in paths)

@@ -45,8 +45,8 @@ _OBJECT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 class Case:
     """One test of a report. ``state`` is a TestState's value; texts are cut, and not yet safe to show.
 
-    ``output`` is the beginning and the end of what it printed, kept where it did not pass. ``flaky``: it passed in a later
-    attempt.
+    ``output`` is the beginning and the end of what it printed, kept where it did not pass. ``flaky``: it
+    passed in a later attempt.
     """
 
     name: str
