@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -126,18 +127,21 @@ def test_dbts_refusals_are_told_with_file(project: Shop) -> None:
 
 def test_killed_in_the_middle_it_is_run_again(project: Shop) -> None:
     """kill -9 of the whole run while dbt works: nothing is published, the same command ends the work."""
-    process = project.spawn("run", "--quiet")
+    with project.spawn("run", "--quiet") as process:
+        _kill_at_work(project, process)
+    assert project.cli("query", "from customers").code != 0
+    said = project.cli("run", "--quiet")
+    assert said.code == 0, said.out + said.err
+    assert len(project.rows("from customers")) == 2
+
+
+def _kill_at_work(project: Shop, process: subprocess.Popen[str]) -> None:
     runs = Path(project.root) / ".gitkitchen/runs"
     end = time.monotonic() + 120
     while not list(runs.glob("*/work/marts.*/target")) and time.monotonic() < end:
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert project.cli("query", "from customers").code != 0
-    said = project.cli("run", "--quiet")
-    assert said.code == 0, said.out + said.err
-    assert len(project.rows("from customers")) == 2
 
 
 def test_the_page_of_dbt_is_true(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

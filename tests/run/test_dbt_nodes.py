@@ -87,7 +87,7 @@ def test_without_dbt_it_could_not_be_checked(project: Shop) -> None:
 
 def test_its_models_become_datasets(project: Shop) -> None:
     """What was built and tested is published under the model's name; unchanged it is reused."""
-    code = "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'pass', 'failures': 0}], {'test.shop.t': TEST})\n"
+    code = "build([MODEL, {'unique_id': 'test.shop.t', 'status': 'pass'}], {'test.shop.t': TEST})"
     said = fake(project, code)
     assert said.code == 0, said.out + said.err
     assert project.rows("select customer from customers order by 1") == [
@@ -98,6 +98,38 @@ def test_its_models_become_datasets(project: Shop) -> None:
     assert tests["t"] == "passed"
     assert project.cli("run", "--quiet").code == 0
     assert project.states() == {"orders": "reused", "marts": "reused"}
+
+
+def test_its_keys_reach_dbt(project: Shop) -> None:
+    """select, exclude and schema are dbt's; a mapping of outputs gives a model another name."""
+    more = "select: [tag:a, +b], exclude: c, schema: raw, "
+    project.replace("recipes/r/recipe.yml", "python:", f"{more}python:")
+    project.replace("recipes/r/recipe.yml", "outputs: [customers]", "outputs: {clients: customers}")
+    project.commit()
+    code = (
+        "assert words[words.index('--select') + 1] == 'tag:a +b'\n"
+        "assert words[words.index('--exclude') + 1] == 'c'\n"
+        "old = write\n"
+        "def write(name, version, **more):\n"
+        "    old(name, version, **json.loads(json.dumps(more).replace('\"kitchen', '\"raw')))\n"
+        "build([MODEL])\n"
+    )
+    said = fake(project, code)
+    assert said.code == 0, said.out + said.err
+    assert len(project.rows("from clients")) == 2
+    assert project.cli("query", "from customers").code != 0
+
+
+def test_no_dbt_on_a_warehouse(project: Shop) -> None:
+    """Where PostgreSQL is the engine a dbt node is refused, and says so."""
+    project.replace(
+        "kitchen.yml",
+        "sandboxes:",
+        "connections: {warehouse: {type: postgres, dsn: '${{ secrets.DSN }}'}}\nsandboxes:",
+    )
+    said = project.cli("validate")
+    assert said.code == 2
+    assert "node 'marts': dbt is not available on a postgres warehouse in this version" in said.out + said.err
 
 
 NEVER_GREEN = {

@@ -139,6 +139,18 @@ def test_what_is_no_evidence_is_never_green(what: str, project: Shop) -> None:
     assert unit(project)["failure"]["kind"] == "test"
 
 
+def test_repeats_are_counted_where_they_are_meant(project: Shop) -> None:
+    """With `repeats: true` each test of a name counts, under an id of its own."""
+    say(project, "{files: ../../target/*.xml, repeats: true}")
+    twice = NO_EVIDENCE["twice"][0]
+    assert run(project, {"a.xml": twice}).code == 0
+    ids = [t["id"] for t in unit(project)["tests"]]
+    assert ids[1:] == [
+        "unit/logic/results(target/a.xml: test_shop.adds)",
+        "unit/logic/results(test_shop.later)",
+    ]
+
+
 def test_a_missing_file_is_never_green(project: Shop) -> None:
     """Without the file nothing was tested, and the message says what to do."""
     assert run(project, {}).code == 1
@@ -169,6 +181,17 @@ def test_a_file_older_than_what_it_is_about_is_no_evidence(project: Shop) -> Non
     assert bad["message"] == "target/a.xml is older than 'src/test_shop.py': run the tests again"
     os.utime(report, (later + 1, later + 1))
     assert project.cli("run", "--quiet").code == 0
+
+
+def test_about_says_whose_change_counts(project: Shop) -> None:
+    """With `about` a change of another file leaves the results valid; a change of one it names does not."""
+    say(project, "{files: ../../target/*.xml, about: ../../src}")
+    assert run(project, {"a.xml": GOOD}).code == 0
+    later = (project.root / "target/a.xml").stat().st_mtime + 10
+    os.utime(project.root / "kitchen.yml", (later, later))
+    assert project.cli("run", "--quiet").code == 0
+    os.utime(project.root / "src/test_shop.py", (later, later))
+    assert project.cli("run", "--quiet").code == 1
 
 
 def test_a_committed_file_is_no_evidence(project: Shop) -> None:

@@ -12,7 +12,7 @@ from gitkitchen.recipe.desk import Desk, Keys, Unusable
 def read_results(desk: Desk, value: Any, path: Keys) -> dict[str, Any]:
     """``{"files": […]}`` relative to the repository, or ``{"of": […]}``: outputs of nodes of this recipe.
 
-    With ``severity``, ``min`` and ``repeats``. The files need not exist before the run.
+    With ``about``, ``severity``, ``min`` and ``repeats``. The files need not exist before the run.
     """
     value = desk.value(value, path)
     whole = value if isinstance(value, dict) else {"files": value}
@@ -26,6 +26,9 @@ def read_results(desk: Desk, value: Any, path: Keys) -> dict[str, Any]:
     at: Keys = (*path, key) if isinstance(value, dict) else path
     words = _words(desk, whole[key], at)
     config: dict[str, Any] = {k: whole[k] for k in ("severity", "min", "repeats") if k in whole}
+    if "about" in whole:
+        paths = _words(desk, whole["about"], (*path, "about"))
+        config["about"] = [desk.file(p, (*path, "about"), folders=True) for p in paths]
     config[key] = words if key == "of" else [_path(desk, word, at) for word in words]
     return config
 

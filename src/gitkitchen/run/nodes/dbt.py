@@ -93,7 +93,7 @@ def _child(task: Task, private: Private, asked: dict[str, object]) -> None:
     path.write_text(json.dumps(asked), encoding="utf-8")
     done = run_process(task, private, [sys.executable, "-P", "-s", "-B", str(CHILD), str(path)])
     if done.code:
-        said = next((line.strip() for line in reversed(done.tail) if line.strip()), "")
+        said = next((line.strip() for line in done.tail if line.strip()), "")  # then come its carets
         hint = "a DuckDB of dbt's that is newer than GitKitchen's can write what this one cannot read"
         failure = Failure("error", said or "dbt's database cannot be used", task.node.place, hint)
         raise NodeFailed(failure, tail=done.tail, logged=done.logged)

@@ -142,7 +142,10 @@ class _Age:
             return
         self.root = repository.root
         self.tracked = frozenset(repository.tracked())
+        about = task.node.config.get("about") or ["."]
         for name in self.tracked:
+            if not any(a in (".", name) or name.startswith(f"{a}/") for a in about):
+                continue
             try:
                 status = (self.root / name).lstat()
             except OSError:
