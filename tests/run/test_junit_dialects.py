@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -267,3 +268,19 @@ def test_what_is_written_is_read_and_what_is_cut_is_refused(
     path.write_bytes(whole[: min(cut, len(whole) - 1)])
     with pytest.raises(Unreadable):
         read_junit(path)
+
+
+@given(data=st.data())
+def test_no_damage_of_a_file_is_more_than_a_sentence(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Bytes that were changed, doubled or lost in a real file give a report or a reason, and no traceback."""
+    whole = data.draw(st.sampled_from(sorted(FILES.glob("*.xml")))).read_bytes()
+    at = data.draw(st.integers(0, len(whole)))
+    to = data.draw(st.integers(at, min(len(whole), at + 200)))
+    path = tmp_path_factory.mktemp("d") / "junit.xml"
+    path.write_bytes(
+        whole[:at] + data.draw(st.binary(max_size=30)) * data.draw(st.integers(0, 3)) + whole[to:]
+    )
+    with contextlib.suppress(Unreadable):
+        assert {c.state for c in read_junit(path).cases} <= set(STATES)

@@ -232,6 +232,19 @@ def test_results_for_no_such_node_are_a_mistake(word: str, said: str, project: S
     assert said in answer.err
 
 
+def test_our_own_report_is_read(project: Shop, tmp_path: Path) -> None:
+    """The JUnit XML that GitKitchen writes of a run is evidence for another."""
+    assert run(project, {"a.xml": RED}).code == 1
+    own = tmp_path / "own.xml"
+    assert project.cli("report", "--format", "junit", "-o", str(own)).code == 0
+    assert project.cli("run", "--quiet", "--results", str(own)).code == 1
+    states = [t["state"] for t in unit(project)["tests"]]
+    assert (states.count("failed"), states.count("error")) == (1, 0)
+    assert run(project, {"a.xml": GOOD}).code == 0
+    assert project.cli("report", "--format", "junit", "-o", str(own)).code == 0
+    assert project.cli("run", "--quiet", "--results", str(own)).code == 0
+
+
 def test_files_are_read_each_time(project: Shop) -> None:
     """A result is never taken from a run before: the same command sees the new file."""
     assert run(project, {"a.xml": GOOD}).code == 0

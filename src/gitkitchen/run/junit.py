@@ -287,7 +287,8 @@ def _figure(attributes: dict[str, str], key: str) -> int | None:
 def _seconds(text: str) -> float:
     """A time as written: surefire once wrote thousands with a comma."""
     text = text.strip().replace(",", "")
-    return float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,30})?([eE]-?\d{1,2})?", text) else 0.0
+    good = re.fullmatch(r"\d{1,9}(\.\d{1,30})?([eE]-?\d{1,2})?", text, re.ASCII)
+    return min(float(text), 1e9) if good else 0.0
 
 
 def _first(text: str) -> str:

@@ -12,6 +12,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from gitkitchen.errors import Mistake, Place
@@ -24,6 +25,7 @@ from gitkitchen.run.junit_places import Finder, folders_around
 from gitkitchen.run.xml_events import MOST_BYTES, Unreadable
 
 MOST_FILES = 1_000
+MOST_LISTED = 100_000
 MOST_TOGETHER = 256_000_000
 _MESSAGE, _PRINTED = 1_500, 500
 _COMMITTED = "is committed: a result that is part of what is tested cannot be its result"
@@ -89,7 +91,7 @@ def _looked_for(task: Task) -> Iterator[Found]:
     seen: set[Path] = set()
     given = task.node.config.get("given")
     for pattern in given or task.node.config["files"]:
-        found = list(_matching(Path(pattern) if given else root / pattern))
+        found = list(_matching(pattern, root))
         if not found:
             made = "what a `run:` node writes is one of its outputs: `results: {of: NAME}`"
             hint = f"run the tests first; {made}" if not given else "the path is one of the command line"
@@ -104,21 +106,23 @@ def _looked_for(task: Task) -> Iterator[Found]:
                 yield Found(path, _shown(path, root))
 
 
-def _matching(path: Path) -> Iterator[Path]:
-    """The files of one path or pattern, sorted."""
-    text = str(path)
-    if not patterns.has_magic(text) or path.exists():
-        if path.is_dir():
-            text = patterns.escape(text) + "/*.xml"
-        elif path.exists():
-            yield path
-            return
-        else:
-            return
-    names = sorted(patterns.glob(text, recursive=True))  # noqa: PTH207 - of a pattern that may be absolute
-    for name in names[: MOST_FILES + 1]:
-        if not Path(name).is_dir():
-            yield Path(name)
+def _matching(pattern: str, root: Path) -> Iterator[Path]:
+    """The files of one path, folder or pattern, sorted. An absolute one leaves ``root`` aside."""
+    path = root / pattern
+    if path.is_file() or (path.exists() and not path.is_dir()):
+        yield path
+        return
+    names: Iterator[str]
+    if path.is_dir():
+        names = patterns.iglob("*.xml", root_dir=path)  # noqa: PTH207 - as below
+    elif patterns.has_magic(pattern):
+        path = root
+        names = patterns.iglob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - may be absolute
+    else:
+        return
+    for name in sorted(islice(names, MOST_LISTED)):
+        if not (path / name).is_dir():
+            yield path / name
 
 
 def _shown(path: Path, root: Path) -> str:
@@ -246,9 +250,8 @@ def _result(task: Task, names: _Names, file: Found, case: Case, finder: Finder) 
 
 def _label(case: Case) -> str:
     """What people call a test: its class and its name, unless the name says both."""
-    if not case.classname or case.name.startswith(case.classname) or case.classname in case.name:
-        return case.name
-    if case.classname in ("test", case.suite) and not case.suite:
+    given = case.classname
+    if given in ("", "test") or case.name.startswith(given) or case.name.endswith(given):
         return case.name
     return f"{case.classname}.{case.name}"
 
