@@ -26,7 +26,7 @@ nodes:
     dbt: {project: ../../warehouse, python: PYTHON}
     needs: [orders]
     with: {least: 1}
-    outputs: [customers, by_day]
+    outputs: {customers: customers, by_day: by_day, rates: rates, prices: priced}
     timeout-minutes: 5
 """
 PROJECT = {
@@ -53,6 +53,23 @@ models:
         data_tests:
           - not_null:
               config: {severity: warn}
+""",
+    "warehouse/seeds/rates.csv": "customer,rate\nann,2\nbob,3\n",
+    "warehouse/models/priced.sql": (
+        "select customer, rate * 2 as twice from {{ ref('rates') }}\n"
+        "join {{ ref('customers') }} using (customer)\n"
+    ),
+    "warehouse/models/unit.yml": """\
+version: 2
+unit_tests:
+  - name: it_doubles
+    model: priced
+    given:
+      - input: ref('rates')
+        rows: [{customer: x, rate: 4}]
+      - input: ref('customers')
+        rows: [{customer: x}]
+    expect: {rows: [{customer: x, twice: 8}]}
 """,
     "warehouse/tests/positive.sql": "select * from {{ ref('customers') }} where total < 0\n",
     "recipes/r/orders.csv": "id,customer,amount\n1,ann,5\n2,bob,7\n3,bob,1\n",
@@ -83,7 +100,12 @@ def test_the_story_of_a_dbt_project(project: Shop) -> None:
     assert tests["unique_customers_customer"] == ("passed", "stop", ["warehouse/models/schema.yml", 8, 0])
     assert tests["positive"][:2] == ("passed", "stop")
     assert tests["not_null_customers_total"][:2] == ("passed", "warn")
-    assert node(project)["metrics"]["models"] == 3.0
+    assert tests["it_doubles"][:2] == ("passed", "stop")
+    assert node(project)["metrics"]["models"] == 5.0
+    assert project.rows("select customer, rate::int as rate from rates where rate > 2") == [
+        {"customer": "bob", "rate": 3}
+    ]
+    assert len(project.rows("from prices")) == 2
     assert project.cli("query", "from staged").code != 0  # not named in outputs: it stays dbt's own
 
     assert project.cli("run", "--quiet").code == 0
