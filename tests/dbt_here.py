@@ -1,4 +1,4 @@
-"""Where a real dbt is for tests: GITKITCHEN_DBT names its Python, or `dbt` is on the PATH."""
+"""Where a real dbt is for tests: DBT_PYTHON names its Python, or `dbt` is on the PATH."""
 
 from __future__ import annotations
 
