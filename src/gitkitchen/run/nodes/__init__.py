@@ -18,7 +18,7 @@ KINDS = {
 }
 """Kind -> module with ``execute(task) -> Built``. It raises NodeFailed for what the user can mend,
 Infrastructure for what they cannot."""
-PROCESSES = frozenset({"python", "run", "pytest"})
+PROCESSES = frozenset({"python", "run", "pytest", "dbt"})
 """Kinds whose nodes are processes."""
 
 
