@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from gitkitchen import workplace
 from gitkitchen.cli.runs import request
-from gitkitchen.errors import PASSED, Mistake
+from gitkitchen.errors import INFRASTRUCTURE, PASSED, Mistake
 from gitkitchen.model import Kitchen
 from gitkitchen.premises import find_premises
 
@@ -57,4 +57,4 @@ def gc(options: argparse.Namespace) -> int:
         print(json.dumps(sweep_as_document(found), ensure_ascii=False, indent=2))
     else:
         print(sweep_as_text(found))
-    return PASSED
+    return INFRASTRUCTURE if found.failed else PASSED

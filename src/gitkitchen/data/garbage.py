@@ -36,6 +36,13 @@ class Item:
     path: Path
     bytes: int
     why: str
+    address: str = ""
+    """Where it is, for what is on another machine: then ``path`` says nothing."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people and documents."""
+        return self.address or str(self.path)
 
 
 @dataclass(slots=True)
@@ -61,8 +68,8 @@ class References:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A manifest in the store. ``build`` is None where it cannot be read."""
+class Found:
+    """A manifest in a store. ``build`` is None where it cannot be read. ``changed``: seconds since 1970."""
 
     path: str
     zone: str
@@ -95,9 +102,11 @@ def unreferenced(
     there = zone_names(root)
     names = [name for name in there if name in zones]
     found = [entry for name in there for entry in _manifests(f"{root}/{name}", name)]
-    kept, loose = _split(found, references, now - grace)
-    live = {digest for entry in kept if entry.build for digest in _digests(entry.build)} | references.digests
-    kept_loose = _free_of_charge(loose, live)
+    kept, loose = split(found, references, now - grace)
+    live = {
+        digest for entry in kept if entry.build for digest in digests_of(entry.build)
+    } | references.digests
+    kept_loose = free_of_charge(loose, live)
     gone = [entry for entry in loose if entry.path not in kept_loose and entry.zone in names]
     items = [
         Item("build", Path(e.path), e.size, "nothing refers to it" if e.build else "it cannot be read")
@@ -115,20 +124,21 @@ def unreferenced(
     return items
 
 
-def _split(found: list[_Found], references: References, before: float) -> tuple[list[_Found], list[_Found]]:
-    kept: list[_Found] = []
-    loose: list[_Found] = []
+def split(found: list[Found], references: References, before: float) -> tuple[list[Found], list[Found]]:
+    """The builds that stay, as something refers to them or they were written after ``before``; the others."""
+    kept: list[Found] = []
+    loose: list[Found] = []
     for entry in found:
         wanted = entry.name in references.fingerprints
         (kept if wanted or entry.changed > before else loose).append(entry)
     return kept, loose
 
 
-def _free_of_charge(loose: list[_Found], live: set[str]) -> set[str]:
+def free_of_charge(loose: list[Found], live: set[str]) -> set[str]:
     """Of the builds that nobody names, those whose files stay anyway: of equal ones the newest."""
-    newest: dict[tuple[str, str, frozenset[str]], _Found] = {}
+    newest: dict[tuple[str, str, frozenset[str]], Found] = {}
     for entry in loose:
-        digests = frozenset(_digests(entry.build)) if entry.build else frozenset[str]()
+        digests = frozenset(digests_of(entry.build)) if entry.build else frozenset[str]()
         if entry.build and digests and digests <= live:
             key = (entry.zone, entry.build.node, digests)
             if key not in newest or newest[key].changed < entry.changed:
@@ -194,7 +204,7 @@ def size_of(path: Path) -> int:
     return total
 
 
-def _manifests(zone: str, name: str) -> Iterator[_Found]:
+def _manifests(zone: str, name: str) -> Iterator[Found]:
     for path, size, changed in _shelf(f"{zone}/builds"):
         try:
             with open(path, "rb") as file:  # noqa: PTH123
@@ -203,7 +213,7 @@ def _manifests(zone: str, name: str) -> Iterator[_Found]:
             continue
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             build = None
-        yield _Found(path, name, size, changed, build)
+        yield Found(path, name, size, changed, build)
 
 
 def _shelf(folder: str) -> Iterator[tuple[str, int, float]]:
@@ -235,7 +245,8 @@ def _changed(entry: os.DirEntry[str]) -> float:
     return max(times)
 
 
-def _digests(build: Build) -> Iterator[str]:
+def digests_of(build: Build) -> Iterator[str]:
+    """The digests of all files of a build, those of a view's inputs too."""
     for version in build.versions.values():
         yield from _of_version(version)
 

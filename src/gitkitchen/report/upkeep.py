@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,11 +121,16 @@ def _iso(moment: datetime | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is removed (``applied``) or would be, in that order, and what was left for next time and why."""
+    """What is removed (``applied``) or would be, in that order, and what was left for next time and why.
+
+    ``marked``: what goes from a store on another machine when the grace period is over. ``failed``: something
+    was to be removed there, and nothing of it could be."""
 
     items: tuple[Item, ...]
     applied: bool
     left: tuple[tuple[str, str], ...] = ()
+    marked: tuple[Item, ...] = ()
+    failed: bool = False
 
     @property
     def bytes(self) -> int:
@@ -146,16 +151,20 @@ SHOWN = 20
 
 
 def sweep_as_document(sweep: Sweep) -> dict[str, Any]:
-    """``{"version": 1, "applied", "bytes", "items": [{what, path, bytes, why}], "left": [{what, why}]}``."""
+    """``{"version": 1, "applied", "bytes", "items": [{what, path, bytes, why}], "marked": [as items], "left":
+    [{what, why}]}``."""
     return {
         "version": 1,
         "applied": sweep.applied,
         "bytes": sweep.bytes,
-        "items": [
-            {"what": i.what, "path": safe(str(i.path)), "bytes": i.bytes, "why": i.why} for i in sweep.items
-        ],
+        "items": [_item_document(i) for i in sweep.items],
+        "marked": [_item_document(i) for i in sweep.marked],
         "left": [{"what": what, "why": why} for what, why in sweep.left],
     }
+
+
+def _item_document(item: Item) -> dict[str, Any]:
+    return {"what": item.what, "path": safe(item.place), "bytes": item.bytes, "why": item.why}
 
 
 def sweep_as_text(sweep: Sweep) -> str:
@@ -170,6 +179,7 @@ def sweep_as_text(sweep: Sweep) -> str:
             lines += [f"  {safe(i.why)}" for i in named[:SHOWN]]
             if len(named) > SHOWN:
                 lines.append(f"  and {len(named) - SHOWN:,} more (--json lists all)")
+    lines += list(_marked(sweep))
     lines += [f"left {safe(what)}: {safe(why)}" for what, why in sweep.left]
     if not sweep.items:
         return "\n".join([*lines, "nothing to remove"])
@@ -177,3 +187,14 @@ def sweep_as_text(sweep: Sweep) -> str:
     if not sweep.applied:
         lines.append("nothing was changed; `gitkitchen gc --apply` removes it")
     return "\n".join(lines)
+
+
+def _marked(sweep: Sweep) -> Iterator[str]:
+    if not sweep.marked:
+        return
+    verb = "marked" if sweep.applied else "would mark"
+    total = sum(item.bytes for item in sweep.marked)
+    yield (
+        f"{verb} {count(len(sweep.marked), 'thing', 'things')} of the store, {size(total)}: removed by a "
+        "`gitkitchen gc --apply` after the grace period, if nothing refers to them by then"
+    )

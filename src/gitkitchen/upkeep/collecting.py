@@ -17,7 +17,7 @@ from typing import Any
 
 from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
-from gitkitchen.errors import Conflict, Mistake
+from gitkitchen.errors import Conflict, Infrastructure, Mistake
 from gitkitchen.kitchen.identity import identify, namespace
 from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger import registry
@@ -26,6 +26,7 @@ from gitkitchen.locks import alone
 from gitkitchen.premises import Premises, trusted_lock
 from gitkitchen.report.upkeep import Sweep
 from gitkitchen.run.checks import own_key
+from gitkitchen.upkeep import remote
 from gitkitchen.upkeep.ending import finish, leftovers, remove, sweep_ended
 from gitkitchen.upkeep.listing import alive
 
@@ -63,7 +64,9 @@ def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
                 items.append(_as_one(had, premises, entry, over[entry]))
     for part in _parts(premises, limits, now, frozenset(entry.namespace for entry in over)):
         items += [item for item in part if item.path not in ending]
-    return Sweep(tuple(_once(items)), applied=False)
+    gone = frozenset(entry.namespace for entry in over)
+    there = _there(premises, limits, now, gone, apply=False)
+    return Sweep((*_once(items), *there.items), False, tuple(there.left), tuple(there.marked), there.failed)
 
 
 def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float = PATIENCE) -> Sweep:
@@ -91,7 +94,26 @@ def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float 
                 items += part
     except Conflict:
         left.append(("the store", "runs are at work; the same command later takes the rest"))
-    return Sweep(tuple(_once(items)), applied=True, left=tuple(left))
+    there = _there(premises, limits, now, frozenset(), apply=True)
+    left += there.left
+    return Sweep((*_once(items), *there.items), True, tuple(left), tuple(there.marked), there.failed)
+
+
+def _there(
+    premises: Premises, limits: Limits, now: datetime, ending: frozenset[str], *, apply: bool
+) -> remote.Visit:
+    """What a store on another machine can do without. What is cleared up here does not wait for it."""
+
+    def references() -> References:
+        old = {item.path for item in _old_runs(premises, limits, now)}
+        return _references(premises, limits, now, ending, old)
+
+    try:
+        return remote.visit(
+            premises, references, ending, now=now, grace=limits.grace, keep=limits.keep, apply=apply
+        )
+    except Infrastructure as error:
+        return remote.Visit(left=[("the store", error.problems[0].message)], refused=True)
 
 
 def _still_over(premises: Premises, entry: Registered, limits: Limits, now: datetime) -> Callable[[], bool]:

@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from gitkitchen.data.stores.contract import (
     same_content,
 )
 from gitkitchen.data.stores.copying import received
+from gitkitchen.data.stores.marks import project_note, read_marks, rely
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.data.stores.verdicts import Verdicts
 from gitkitchen.errors import Infrastructure, Problem
@@ -59,10 +60,13 @@ class CachedStore(FolderStore):
         namespace: str,
         zone: Literal["trusted", "sandbox"],
         environments: Sequence[str] = (),
+        project: str = "",
     ) -> None:
-        """``environments``: the namespaces whose verdicts in the trusted zone may be read."""
+        """``environments``: the namespaces whose verdicts in the trusted zone may be read. ``project``: whose
+        builds these are, for who clears up."""
         super().__init__(cache, namespace=namespace, zone=zone)
         self.remote = remote
+        self._project = project
         self.own = own_zone(zone, namespace)
         self.zones = (self.own,) if zone == TRUSTED else (self.own, TRUSTED)
         self._verdicts = Verdicts(remote, self.zones, namespace, environments)
@@ -70,6 +74,7 @@ class CachedStore(FolderStore):
         self._listed: dict[str, frozenset[str] | None] = {}
         self._misses = 0
         self._confirmed: set[str] = set()
+        self._relied: set[str] = set()
         self._expected: set[str] = set()
         self._fetching: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -139,6 +144,7 @@ class CachedStore(FolderStore):
         super().save(build)
         with self._guard:
             self._confirmed.discard(build.fingerprint)
+            self._relied.discard(build.fingerprint)
 
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint, from the cache or the other machine. No data is fetched."""
@@ -221,14 +227,45 @@ class CachedStore(FolderStore):
 
         Files first, each once, side by side; then the builds. What is there already is left alone.
         """
-        wanted = {b.fingerprint: b for b in builds if b.fingerprint not in self._confirmed}
-        if len(wanted) > SINGLY:
-            self._confirm_listed(wanted)
-        missing: list[Build] = []
-        each(lambda b: None if self._is_there(b) else missing.append(b), list(wanted.values()))
+        wanted = {b.fingerprint: b for b in builds if b.fingerprint not in self._relied}
+        if not wanted:
+            return
+        if self.own == TRUSTED and self._project:
+            note = project_note(self._project)
+            if self.remote.note(TRUSTED, note) is None:
+                self.remote.put_note(TRUSTED, note, b"{}")
+        missing = self._relied_on(wanted)
         files = all_files(v for b in missing for v in b.versions.values())
         each(self._bring, [f for f in files if self._in_own(f)])
         each(self._bring_build, missing)
+        self._relied |= wanted.keys()
+
+    def _relied_on(self, wanted: Mapping[str, Build]) -> list[Build]:
+        """Say of builds that they are needed, and then look what is there: see data/stores/marks.py.
+        Those that have to be brought."""
+        marks = {zone: read_marks(self.remote, zone) for zone in self.zones}
+        rely(self.remote, self.own, wanted.keys(), marks[self.own])
+        if any(found.begun for found in marks.values()):
+            self._confirmed -= wanted.keys()  # it may have been collected since it was looked up
+        unsure = {f: b for f, b in wanted.items() if f not in self._confirmed}
+        if len(unsure) > SINGLY:
+            self._confirm_listed(unsure)
+        absent: set[str] = set()
+        each(lambda b: None if self._is_there(b) else absent.add(b.fingerprint), list(unsure.values()))
+        if self.own != TRUSTED:
+            # What is trusted we cannot keep from being collected: of what is marked there we make a copy.
+            for fingerprint in (wanted.keys() & marks[TRUSTED].marked.keys()) - absent:
+                if self.remote.build(self.own, fingerprint) is None:
+                    each(self._copy_to_own, all_files(wanted[fingerprint].versions.values()))
+                    absent.add(fingerprint)
+        if absent:
+            files = all_files(v for f in absent for v in wanted[f].versions.values())
+            rely(self.remote, self.own, {f.digest for f in files})
+        return [wanted[fingerprint] for fingerprint in sorted(absent)]
+
+    def _copy_to_own(self, file: FileEntry) -> None:
+        if not self._own_file(file).exists():
+            accepted(self, file, str(self.path(file)))
 
     def finish(self, builds: Iterable[Build]) -> None:
         """Bring candidates and verdicts to the other machine. What a crash left out is brought next time."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
@@ -92,6 +93,30 @@ class Store(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that a remote store holds. ``name``: a fingerprint, digest, or name of verdicts or a note.
+
+    ``place``: where it is, by which it is removed. ``bytes``: 0 where only reading it would tell.
+    ``changed``: seconds since 1970 at which it was written last, by the other side's clock; None where the
+    other side does not say.
+    """
+
+    what: Literal["build", "file", "verdict", "note"]
+    name: str
+    place: str
+    bytes: int = 0
+    changed: float | None = None
+
+
+class Denied(Infrastructure):
+    """The remote store does not let us write or remove there."""
+
+
+class Undeletable(Denied):
+    """The remote store lets nobody remove anything by this way."""
+
+
 class Remote(Protocol):
     """A place on another machine that keeps the zones of a store. Threads share it.
 
@@ -123,6 +148,25 @@ class Remote(Protocol):
 
     def put_verdicts(self, zone: str, name: str, data: bytes) -> None:
         """Keep them, in place of those of before."""
+
+    def note(self, zone: str, name: str) -> bytes | None:
+        """A note that commands leave each other beside the data (data/stores/marks.py), or None."""
+
+    def put_note(self, zone: str, name: str, data: bytes) -> None:
+        """Leave a note, in place of one of before. Denied where we may not write the zone."""
+
+    def notes(self, zone: str) -> frozenset[str]:
+        """The names of all notes in a zone."""
+
+    def inventory(self) -> Mapping[str, Sequence[Thing]]:
+        """All that is there, by zone. Files are left out where their builds' removal frees them."""
+
+    def remove(self, zone: str, things: Sequence[Thing]) -> None:
+        """Remove things, side by side; what is gone already is as it should be. Denied, or Undeletable,
+        where we may not: some may be gone by then."""
+
+    def where(self, zone: str, thing: Thing) -> str:
+        """The address of a thing, for people."""
 
 
 def unreachable(label: str, reason: str, hint: str = "") -> Infrastructure:

@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from gitkitchen.data.stores.contract import unreachable
 from gitkitchen.data.stores.credentials import Login
-from gitkitchen.errors import Mistake, Problem
+from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.kitchen.stores import is_loopback
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Client:
         good = isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token)
         return token if good else None
 
-    def refused(self, response: Response, what: str) -> Exception:
+    def refused(self, response: Response, what: str) -> Infrastructure:
         """The error for an answer that is no use, without anything that the other side wrote."""
         hint = ""
         if response.status_code in (401, 403):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from gitkitchen.data.stores.contract import Remote
+from gitkitchen.data.stores.contract import Remote, Thing
 from gitkitchen.model import FileEntry
 
 
@@ -46,3 +46,21 @@ class LazyRemote:
 
     def put_verdicts(self, zone: str, name: str, data: bytes) -> None:
         self._remote().put_verdicts(zone, name, data)
+
+    def note(self, zone: str, name: str) -> bytes | None:
+        return self._remote().note(zone, name)
+
+    def put_note(self, zone: str, name: str, data: bytes) -> None:
+        self._remote().put_note(zone, name, data)
+
+    def notes(self, zone: str) -> frozenset[str]:
+        return self._remote().notes(zone)
+
+    def inventory(self) -> Mapping[str, Sequence[Thing]]:
+        return self._remote().inventory()
+
+    def remove(self, zone: str, things: Sequence[Thing]) -> None:
+        self._remote().remove(zone, things)
+
+    def where(self, zone: str, thing: Thing) -> str:
+        return self._remote().where(zone, thing)

@@ -3,6 +3,7 @@
     <prefix>/{trusted | sandbox/<namespace>}/files/<a>/<sha256><suffix>
     <prefix>/{trusted | sandbox/<namespace>}/builds/<a>/<fingerprint>.json
     <prefix>/{trusted | sandbox/<namespace>}/verdicts/<namespace>.json.gz
+    <prefix>/{trusted | sandbox/<namespace>}/notes/<name>
 
 An object appears under its name when its upload ends, and never in part: that is the object store's
 promise, and why a file system with halves of files (``file://``) does not come through here.
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from gitkitchen.data.stores.claims import MOST
-from gitkitchen.data.stores.contract import FINGERPRINT, relative, unreachable
+from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, Denied, Thing, relative, unreachable
+from gitkitchen.data.stores.parallel import each
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.kitchen.stores import Address
 from gitkitchen.model import FileEntry
@@ -31,6 +34,9 @@ ATTEMPTS = 3
 """Of one request, with growing pauses, by the AWS library's ``standard`` mode; s3fs repeats it five times
 where the connection itself fails. Both repeat only what may be repeated."""
 BLOCK = 8 << 20
+SHELVES: Mapping[str, Literal["build", "file", "verdict", "note"]] = {
+    "builds": "build", "files": "file", "verdicts": "verdict", "notes": "note",
+}  # fmt: skip
 
 
 class ObjectRemote:
@@ -70,6 +76,47 @@ class ObjectRemote:
     def put_verdicts(self, zone: str, name: str, data: bytes) -> None:
         place = f"{self._root}/{zone}/verdicts/{name}.json.gz"
         self._do("keeping verdicts", lambda: self._files.pipe_file(place, data))
+
+    # --- clearing up ---------------------------------------------------------------------------------
+
+    def note(self, zone: str, name: str) -> bytes | None:
+        return self._read(f"{self._root}/{zone}/notes/{name}", "reading a note")
+
+    def put_note(self, zone: str, name: str, data: bytes) -> None:
+        place = f"{self._root}/{zone}/notes/{name}"
+        self._do("leaving a note", lambda: self._files.pipe_file(place, data))
+
+    def notes(self, zone: str) -> frozenset[str]:
+        folder = f"{self._root}/{zone}/notes"
+        names = self._do("listing its notes", lambda: self._files.find(folder), missing=[])
+        return frozenset(name.rpartition("/")[2] for name in names)
+
+    def inventory(self) -> Mapping[str, Sequence[Thing]]:
+        found: dict[str, list[Thing]] = {}
+        top = self._root.lstrip("/")  # how fsspec names what it lists, whatever the file system
+        listed = self._do(
+            "listing what it holds", lambda: self._files.find(self._root, detail=True), missing={}
+        )
+        for key, status in listed.items():
+            parts = key.lstrip("/").removeprefix(f"{top}/").split("/")
+            zone = parts[0] if parts[0] == TRUSTED else "/".join(parts[:2])
+            shelf, *names = parts[1:] if zone == TRUSTED else parts[2:] or [""]
+            what = SHELVES.get(shelf)
+            if what is None or not names or (zone != TRUSTED and parts[0] != "sandbox"):
+                continue  # nothing of ours
+            name = names[-1] if what == "note" else names[-1].partition(".")[0]
+            thing = Thing(what, name, key, int(status.get("size") or 0), _when(status))
+            found.setdefault(zone, []).append(thing)
+        return found
+
+    def remove(self, zone: str, things: Sequence[Thing]) -> None:  # noqa: ARG002 - a place says its zone
+        def take(thing: Thing) -> None:
+            self._do("removing what is not needed", lambda: self._files.rm_file(thing.place), missing=None)
+
+        each(take, things)
+
+    def where(self, zone: str, thing: Thing) -> str:  # noqa: ARG002 - a place says its zone
+        return f"{self.label.partition('://')[0]}://{thing.place.lstrip('/')}"
 
     # --- files -------------------------------------------------------------------------------------
 
@@ -143,7 +190,21 @@ class ObjectRemote:
             return missing
         except self._faults as error:
             reason, hint = _understood(error)
+            if reason == DENIED:
+                raise Denied(*unreachable(self.label, f"{what}: {reason}", hint).problems) from None
             raise unreachable(self.label, f"{what}: {reason}", hint) from None
+
+
+DENIED = "access is denied"
+
+
+def _when(status: Mapping[str, Any]) -> float | None:
+    """When an object was written: what each file system calls by another name."""
+    for key in ("LastModified", "last_modified", "mtime", "created"):
+        moment = status.get(key)
+        if isinstance(moment, datetime):
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None
 
 
 def _understood(error: Exception) -> tuple[str, str]:
@@ -152,7 +213,7 @@ def _understood(error: Exception) -> tuple[str, str]:
     names = {kind.__name__ for kind in type(error).__mro__}
     login = "give the job credentials that may read and write this zone (see docs/stores.md)"
     if "PermissionError" in names:
-        return "access is denied", login
+        return DENIED, login
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return "there are no credentials", login
     if names & {

@@ -2,7 +2,7 @@
 
     <repository>/trusted:<fingerprint>                  a build of an environment
     <repository>/sandbox:<namespace>.<fingerprint>      a build of a sandbox
-    <repository>/{trusted | sandbox}:verdicts.<namespace>
+    <repository>/{trusted | sandbox}:…                  verdicts and notes: data/stores/tags.py
 
 A build is an image manifest whose config is the build's JSON and whose layers are its files, so that the
 registry's garbage collection keeps what a build refers to. One with many files is an index of such
@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
-from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, unreachable
+from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, Denied, Thing, unreachable
 from gitkitchen.data.stores.credentials import login_for
 from gitkitchen.data.stores.http import Client, Passing, small
+from gitkitchen.data.stores.oci_removal import REFERENCE, remove_tag
+from gitkitchen.data.stores.parallel import each
+from gitkitchen.data.stores.tags import build_tag, note_tag, thing_of, verdicts_tag
 from gitkitchen.files import digest_bytes
 from gitkitchen.kitchen.stores import Address
 from gitkitchen.model import FileEntry
@@ -37,6 +40,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
 BUILD = "application/vnd.gitkitchen.build.v1+json"
 FILE = "application/vnd.gitkitchen.file.v1"
+NOTE = "application/vnd.gitkitchen.note.v1+json+gzip"
 VERDICTS = "application/vnd.gitkitchen.verdicts.v1+json+gzip"
 LAYERS = 1000
 """Files in one manifest: with 250 bytes each it stays far below the 4 MB that registries must take."""
@@ -70,18 +74,26 @@ class OciRemote:
     # --- builds ------------------------------------------------------------------------------------
 
     def build(self, zone: str, fingerprint: str) -> bytes | None:
-        return self._artifact(zone, _tag(zone, fingerprint), BUILD)
+        return self._artifact(zone, build_tag(zone, fingerprint), BUILD)
 
     def builds(self, zone: str) -> frozenset[str] | None:
-        repository, prefix = self._repository(zone), _tag(zone, "")
-        names: set[str] = set()
+        prefix = build_tag(zone, "")
+        tags = self._tags(self._repository(zone))
+        if tags is None:
+            return None
+        names = (t.removeprefix(prefix) for t in tags if t.startswith(prefix))
+        return frozenset(n for n in names if FINGERPRINT.fullmatch(n))
+
+    def _tags(self, repository: str) -> list[str] | None:
+        """All tags of a repository; None where there are too many."""
+        tags: list[str] = []
         url: str | None = f"/v2/{repository}/tags/list?n=1000"
         for _ in range(PAGES):
             assert url is not None
             page, url = self._client.repeat("listing its builds", lambda url=url: self._page(repository, url))
-            names |= {t.removeprefix(prefix) for t in page if t.startswith(prefix)}
+            tags += page
             if url is None:
-                return frozenset(n for n in names if FINGERPRINT.fullmatch(n))
+                return tags
         return None
 
     def _page(self, repository: str, url: str) -> tuple[list[str], str | None]:
@@ -101,7 +113,7 @@ class OciRemote:
         return good, target
 
     def put_build(self, zone: str, fingerprint: str, data: bytes, files: Sequence[FileEntry]) -> None:
-        tag = _tag(zone, fingerprint)
+        tag = build_tag(zone, fingerprint)
         layers = [
             {
                 "mediaType": FILE,
@@ -116,10 +128,48 @@ class OciRemote:
     # --- verdicts ----------------------------------------------------------------------------------
 
     def verdicts(self, zone: str, name: str) -> bytes | None:
-        return self._artifact(zone, f"verdicts.{name}", VERDICTS)
+        return self._artifact(zone, verdicts_tag(name), VERDICTS)
 
     def put_verdicts(self, zone: str, name: str, data: bytes) -> None:
-        self._put_artifact(zone, f"verdicts.{name}", VERDICTS, data, [])
+        self._put_artifact(zone, verdicts_tag(name), VERDICTS, data, [])
+
+    # --- clearing up ---------------------------------------------------------------------------------
+
+    def note(self, zone: str, name: str) -> bytes | None:
+        return self._artifact(zone, note_tag(zone, name), NOTE)
+
+    def put_note(self, zone: str, name: str, data: bytes) -> None:
+        self._put_artifact(zone, note_tag(zone, name), NOTE, data, [])
+
+    def notes(self, zone: str) -> frozenset[str]:
+        tags = self._tags(self._repository(zone))
+        if tags is None:
+            raise unreachable(self.label, "it has too many tags to be listed")
+        prefix = note_tag(zone, "")
+        return frozenset(t.removeprefix(prefix) for t in tags if t.startswith(prefix))
+
+    def inventory(self) -> Mapping[str, Sequence[Thing]]:
+        """Builds, verdicts and notes: the files are the manifests' layers, which the registry collects."""
+        found: dict[str, list[Thing]] = {}
+        for zone in (TRUSTED, "sandbox"):
+            tags = self._tags(self._repository(zone))
+            if tags is None:
+                raise unreachable(self.label, f"its repository {zone} has too many tags to be listed")
+            for tag in sorted(tags):  # an index before its parts
+                named = thing_of(zone == TRUSTED, tag)
+                if named is not None:
+                    found.setdefault(named[0], []).append(named[1])
+        return found
+
+    def remove(self, zone: str, things: Sequence[Thing]) -> None:
+        repository = self._repository(zone)
+        each(
+            lambda t: remove_tag(self._client, repository, t.place, lambda tag: self._manifest(zone, tag)),
+            things,
+        )
+
+    def where(self, zone: str, thing: Thing) -> str:
+        return f"oci://{self._client.base.partition('://')[2]}/{self._repository(zone)}:{thing.place}"
 
     # --- manifests ---------------------------------------------------------------------------------
 
@@ -196,13 +246,14 @@ class OciRemote:
             self._put_bytes(zone, b"{}")
             layers = [{"mediaType": EMPTY, "digest": f"sha256:{digest_bytes(b'{}')}", "size": 2}]
         parts = [layers[i : i + self._layers] for i in range(0, len(layers), self._layers)]
-        bodies = [_manifest_of(kind, config, part) for part in parts]
+        names = [tag] if len(parts) == 1 else [f"{tag}.{number}" for number in range(len(parts))]
+        bodies = [_manifest_of(kind, config, part, name) for name, part in zip(names, parts, strict=True)]
         if len(bodies) == 1:
             self._put_manifest(zone, tag, MANIFEST, bodies[0])
             return
-        for number, body in enumerate(bodies):
+        for name, body in zip(names, bodies, strict=True):
             # A tag of its own: collectors that remove what has none do not look into an index.
-            self._put_manifest(zone, f"{tag}.{number}", MANIFEST, body)
+            self._put_manifest(zone, name, MANIFEST, body)
         described = [
             {
                 "mediaType": MANIFEST,
@@ -213,6 +264,7 @@ class OciRemote:
             for b in bodies
         ]
         index = {"schemaVersion": 2, "mediaType": INDEX, "artifactType": kind, "manifests": described}
+        index["annotations"] = {REFERENCE: tag}
         self._put_manifest(zone, tag, INDEX, json.dumps(index, separators=(",", ":")).encode())
 
     def _put_manifest(self, zone: str, tag: str, kind: str, body: bytes) -> None:
@@ -222,7 +274,7 @@ class OciRemote:
             url = f"/v2/{repository}/manifests/{tag}"
             with self._client.send("PUT", url, repository, headers={"Content-Type": kind}, data=body) as r:
                 if r.status_code not in (201, 202, 204):
-                    raise self._client.refused(r, "keeping a build")
+                    raise self._refused(r, "keeping a build")
 
         self._client.repeat("keeping a build", put)
 
@@ -284,7 +336,7 @@ class OciRemote:
             first = False
             with self._client.send("POST", f"/v2/{repository}/blobs/uploads/", repository, data=b"") as begun:
                 if begun.status_code != 202 or "Location" not in begun.headers:
-                    raise self._client.refused(begun, "keeping a file")
+                    raise self._refused(begun, "keeping a file")
                 url = self._upload_url(begun.headers["Location"])
             send(url, repository)
 
@@ -348,6 +400,10 @@ class OciRemote:
             last = int(end[1]) if end else 0  # "0-0" is also what registries say of nothing
             return self._upload_url(response.headers.get("Location", url)), last + 1 if last else 0
 
+    def _refused(self, response: Response, what: str) -> Exception:
+        refused = self._client.refused(response, what)
+        return Denied(*refused.problems) if response.status_code in (401, 403) else refused
+
     # --- shapes ------------------------------------------------------------------------------------
 
     def _small(self, read: Callable[[], T]) -> T:
@@ -364,18 +420,17 @@ class OciRemote:
         return value if isinstance(value, dict) else {}
 
 
-def _tag(zone: str, fingerprint: str) -> str:
-    """At most 48 + 1 + 64 + 4 characters, all of the tags' grammar, which allows 128."""
-    return fingerprint if zone == TRUSTED else f"{zone.removeprefix('sandbox/')}.{fingerprint}"
-
-
-def _manifest_of(kind: str, config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> bytes:
+def _manifest_of(
+    kind: str, config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], tag: str
+) -> bytes:
+    """A manifest that is of one tag alone, so that it can be removed with it (see oci_removal)."""
     value = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "artifactType": kind,
         "config": config,
         "layers": layers,
+        "annotations": {REFERENCE: tag},
     }
     return json.dumps(value, separators=(",", ":")).encode()
 

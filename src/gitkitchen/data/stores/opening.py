@@ -29,6 +29,7 @@ def open_store(project: Project, kitchen: Kitchen, environ: Mapping[str, str]) -
         namespace=kitchen.namespace,
         zone=kitchen.zone,
         environments=environments,
+        project=project.id,
     )
 
 
