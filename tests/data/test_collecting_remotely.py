@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.shelves import FEATURE, Shelf, build, published, put
+from tests.data.shelves import FEATURE, Shelf, build, contents, published, put
 
 from gitkitchen.data.garbage import References
 from gitkitchen.data.stores import marks
@@ -137,11 +137,27 @@ def test_what_was_collected_since_it_was_looked_up_is_brought_again(shelf: Shelf
     made = published(job, b"1")
     collector = shelf.machine()
     visit(collector)
-    later = CachedStore(job.root, job.remote, namespace="k_main_000000000000", zone="trusted")
-    later.expect([made.fingerprint])
+    later = shelf.machine()
+    found = later.find(made.fingerprint)
+    assert found is not None
+    assert contents(later, found) == {"d": [b"1"]}
     assert visit(collector, at=NOW + DAY).items
     later.sync([made])
     assert whole(shelf, made)
+
+
+def test_a_file_stays_as_long_as_any_build_that_names_it(memory: Shelf) -> None:
+    """A file that was marked long ago does not go before a build that was marked today."""
+    store = memory.machine()
+    made = published(store, b"1")
+    digest = made.versions["d"].files[0].digest
+    write_marks(store.remote, "trusted", {digest: NOW - 9 * DAY})
+    things, shown = store.remote.inventory()["trusted"], Visit()
+    collect_zone(store.remote, "trusted", things, References(), shown, now=NOW, grace=DAY, apply=False)
+    assert shown.items == []
+    assert len(shown.marked) == 2
+    assert visit(store).items == []
+    assert whole(memory, made)
 
 
 def test_a_removal_that_was_killed_is_ended_by_the_next_visit(memory: Shelf) -> None:

@@ -40,8 +40,10 @@ def drop(options: argparse.Namespace) -> int:
 
     asked = request(options)
     premises = find_premises(asked.start, asked.say)
-    entry, freed = end(premises, options.kitchen_name, datetime.now(UTC))
+    entry, freed, left = end(premises, options.kitchen_name, datetime.now(UTC))
     print(f"dropped {safe(entry.label)}: {size(freed)} freed")
+    if left:
+        print(f"left its zone of the store to `gitkitchen gc`: {safe(left)}")
     return PASSED
 
 
@@ -51,7 +53,7 @@ def gc(options: argparse.Namespace) -> int:
 
     asked = request(options)
     premises = find_premises(asked.start, asked.say)
-    limits = Limits(grace=options.grace, keep=options.keep)
+    limits = Limits(grace=options.grace, keep=options.keep, cache=options.cache)
     found = (sweep if options.apply else look)(premises, limits, datetime.now(UTC))
     if options.json:
         print(json.dumps(sweep_as_document(found), ensure_ascii=False, indent=2))

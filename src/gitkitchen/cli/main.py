@@ -239,6 +239,12 @@ def _upkeep_commands(command: Any) -> None:
         metavar="TIME",
         help="keep runs, and what environments showed, for so long (default 30d)",
     )
+    gc.add_argument(
+        "--cache",
+        type=_bytes,
+        metavar="SIZE",
+        help="leave at most so much data (such as 10GB) in the cache of a store on another machine",
+    )
     gc.add_argument("--json", action="store_true")
 
 
@@ -247,6 +253,15 @@ def _duration(text: str) -> float:
 
     try:
         return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _bytes(text: str) -> int:
+    from gitkitchen.kitchen.settings import size
+
+    try:
+        return size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

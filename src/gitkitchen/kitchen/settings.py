@@ -14,6 +14,7 @@ Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
 """Where it comes from (``environment prod``, ``--set``), nested values, and the place of each dotted key."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SIZE = re.compile(r"([0-9]{1,9})(B|kB|KB|MB|GB|TB)")
 _DURATION = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([smhdw])\s*\Z")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 
@@ -108,3 +109,12 @@ def duration(text: str) -> float:
     if match is None:
         raise ValueError(f"'{text[:40]}' is not a duration such as 36h or 14d")
     return float(match.group(1)) * _UNITS[match.group(2)]
+
+
+def size(text: str) -> int:
+    """Bytes of ``500MB``, ``10GB``, ``2TB``, ``0B``: powers of 1000. Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text[:40]}' is not a size such as 500MB or 10GB")
+    power: int = 1000 ** ["B", "KB", "MB", "GB", "TB"].index(match[2].upper())
+    return int(match[1]) * power

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
+from gitkitchen.data.stores.eviction import evictable
 from gitkitchen.errors import Conflict, Infrastructure, Mistake
 from gitkitchen.kitchen.identity import identify, namespace
 from gitkitchen.kitchen.stores import parse_store
@@ -47,6 +48,8 @@ class Limits:
 
     grace: float = 86400.0
     keep: float = 30 * 86400.0
+    cache: int | None = None
+    """Bytes of data that the cache of a store on another machine may hold."""
 
 
 def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
@@ -174,6 +177,9 @@ def _parts(premises: Premises, limits: Limits, now: datetime, ending: frozenset[
         keep=limits.keep,
         own_verdict=own_key,
     )
+    if parse_store(premises.project.store).remote:
+        before = now.timestamp() - CACHED
+        yield evictable(store, _shown(premises), before=before, most=limits.cache)
     yield list(temporary(store, now=now.timestamp(), grace=limits.grace))
     yield list(_unclaimed(premises, limits, now))
     yield list(_old_caches(premises, now))
@@ -234,11 +240,18 @@ def _references(
         found.of_document(_json(folder / "outcome.json"))
         for line in _lines(folder / "journal.jsonl"):
             found.of_document(line)
-    for path in (state / "views").glob("*.json"):
+    found.fingerprints |= _shown(premises, dead)
+    return found
+
+
+def _shown(premises: Premises, dead: Collection[str] = ()) -> set[str]:
+    """The fingerprints of all that the consumers' files of living kitchens name."""
+    found: set[str] = set()
+    for path in (premises.project.state / "views").glob("*.json"):
         stamp = _json(path)
         shown = stamp.get("entries")
         if isinstance(shown, dict) and stamp.get("namespace") not in dead:
-            found.fingerprints |= {key for key in shown.values() if isinstance(key, str)}
+            found |= {key for key in shown.values() if isinstance(key, str)}
     return found
 
 
@@ -275,6 +288,7 @@ def _present(premises: Premises) -> Iterator[str]:
 def _old_caches(premises: Premises, now: datetime) -> Iterator[Item]:
     """Caches that were not written for long: they can be computed again."""
     folder = premises.project.state / "cache"
+    zones = [premises.project.store_root.resolve() / name for name in ("trusted", "sandbox")]
     for path in sorted(folder.rglob("*")):
         try:
             status = path.lstat()
@@ -282,6 +296,8 @@ def _old_caches(premises: Premises, now: datetime) -> Iterator[Item]:
             continue
         if path.parent == folder / "catalogs":
             continue  # small, one a living kitchen, and asked for by every command
+        if any(path.resolve().is_relative_to(zone) for zone in zones):
+            continue  # of the store's data
         if path.is_file() and now.timestamp() - status.st_mtime > CACHED:
             yield Item("cache", path, status.st_size, "not written for a long time")
 

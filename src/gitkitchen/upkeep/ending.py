@@ -21,21 +21,25 @@ from gitkitchen.ledger import registry
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
 from gitkitchen.premises import Premises, kitchen_lock
+from gitkitchen.upkeep.remote import clear as clear_there
 from gitkitchen.upkeep.warehousing import clear
 
 PATIENCE = 0.5
 """Seconds that a run which is just ending is given, before its kitchen counts as in use."""
 
 
-def drop(premises: Premises, name: str, now: datetime) -> tuple[Registered, int]:
-    """End the sandbox that people call ``name``; returns what it was and the bytes that it freed.
+def drop(premises: Premises, name: str, now: datetime) -> tuple[Registered, int, str]:
+    """End the sandbox that people call ``name``; returns what it was, the bytes that it freed here, and why
+    its zone of a store on another machine is left ("" where it is not).
 
     Mistake for an environment and for what is not there; Conflict while a run is at work in it.
     """
     entry = _chosen(premises, name)
     if entry.ended:
-        return entry, sum(item.bytes for item in sweep_ended(premises, entry))
-    return entry, finish(premises, entry, "dropped", now) or 0
+        freed = sum(item.bytes for item in sweep_ended(premises, entry))
+    else:
+        freed = finish(premises, entry, "dropped", now) or 0
+    return entry, freed, clear_there(premises, entry.namespace)
 
 
 def finish(

@@ -16,6 +16,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +46,8 @@ from gitkitchen.model import Build, FileEntry, TestResult, Version
 SINGLY = 16
 """After so many builds that were not there, the whole list is asked for once."""
 MOST = 64 << 20
+BELIEVED = 6 * 3600.0
+"""Seconds for which a build that the other machine had is taken to be there still."""
 
 
 class CachedStore(FolderStore):
@@ -73,6 +76,7 @@ class CachedStore(FolderStore):
         self._absent: set[tuple[str, str]] = set()
         self._listed: dict[str, frozenset[str] | None] = {}
         self._misses = 0
+        self._away = False
         self._confirmed: set[str] = set()
         self._relied: set[str] = set()
         self._expected: set[str] = set()
@@ -168,10 +172,31 @@ class CachedStore(FolderStore):
     def _known(self, fingerprint: str) -> Build | None:
         for zone in self.zones:
             with contextlib.suppress(OSError):
-                build = claimed(read_bounded(self._known_name(zone, fingerprint), MOST), fingerprint)
-                if build is not None and self._usable(build):
+                name = self._known_name(zone, fingerprint)
+                build = claimed(read_bounded(name, MOST), fingerprint)
+                if build is not None and self._usable(build) and self._still(zone, fingerprint, name):
                     return build
         return None
+
+    def _still(self, zone: str, fingerprint: str, name: Path) -> bool:
+        """Whether the other machine has a build that it had once: asked again after some hours, since what
+        nothing refers to is collected. Where nobody answers, it is taken to be there."""
+        if time.time() - name.stat().st_mtime < BELIEVED or self._away:
+            return True
+        try:
+            with self._guard:
+                if zone not in self._listed:
+                    self._listed[zone] = self.remote.builds(zone)
+                listed = self._listed[zone]
+            there = fingerprint in listed if listed is not None else self.remote.build(zone, fingerprint)
+        except Infrastructure:
+            self._away = True
+            return True
+        if there:
+            os.utime(name)
+        else:
+            name.unlink(missing_ok=True)
+        return bool(there)
 
     def _usable(self, build: Build) -> bool:
         return all(self.complete(v) for v in build.versions.values())
