@@ -249,17 +249,20 @@ def _refresh(premises: Premises) -> None:
 
 
 def _built(premises: Premises, since: float) -> Iterator[str]:
-    """The fingerprints of what runs of living kitchens built lately, whoever ran them and wherever."""
+    """The fingerprints of what runs of living kitchens built lately, whoever ran them and wherever, and the
+    newest of each recipe at any time."""
     entries = {e.namespace: e for e in registry.everything(premises.ledger)}
     for stream in premises.ledger.streams("runs"):
         entry = entries.get(stream.split("/")[1])
         if entry is not None and entry.ended:
             continue
-        head = premises.ledger.head(stream)
+        newest = head = premises.ledger.head(stream)
         while head > 0:
             begin = max(head - READ, 0)
             records = [r for r in premises.ledger.read(stream, after=begin) if r.sequence <= head]
             for record in records:
+                if record.sequence != newest and _ended(record.body) < since:
+                    continue
                 built = record.body.get("built")
                 for value in built.values() if isinstance(built, Mapping) else ():
                     if isinstance(value, Mapping) and isinstance(value.get("fingerprint"), str):
