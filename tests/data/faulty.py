@@ -92,7 +92,7 @@ def proxy(registry: str) -> Iterator[Proxy]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = _serve
+        do_DELETE = do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = _serve
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

@@ -137,8 +137,8 @@ def claim(
     for _ in range(ATTEMPTS):
         found, known = find(ledger, project, kitchen, moment)
         if not known:
-            _end_before(ledger, kitchen, found, now)
             try:
+                _end_before(ledger, kitchen, found, now)
                 _append(ledger, found, now)
             except Conflict:
                 continue  # another claimed it in between: perhaps for the same kitchen

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gitkitchen.data.garbage import Item, References, What, digests_of
 from gitkitchen.data.stores.claims import claimed
-from gitkitchen.data.stores.contract import TRUSTED, Denied, Remote, Thing
+from gitkitchen.data.stores.contract import TRUSTED, Denied, Remote, Thing, Undeletable
 from gitkitchen.data.stores.marks import KEEP, TURN, project_note, read_marks, write_marks
 from gitkitchen.data.stores.opening import open_remote
 from gitkitchen.data.stores.parallel import each
@@ -49,10 +49,13 @@ class Visit:
     marked: list[Item] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
     refused: bool = False
+    undeletable: bool = False
+    cleared: int = 0
+    """Zones in which all was done that was to be done."""
 
     @property
     def failed(self) -> bool:
-        return self.refused and not self.items
+        return (self.refused and not self.cleared) or (self.undeletable and not self.items)
 
 
 def visit(
@@ -87,8 +90,10 @@ def visit(
                     _whole(remote, zone, things, done, apply=apply)
                 elif how == "garbage":
                     collect_zone(remote, zone, things, wanted, done, now=moment, grace=grace, apply=apply)
+                done.cleared += bool(how)
             except Denied as error:
                 done.refused = True
+                done.undeletable |= isinstance(error, Undeletable)
                 done.left.append((f"zone {zone} of the store", error.problems[0].message))
     return done
 
