@@ -50,7 +50,9 @@ def test_a_laptop_makes_a_candidate_and_a_job_publishes(
     assert "environment 'prod' is published by jobs on branch 'main' alone" in " ".join(said.out.split())
     assert shop.outcome()["publication"]["state"] == "withheld"
     assert shop.rows("select * from orders", "--candidate", "last") == [{"id": 1, "region": "eu"}]
-    assert shop.cli("query", "from orders").code == 2
+    said = shop.cli("query", "from orders")
+    assert said.code == 2
+    assert "kitchen 'prod' has published nothing yet; `--candidate last` reads what" in said.err
     as_job(monkeypatch)
     assert shop.cli("run").code == 0
     assert shop.outcome()["publication"]["state"] == "published"

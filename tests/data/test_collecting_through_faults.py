@@ -162,7 +162,7 @@ def test_a_drop_without_the_right_to_remove_says_what_it_left(used: Shop, betwee
     assert "left its zone of the store to `gitkitchen gc`" in said.out
     between.faults.clear()
     done = collected(used, "--apply")
-    assert any(i["what"] == "sandbox" and "/sandbox:k_fix" in i["path"] for i in done["items"]), done
+    assert any(i["what"] == "zone" and "/sandbox:k_fix" in i["path"] for i in done["items"]), done
     remote = open_remote(parse_store(find_premises(used.root).project.store), {})
     assert set(remote.inventory()) == {"trusted"}
 

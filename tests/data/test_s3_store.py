@@ -25,6 +25,15 @@ def test_an_object_is_created_once(s3_shelf: Shelf, s3_files: Any, tmp_path: Pat
         s3_files.put_file(str(path), name, mode="create")
 
 
+def test_a_bucket_that_is_not_there_is_not_taken_for_an_empty_one(s3_shelf: Shelf, s3_files: Any) -> None:
+    """A collector finds nothing in a store that nobody used, and cannot check one whose bucket is missing."""
+    empty: Any = s3_shelf.connect()
+    assert empty.inventory() == {}
+    with pytest.raises(Infrastructure, match="there is no such bucket") as caught:
+        ObjectRemote(s3_files, "nobodys-bucket/team", "s3://nobodys-bucket/team").inventory()
+    assert "create the bucket" in caught.value.problems[0].hint
+
+
 def test_an_object_of_another_size_is_replaced(s3_shelf: Shelf) -> None:
     """What lies there under a digest and has not its size is replaced by the whole file."""
     one = s3_shelf.machine()

@@ -8,7 +8,8 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def query(options: argparse.Namespace) -> int:
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     place = workplace.enter(request(options), looks=True)
     candidate = past.find_run(place, options.candidate) if options.candidate else None
-    with holdings.open_tables(place, candidate) as engine:
+    with holdings.open_tables(place, candidate) as engine, _empty_is_said(place, candidate):
         if DATASET.fullmatch(sql.strip()):
             sql = f'select * from "{sql.strip()}"'
         # One row more than is shown tells whether there are more.
@@ -35,6 +36,21 @@ def query(options: argparse.Namespace) -> int:
         names, rows = engine.fetch(sql, limit=limit)
     _write(names, rows, options.format, options.limit)
     return PASSED
+
+
+@contextmanager
+def _empty_is_said(place: workplace.Workplace, candidate: str | None) -> Iterator[None]:
+    """Beside a name that is not found, that there is nothing yet which could be."""
+    try:
+        yield
+    except Mistake as error:
+        if candidate is not None or place.catalog().entries:
+            raise
+        nothing = Problem(
+            f"kitchen '{place.kitchen.label}' has published nothing yet",
+            hint="`--candidate last` reads what the last run here built",
+        )
+        raise Mistake(*error.problems, nothing) from None
 
 
 def _write(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str, limit: int) -> None:

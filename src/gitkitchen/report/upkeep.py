@@ -139,6 +139,7 @@ class Sweep:
 
 _WHAT = {
     "sandbox": ("sandbox", "sandboxes"),
+    "zone": ("zone of the store", "zones of the store"),
     "run": ("run folder", "run folders"),
     "build": ("build", "builds"),
     "verdict": ("verdict", "verdicts"),
@@ -175,7 +176,7 @@ def sweep_as_text(sweep: Sweep) -> str:
         items = [i for i in sweep.items if i.what == what]
         if items:
             lines.append(f"{verb} {count(len(items), one, many)}, {size(sum(i.bytes for i in items))}")
-            named = items if what == "sandbox" else []
+            named = items if what in ("sandbox", "zone") else []
             lines += [f"  {safe(i.why)}" for i in named[:SHOWN]]
             if len(named) > SHOWN:
                 lines.append(f"  and {len(named) - SHOWN:,} more (--json lists all)")

@@ -167,9 +167,7 @@ def _whole(remote: Remote, zone: str, things: Sequence[Thing], done: Visit, *, a
     path = remote.where(zone, things[0]).rpartition(zone.partition("/")[2])[0] if things else ""
     if things:
         address = f"{path}{zone.partition('/')[2]}"
-        done.items.append(
-            Item("sandbox", Path(zone), size, f"{zone} of the store: its kitchen ended", address)
-        )
+        done.items.append(Item("zone", Path(zone), size, f"{zone}: its kitchen ended", address))
 
 
 def collect_zone(

@@ -84,7 +84,7 @@ class ObjectRemote:
 
     def put_note(self, zone: str, name: str, data: bytes) -> None:
         place = f"{self._root}/{zone}/notes/{name}"
-        self._do("leaving a note", lambda: self._files.pipe_file(place, data))
+        self._do("writing to it", lambda: self._files.pipe_file(place, data))
 
     def notes(self, zone: str) -> frozenset[str]:
         folder = f"{self._root}/{zone}/notes"
@@ -97,6 +97,8 @@ class ObjectRemote:
         listed = self._do(
             "listing what it holds", lambda: self._files.find(self._root, detail=True), missing={}
         )
+        if not listed:  # nothing yet, or no such bucket: a collector must not take one for the other
+            self._do("listing what it holds", lambda: self._files.info(top.partition("/")[0]))
         for key, status in listed.items():
             parts = key.lstrip("/").removeprefix(f"{top}/").split("/")
             zone = parts[0] if parts[0] == TRUSTED else "/".join(parts[:2])
@@ -186,7 +188,8 @@ class ObjectRemote:
             return call()
         except (FileNotFoundError, NotADirectoryError):
             if missing is ...:
-                raise unreachable(self.label, f"{what}: there is no such bucket") from None
+                hint = "create the bucket, or set `store:` in kitchen.yml to one that exists"
+                raise unreachable(self.label, f"{what}: there is no such bucket", hint) from None
             return missing
         except self._faults as error:
             reason, hint = _understood(error)
