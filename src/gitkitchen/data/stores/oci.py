@@ -18,12 +18,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
-from urllib.parse import parse_qs, quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, Denied, Thing, unreachable
+from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, Thing, unreachable
 from gitkitchen.data.stores.credentials import login_for
-from gitkitchen.data.stores.http import Client, Passing, small
+from gitkitchen.data.stores.http import Client, small
 from gitkitchen.data.stores.oci_removal import REFERENCE, remove_tag
+from gitkitchen.data.stores.oci_upload import Uploads, refused
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.data.stores.tags import build_tag, note_tag, thing_of, verdicts_tag
 from gitkitchen.files import digest_bytes
@@ -31,7 +32,7 @@ from gitkitchen.kitchen.stores import Address
 from gitkitchen.model import FileEntry
 
 if TYPE_CHECKING:
-    from requests import Response
+    pass
 
 T = TypeVar("T")
 
@@ -48,7 +49,6 @@ INLINE = 64 << 10
 """Bytes of a build's JSON that its manifest carries along, which saves a request for each build."""
 WHOLE = 64 << 20
 """Bytes of a blob that is sent in one piece; a longer one goes in chunks, and goes on where it broke off."""
-SHORT = 1 << 20
 BIG = 512 << 20
 PAGES = 200
 """Pages of the list of tags, of up to 1,000 each; beyond that builds are asked for one by one."""
@@ -62,11 +62,11 @@ class OciRemote:
         pause: float = 0.5,
     ) -> None:  # fmt: skip
         self.label = str(address)
-        self._top, self._whole, self._layers = address.path, whole, layers
+        self._top, self._layers = address.path, layers
         names = [f"{address.path}/{zone}" for zone in ("trusted", "sandbox")]
         logins = {name: login_for(address.place, name, environ) for name in names}
         self._client = Client(address.place, self.label, logins, pause=pause)
-        self._listed: dict[str, frozenset[str] | None] = {}
+        self._uploads = Uploads(self._client, whole)
 
     def _repository(self, zone: str) -> str:
         return f"{self._top}/{'trusted' if zone == TRUSTED else 'sandbox'}"
@@ -239,11 +239,11 @@ class OciRemote:
             "digest": f"sha256:{digest_bytes(data)}",
             "size": len(data),
         }
-        self._put_bytes(zone, data)
+        self._uploads.put_bytes(self._repository(zone), data)
         if len(data) <= INLINE:
             config["data"] = base64.b64encode(data).decode("ascii")
         if not layers:
-            self._put_bytes(zone, b"{}")
+            self._uploads.put_bytes(self._repository(zone), b"{}")
             layers = [{"mediaType": EMPTY, "digest": f"sha256:{digest_bytes(b'{}')}", "size": 2}]
         parts = [layers[i : i + self._layers] for i in range(0, len(layers), self._layers)]
         names = [tag] if len(parts) == 1 else [f"{tag}.{number}" for number in range(len(parts))]
@@ -274,7 +274,7 @@ class OciRemote:
             url = f"/v2/{repository}/manifests/{tag}"
             with self._client.send("PUT", url, repository, headers={"Content-Type": kind}, data=body) as r:
                 if r.status_code not in (201, 202, 204):
-                    raise self._refused(r, "keeping a build")
+                    raise refused(self._client, r, "keeping a build")
 
         self._client.repeat("keeping a build", put)
 
@@ -306,103 +306,7 @@ class OciRemote:
         return found
 
     def put_file(self, zone: str, file: FileEntry, path: Path, *, again: bool) -> None:
-        def send(url: str, repository: str) -> None:
-            if file.bytes <= SHORT:  # as bytes, also because an empty stream would be sent in chunks
-                self._end_upload(url, repository, file.digest, path.read_bytes(), file.bytes)
-            elif file.bytes <= self._whole:
-                with path.open("rb") as data:
-                    self._end_upload(url, repository, file.digest, data, file.bytes)
-            else:
-                self._in_chunks(url, repository, file, path)
-
-        self._put_blob(zone, file.digest, send, again=again)
-
-    def _put_bytes(self, zone: str, data: bytes) -> None:
-        digest = digest_bytes(data)
-        self._put_blob(zone, digest, lambda url, repo: self._end_upload(url, repo, digest, data, len(data)))
-
-    def _put_blob(
-        self, zone: str, digest: str, send: Callable[[str, str], None], *, again: bool = False
-    ) -> None:
-        """Ask whether it is there, else begin an upload and send it. A blob has its digest for a name, so
-        that an attempt whose answer was lost is seen to have succeeded."""
-        repository = self._repository(zone)
-        first = True
-
-        def put() -> None:
-            nonlocal first
-            if not (again and first) and self._has_blob(repository, digest):
-                return
-            first = False
-            with self._client.send("POST", f"/v2/{repository}/blobs/uploads/", repository, data=b"") as begun:
-                if begun.status_code != 202 or "Location" not in begun.headers:
-                    raise self._refused(begun, "keeping a file")
-                url = self._upload_url(begun.headers["Location"])
-            send(url, repository)
-
-        self._client.repeat("keeping a file", put)
-
-    def _has_blob(self, repository: str, digest: str) -> bool:
-        with self._client.send("HEAD", f"/v2/{repository}/blobs/sha256:{digest}", repository) as response:
-            if response.status_code in (200, 404):
-                return response.status_code == 200
-            raise self._client.refused(response, "looking for a file")
-
-    def _upload_url(self, location: str) -> str:
-        return urljoin(f"{self._client.base}/", location)
-
-    def _end_upload(self, url: str, repository: str, digest: str, data: bytes | BinaryIO, size: int) -> None:
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        with self._client.send(
-            "PUT", _with_digest(url, digest), repository, headers=headers, data=data
-        ) as done:
-            if done.status_code == 401 and not isinstance(data, bytes):
-                raise Passing("its token ran out")  # the next attempt has a new one
-            if done.status_code not in (201, 202, 204):
-                raise self._client.refused(done, "keeping a file")
-
-    def _in_chunks(self, url: str, repository: str, file: FileEntry, path: Path) -> None:
-        """In pieces, in order; after a break the registry says how far it came."""
-        sent, broken = 0, 0
-        with path.open("rb") as source:
-            while sent < file.bytes:
-                source.seek(sent)
-                chunk = source.read(self._whole)
-                headers = {
-                    "Content-Type": "application/octet-stream",
-                    "Content-Range": f"{sent}-{sent + len(chunk) - 1}",
-                }
-                try:
-                    with self._client.send("PATCH", url, repository, headers=headers, data=chunk) as response:
-                        url = self._went_on(response, url)
-                    sent += len(chunk)
-                except Passing:
-                    broken += 1
-                    if broken > 3:
-                        raise
-                    url, sent = self._progress(url, repository)
-        self._end_upload(url, repository, file.digest, b"", 0)
-
-    def _went_on(self, response: Response, url: str) -> str:
-        """Where the next piece goes."""
-        if response.status_code == 416:  # it has another number of bytes than we think: begin anew
-            raise Passing("the upload broke off")
-        if response.status_code not in (201, 202, 204):
-            raise self._client.refused(response, "keeping a file")
-        return self._upload_url(response.headers.get("Location", url))
-
-    def _progress(self, url: str, repository: str) -> tuple[str, int]:
-        """Where an upload stands: its address by now, and its bytes. Passing where it is gone."""
-        with self._client.send("GET", url, repository) as response:
-            if response.status_code not in (200, 202, 204):
-                raise Passing("the upload broke off")
-            end = re.fullmatch(r"(?:bytes=)?0-(\d{1,15})", response.headers.get("Range", ""))
-            last = int(end[1]) if end else 0  # "0-0" is also what registries say of nothing
-            return self._upload_url(response.headers.get("Location", url)), last + 1 if last else 0
-
-    def _refused(self, response: Response, what: str) -> Exception:
-        refused = self._client.refused(response, what)
-        return Denied(*refused.problems) if response.status_code in (401, 403) else refused
+        self._uploads.put_file(self._repository(zone), file, path, again=again)
 
     # --- shapes ------------------------------------------------------------------------------------
 
@@ -442,8 +346,3 @@ def _sha256(descriptor: Any) -> str | None:
         return None
     text = digest.removeprefix("sha256:")
     return text if digest.startswith("sha256:") and FINGERPRINT.fullmatch(text) else None
-
-
-def _with_digest(url: str, digest: str) -> str:
-    mark = "&" if parse_qs(urlsplit(url).query, keep_blank_values=True) or "?" in url else "?"
-    return f"{url}{mark}digest={quote(f'sha256:{digest}', safe='')}"
