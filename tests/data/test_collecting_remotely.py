@@ -47,6 +47,7 @@ def memory(tmp_path: Path) -> Shelf:
 
 def in_memory(disks: Path) -> Shelf:
     files = Files()
+    files.mkdir("/team")  # the bucket
     return Shelf("memory", disks, lambda: ObjectRemote(files, "/team", "memory://team"), lambda *_: None)
 
 
