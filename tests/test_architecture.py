@@ -43,7 +43,10 @@ OWNERS = {
     "github": {"github"},
     "duckdb": {"data", "run/child", "run/dbt_child", "run/pytest_plugin"},
     "sqlglot": {"plan/sql_reading", "plan/sql_meaning", "plan/lineage", "data/engines/postgres_sql"},
-    "psycopg": {f"data/engines/postgres{part}" for part in ("", "_cursor", "_server", "_versions", "_views")},
+    "psycopg": {
+        *(f"data/engines/postgres{part}" for part in ("", "_changes", "_cursor", "_server")),
+        *(f"data/engines/postgres{part}" for part in ("_taking", "_versions", "_views")),
+    },
     "rich": {"report", "cli"},
     "jinja2": {"report"},
     "junit_xml": {"report"},

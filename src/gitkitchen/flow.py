@@ -272,8 +272,7 @@ def _context(
         subject=plan.subject,
     )
     environment = place.project.environment(place.kitchen.environment or "")
-    # What lies in a warehouse's sandbox zone is not adopted in this version: environments build it again.
-    if environment is not None and environment.adopt == "retest" and place.warehouse is None:
+    if environment is not None and environment.adopt == "retest":
         recipe = plan.recipe.name
         context.claims = Claims(place.ledger, place.project, recipe)
     return context, journal

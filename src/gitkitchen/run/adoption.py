@@ -2,9 +2,9 @@
 
 The fingerprint is the one that the node has with the environment's own inputs, so that nothing older comes
 in. Beyond it, nothing that the sandbox says is believed: a run of it must have sealed this very build in
-the ledger, made from the very bytes that the environment has; each file is copied and its digest compared;
-content, rows and columns are computed again from the bytes; figures that only the manifest knows are
-dropped; and the node's tests are judged anew. Whatever does not fit is built.
+the ledger, made from the very bytes that the environment has; each file, or table of a warehouse, is copied
+and the copy's digest compared; content, rows and columns are computed again from the copy; figures that only
+the manifest knows are dropped; and the node's tests are judged anew. Whatever does not fit is built.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def adopted(step: Step, building: Building, context: RunContext, tables: Tables)
         if build is None:
             continue
         try:
-            context.store.take(claim.namespace, build)
+            build = context.store.take(claim.namespace, build)
             versions = {n: _measured(v, building, tables) for n, v in build.versions.items()}
         except ValueError:
             continue  # it is not what was sealed, and stays where it is
@@ -69,7 +69,7 @@ def _claimed(claim: Claim, step: Step, building: Building, context: RunContext) 
         and dict(build.inputs) == building.contents
         and build.versions.keys() == step.node.datasets.keys()
         and all(v.fingerprint == build.fingerprint for v in build.versions.values())
-        and all(v.format in ("table", "file") and v.files for v in build.versions.values())
+        and all(v.format in ("table", "file") and (v.files or v.relation) for v in build.versions.values())
         and not any(v.inputs for v in build.versions.values())
     )
     return build if same else None
@@ -77,6 +77,8 @@ def _claimed(claim: Claim, step: Step, building: Building, context: RunContext) 
 
 def _measured(version: Version, building: Building, tables: Tables) -> Version:
     """The version with nothing in it but what its bytes say. ValueError where they say something else."""
+    if version.relation is not None:
+        return tables.taken(version, building.cancel)
     if version.format == "file":
         if len(version.files) != 1 or version.content != version.files[0].digest:
             raise ValueError("its content is not that of its file")

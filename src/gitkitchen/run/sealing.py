@@ -32,9 +32,12 @@ def build_seal(build: Build) -> str:
 
 
 def bytes_seal(version: Version) -> str:
-    """The digest of what a reader of a version reads: the bytes, not what a manifest says of them."""
+    """The digest of what a reader of a version reads: the bytes, not what a manifest says of them. Of a
+    warehouse's table, which has no bytes of its own, the digest of its rows."""
+    rows = [] if version.relation is None else [version.content]
     return digest(
         [
+            *rows,
             version.format,
             version.sql,
             [[f.digest, f.bytes, f.suffix] for f in version.files],
@@ -58,6 +61,7 @@ def sealed(
     results = tuple(results)
     made = {d: v for r in results if r.build is not None for d, v in r.build.versions.items()}
     own = [r for r in results if r.state is State.PASSED and r.build is not None and r.build.versions]
+    checked: dict[str, bool] = {}
     suspect = plan.kitchen.is_sandbox and any(
         r.kind not in NO_PROGRAMS and r.state is not State.REUSED for r in results
     )
@@ -71,7 +75,7 @@ def sealed(
             version = made.get(name) or find(name)
             if version is not None:
                 inputs[name] = version
-        if suspect and not _as_written([*inputs.values(), *build.versions.values()], store):
+        if suspect and not _as_written([*inputs.values(), *build.versions.values()], store, checked):
             continue
         found[result.node] = {
             "fingerprint": build.fingerprint,
@@ -81,12 +85,19 @@ def sealed(
     return found
 
 
-def _as_written(versions: Sequence[Version], store: Store) -> bool:
-    """Whether every file has its digest. One that is not on this machine was not read either."""
-    try:
-        return not any(store.altered(version) for version in versions)
-    except GitKitchenError:
-        return False
+def _as_written(versions: Sequence[Version], store: Store, checked: dict[str, bool]) -> bool:
+    """Whether every file and table has its digest. A file that is not on this machine was not read either.
+    ``checked`` remembers what was read already."""
+    for version in versions:
+        key = version.relation or bytes_seal(version)
+        if key not in checked:
+            try:
+                checked[key] = not store.altered(version)
+            except GitKitchenError:
+                checked[key] = False
+        if not checked[key]:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,19 @@ class Tables:
         cursor = self.cursor({})
         with self.busy(cursor, cancel, None), explained(self._store):
             return content_of(cursor, [self._store.path(f) for f in files])
+
+    def taken(self, version: Version, cancel: Cancel) -> Version:
+        """A warehouse's table that a sandbox wrote, as a table of the own zone with the figures of the copy.
+        ValueError where it is not what the version says."""
+        with self.busy(self.cursor({}), cancel, None):
+            written = self.engine.take(version)
+        return replace(
+            version,
+            columns=written.columns,
+            rows=written.rows,
+            stats=written.stats,
+            relation=written.relation,
+        )
 
     def joined(self, dataset: str, parts: Sequence[Version]) -> Written:
         """The rows of several versions as one table of the warehouse."""

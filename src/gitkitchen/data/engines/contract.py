@@ -99,6 +99,10 @@ class Engine(Protocol):
     def import_table(self, dataset: str, config: Mapping[str, Any]) -> Written:
         """Keep what a table in place (``source: {table: …}``) holds now."""
 
+    def take(self, version: Version) -> Written:
+        """Copy a table that lies in another zone of a warehouse into the own one. ValueError, and nothing is
+        kept, where it is not what the version says. Versions of files are taken by the store."""
+
     def export(self, name: str, version: Version) -> list[Path]:
         """A version without files as Parquet files, for processes; they last as long as the engine."""
 

@@ -250,6 +250,10 @@ class Engine:
         stats = merge_stats(columns, [p.stats for p in parts], [p.rows or 0 for p in parts])
         return Written(columns, files, rows, content, stats)
 
+    def take(self, version: Version) -> Written:
+        """There is no warehouse to have tables in zones."""
+        raise ValueError(f"dataset '{version.dataset}' has no files")
+
     def import_table(self, dataset: str, config: Mapping[str, Any]) -> Written:
         """There is no warehouse to have a table in place."""
         what = f"source '{dataset}': the table {config.get('table')} needs a warehouse to stand in"

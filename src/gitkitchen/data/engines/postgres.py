@@ -39,6 +39,7 @@ from gitkitchen.data.engines.postgres_sql import (
     told,
 )
 from gitkitchen.data.engines.postgres_store import SCHEMA, WarehouseStore
+from gitkitchen.data.engines.postgres_taking import copy_plain, holds, replace_damaged
 from gitkitchen.data.engines.postgres_versions import (
     ROW,
     SCHEME,
@@ -50,7 +51,7 @@ from gitkitchen.data.engines.postgres_versions import (
     standing,
 )
 from gitkitchen.data.sql import quote_identifier
-from gitkitchen.errors import Mistake, Problem
+from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest
 from gitkitchen.model import Column, Materialize, Version
 
@@ -268,18 +269,44 @@ class Engine:
                 connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000) + 5000}")
             yield
 
-    def _finish(self, dataset: str, connection: Connection[Any], own: str) -> Written:
-        """Measure the table just written and give it its name; where that is taken, it is the same table."""
+    def take(self, version: Version) -> Written:
+        """Copy the table of another zone into the own one, in one transaction, and measure the copy: whoever
+        could write the original has no part in what was measured. Nothing is kept, and ValueError is
+        raised, where it is not the plain table of the columns, rows and content that the version says."""
+        self.relations.make_ready()
+        own = quoted(SCHEMA, f"tmp_{secrets.token_hex(12)}")
+        mine = self.cursor()
+        try:
+            with mine.working() as connection, self._transaction(connection):
+                copy_plain(connection, str(version.relation), version.columns, own)
+                return self._finish(version.dataset, connection, own, claimed=version)
+        except SqlError as error:
+            raise ValueError(error.message) from error
+        except Infrastructure as error:
+            if error.problems[0].code == "lock":  # somebody holds it: it is built
+                raise ValueError(error.problems[0].message) from error
+            raise
+
+    def _finish(
+        self, dataset: str, connection: Connection[Any], own: str, *, claimed: Version | None = None
+    ) -> Written:
+        """Measure the table just written and give it its name. Where that is taken, the table there is
+        measured too: it is the same, or it is replaced."""
         from gitkitchen.data.engines.writing import Written
 
         columns, rows, content, stats = measured(connection, own)
+        said = claimed and (claimed.columns, claimed.rows, claimed.content)
+        if said is not None and said != (columns, rows, content):
+            raise ValueError("its content is not what its manifest says")
         name = self.relations.name(dataset, content)
         stamp = {"zone": self.relations.zone, "dataset": dataset, "content": content}
         connection.execute(f"COMMENT ON TABLE {own} IS {literal(json.dumps(stamp))}".encode())
         if renamed(connection, own, name):
             connection.execute(f"ANALYZE {quoted(SCHEMA, name)}")
-        else:
+        elif holds(connection, name, content):
             connection.execute(f"DROP TABLE {own}")
+        else:
+            replace_damaged(connection, own, name, dataset)
         self.relations.add(name)
         return Written(columns, (), rows, content, stats, relation=name)
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from gitkitchen.data.engines.postgres_server import Warehouse
 from gitkitchen.data.engines.postgres_sql import quoted
 from gitkitchen.data.manifest import build_from_json, build_to_json
+from gitkitchen.data.stores.claims import MOST, claimed
+from gitkitchen.data.stores.contract import NAMESPACE
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.model import Build, FileEntry, TestResult, Version
 
@@ -44,12 +46,16 @@ class Relations:
     def __init__(self, warehouse: Warehouse, *, namespace: str, zone: Literal["trusted", "sandbox"]) -> None:
         self.warehouse = warehouse
         trusted = f"trusted {warehouse.project}"
-        self.zone = trusted if zone == "trusted" else f"sandbox {warehouse.project} {namespace}"
+        self.zone = trusted if zone == "trusted" else self.sandbox(namespace)
         self.zones = (self.zone,) if zone == "trusted" else (self.zone, trusted)
         self._lock = threading.RLock()
         self._tables: set[str] | None = None
         self._builds: dict[str, str] = {}
         self._ready = False
+
+    def sandbox(self, namespace: str) -> str:
+        """The name of a sandbox's zone."""
+        return f"sandbox {self.warehouse.project} {namespace}"
 
     def name(self, dataset: str, content: str, *, zone: str | None = None) -> str:
         """The name of a version's table: 42 bytes, another one in every zone."""
@@ -165,6 +171,29 @@ class Relations:
             return None
         return build if build is not None and build.fingerprint == fingerprint else None
 
+    def offered(self, namespace: str, fingerprint: str) -> Build | None:
+        """What a sandbox's zone says of a fingerprint: a claim. Its tables have names of that zone."""
+        self._load()
+        if not NAMESPACE.fullmatch(namespace) or "builds" not in (self._tables or ()):
+            return None
+        with self.warehouse.session() as own:
+            row = own.execute(
+                f"SELECT manifest FROM {SCHEMA}.builds WHERE zone = %s AND fingerprint = %s "
+                "AND octet_length(manifest) <= %s",
+                [self.sandbox(namespace), fingerprint, MOST],
+            ).fetchone()
+        build = claimed(str(row[0]).encode("utf-8", "replace"), fingerprint) if row else None
+        return build if build is not None and self.is_of(namespace, build) else None
+
+    def is_of(self, namespace: str, build: Build) -> bool:
+        """Whether all tables of a build have the names that their content has in a sandbox's zone."""
+        zone = self.sandbox(namespace)
+        return all(
+            v.relation == self.name(v.dataset, v.content, zone=zone)
+            for v in build.versions.values()
+            if v.relation is not None
+        )
+
     def verify(self, version: Version) -> list[Problem]:
         """Whether a table still has the rows that it was written with."""
         from gitkitchen.data.engines.errors import SqlError
@@ -255,6 +284,26 @@ class WarehouseStore:
             problems += self.verify(inner)
         return problems
 
+    def altered(self, version: Version) -> list[Problem]:
+        """As ``verify``; files that are not on this machine were not read here."""
+        problems = list(self.inner.altered(version))
+        for each in _tables_of(version):
+            problems += self.relations.verify(each)
+        return problems
+
+    # --- what sandboxes claim ----------------------------------------------------------------------
+
+    def offered(self, namespace: str, fingerprint: str) -> Build | None:
+        """What a sandbox's zone says of a fingerprint: a claim, to be checked by whoever asks."""
+        return self.relations.offered(namespace, fingerprint) or self.inner.offered(namespace, fingerprint)
+
+    def take(self, namespace: str, build: Build) -> Build:
+        """Copy the files of a claim into the own zone, each verified. Its tables are still the sandbox's: the
+        engine takes them. ValueError where one is not of that zone, or a file differs."""
+        if not self.relations.is_of(namespace, build):
+            raise ValueError("names tables that are not the sandbox's")
+        return self.inner.take(namespace, build)
+
     def sync(self, builds: Iterable[Build]) -> None:
         """Wait until what the inner store keeps is on the disk; the server has committed its tables."""
         kept = [b for b in builds if self.inner.find(b.fingerprint) is not None]
@@ -270,3 +319,10 @@ class WarehouseStore:
 
     def find_verdict(self, key: str) -> TestResult | None:
         return self.inner.find_verdict(key)
+
+
+def _tables_of(version: Version) -> list[Version]:
+    """A version that is a table; of a view, the tables under it."""
+    if version.relation is not None:
+        return [version]
+    return [t for inner in version.inputs.values() for t in _tables_of(inner)]

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from gitkitchen.data.engines.postgres_server import Warehouse
 
-SCHEME = "postgres rows 1"
+SCHEME = "postgres rows 2"
 """The name of the content digest's scheme: it stands in the digest, so that no other engine's is equal."""
 ROW = '"the whole row, under a name that no column has"'
+TOGETHER = 1 << 20
+"""So many rows' hashes, 32 bytes each, are put into one value; of more, those that begin alike."""
 
 
 def relation(version: Version) -> str:
@@ -62,24 +64,35 @@ def in_place(config: Mapping[str, Any]) -> str:
 def measured(
     connection: Connection[Any], table: str
 ) -> tuple[tuple[Column, ...], int, str, dict[str, ColumnStats]]:
-    """Columns, rows, content digest and how many NULLs: one pass over the table, in the server.
+    """Columns, rows, content digest and how many NULLs, all in the server.
 
-    The digest is over the columns' names and types, the number of rows, the sum of one 64-bit hash of each
-    row's text and the exclusive-or of another: a multiset, whatever the rows' order. The text of a row
-    is that of ``ROW(…)::text``, which tells NULL from the empty text, under settings that SESSION fixes.
+    The digest is over the columns' names and types, the number of rows, and the sha256 of the sorted sha256
+    of each row's text: a multiset, whatever the rows' order, and nobody can make other rows of the same
+    digest. The text of a row is that of ``ROW(…)::text``, which tells NULL from the empty text, under
+    settings that SESSION fixes.
     """
     shape = shape_of(connection, table)
     names = [name for name, _ in shape]
     counts = "".join(f", count({ROW}.{quote_identifier(n)})" for n in names)
-    row = connection.execute(
-        f"SELECT count(*), sum(hashtextextended(ROW({ROW}.*)::text, 0)::numeric), "
-        f"bit_xor(hashtextextended(ROW({ROW}.*)::text, 1)){counts} FROM {table} AS {ROW}".encode()
-    ).fetchone()
+    row = connection.execute(f"SELECT count(*){counts} FROM {table} AS {ROW}".encode()).fetchone()
     assert row is not None
-    rows, figures = int(row[0]), [str(int(f or 0)) for f in row[:3]]
-    stats = {n: ColumnStats(rows - int(there)) for n, there in zip(names, row[3:], strict=True)}
-    content = digest([SCHEME, shape, *figures])
+    rows = int(row[0])
+    stats = {n: ColumnStats(rows - int(there)) for n, there in zip(names, row[1:], strict=True)}
+    found = connection.execute(_digesting(table, rows).encode()).fetchone()
+    content = digest([SCHEME, shape, str(rows), found[0].hex() if found and found[0] else ""])
     return tuple(Column(n, told(kind)) for n, kind in shape), rows, content, stats
+
+
+def _digesting(table: str, rows: int) -> str:
+    """The SELECT of one digest over all rows. No value in it grows beyond some tens of megabytes: of many
+    rows, the hashes are digested by their first bytes, and then those digests."""
+    hashes = f"SELECT sha256(convert_to(ROW({ROW}.*)::text, 'UTF8')) AS h FROM {table} AS {ROW}"
+    together = "sha256(string_agg(h, ''::bytea ORDER BY h))"
+    if rows <= TOGETHER:
+        return f"SELECT {together} FROM ({hashes}) AS q"
+    first = 1 if rows <= TOGETHER << 8 else 2
+    parts = f"SELECT substr(h, 1, {first}) AS b, {together} AS d FROM ({hashes}) AS q GROUP BY 1"
+    return f"SELECT sha256(string_agg(d, ''::bytea ORDER BY b)) FROM ({parts}) AS p"
 
 
 def renamed(connection: Connection[Any], table: str, name: str) -> bool:
