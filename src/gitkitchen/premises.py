@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 
 from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.opening import open_store
@@ -49,6 +51,19 @@ def _home(root: Path, repository: Repository) -> Path | None:
 def store_of(project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None) -> Store:
     """A kitchen's view of the store. ``environ`` may hold logins: by default the process's."""
     return open_store(project, kitchen, os.environ if environ is None else environ)
+
+
+def ledger_mark(project: Project) -> str:
+    """A name for the ledger, told to a warehouse that several may share: a folder's is random and its own."""
+    if project.ledger == "branch":
+        return "branch"
+    path = project.state / "ledger" / "@name"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(handle, "w") as file:
+            file.write(token_hex(8))
+    return f"folder {path.read_text(encoding='utf-8').strip()}"
 
 
 def trusted_lock(project: Project) -> Path:

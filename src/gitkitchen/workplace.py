@@ -27,7 +27,7 @@ from gitkitchen.model import (
     Published,
     Subject,
 )
-from gitkitchen.premises import find_premises, kitchen_lock, store_of, trusted_lock
+from gitkitchen.premises import find_premises, kitchen_lock, ledger_mark, store_of, trusted_lock
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
@@ -214,8 +214,18 @@ def at_work(place: Workplace, now: datetime, environ: Mapping[str, str] | None =
                 )
             with shared(kitchen_lock(place.project, kitchen.namespace)):
                 if registry.is_alive(place.ledger, kitchen):
-                    yield place
+                    with _in_warehouse(place):
+                        yield place
                     return
+
+
+@contextmanager
+def _in_warehouse(place: Workplace) -> Iterator[None]:
+    if place.relations is None:
+        yield
+        return
+    with place.relations.at_work(ledger_mark(place.project)):
+        yield
 
 
 def refuse_dropped(place: Workplace) -> None:

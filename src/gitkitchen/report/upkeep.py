@@ -144,6 +144,7 @@ _WHAT = {
     "build": ("build", "builds"),
     "verdict": ("verdict", "verdicts"),
     "file": ("data file", "data files"),
+    "table": ("table of the warehouse", "tables of the warehouse"),
     "temporary": ("temporary file", "temporary files"),
     "cache": ("cached file", "cached files"),
     "lease": ("lease", "leases"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
@@ -30,6 +30,11 @@ from gitkitchen.run.checks import own_key
 from gitkitchen.upkeep import remote
 from gitkitchen.upkeep.ending import finish, leftovers, remove, sweep_ended
 from gitkitchen.upkeep.listing import alive
+from gitkitchen.upkeep.warehousing import Unused, collecting, unused
+from gitkitchen.upkeep.warehousing import sweep as sweep_warehouse
+
+if TYPE_CHECKING:
+    from gitkitchen.data.engines.postgres_store import Relations
 
 PATIENCE = 10.0
 """Seconds to wait until no run is at work; then the store is left for next time."""
@@ -68,8 +73,13 @@ def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
     for part in _parts(premises, limits, now, frozenset(entry.namespace for entry in over)):
         items += [item for item in part if item.path not in ending]
     gone = frozenset(entry.namespace for entry in over)
+    left: list[tuple[str, str]] = []
+    with collecting(premises, left) as relations:
+        if relations is not None:
+            items += _in_warehouse(relations, premises, limits, now, gone, left).items
     there = _there(premises, limits, now, gone, apply=False)
-    return Sweep((*_once(items), *there.items), False, tuple(there.left), tuple(there.marked), there.failed)
+    left += there.left
+    return Sweep((*_once(items), *there.items), False, tuple(left), tuple(there.marked), there.failed)
 
 
 def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float = PATIENCE) -> Sweep:
@@ -95,6 +105,7 @@ def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float 
             for part in _parts(premises, limits, now, frozenset()):
                 remove(part)
                 items += part
+            items += _sweep_warehouse(premises, limits, now, left, patience)
     except Conflict:
         left.append(("the store", "runs are at work; the same command later takes the rest"))
     there = _there(premises, limits, now, frozenset(), apply=True)
@@ -154,6 +165,56 @@ def _once(items: Iterable[Item]) -> Iterator[Item]:
         if not seen.intersection([item.path, *item.path.parents]):
             seen.add(item.path)
             yield item
+
+
+# --- the warehouse ----------------------------------------------------------------------------------
+
+
+def _in_warehouse(
+    relations: Relations,
+    premises: Premises,
+    limits: Limits,
+    now: datetime,
+    ending: frozenset[str],
+    left: list[tuple[str, str]],
+) -> Unused:
+    """What nothing refers to there, by the same references as in the store."""
+    old = {item.path for item in _old_runs(premises, limits, now)}
+    references = _references(premises, limits, now, ending, old).fingerprints
+    references |= _candidates(premises, limits, now)
+    grace, keep = limits.grace, limits.keep
+    spaces = _ours(premises) - ending
+    return unused(relations, premises, references, spaces, now=now, grace=grace, keep=keep, left=left)
+
+
+def _sweep_warehouse(
+    premises: Premises, limits: Limits, now: datetime, left: list[tuple[str, str]], patience: float
+) -> list[Item]:
+    with collecting(premises, left) as relations:
+        if relations is None:
+            return []
+        with relations.warehouse.alone(patience) as is_alone:
+            if not is_alone:
+                left.append(("the warehouse", "runs are at work; the same command later takes the rest"))
+                return []
+            gone, more = sweep_warehouse(
+                relations, _in_warehouse(relations, premises, limits, now, frozenset(), left)
+            )
+    left += more
+    return gone
+
+
+def _candidates(premises: Premises, limits: Limits, now: datetime) -> set[str]:
+    """What runs of other machines, too, built within ``keep``: the ledger's records name it."""
+    found: set[str] = set()
+    since = now - timedelta(seconds=limits.keep)
+    for stream in premises.ledger.streams("runs"):
+        for record in premises.ledger.read(stream):
+            when = time_of_run(str(record.body.get("run")))
+            built = record.body.get("built")
+            if (when is None or when >= since) and isinstance(built, dict):
+                found |= {str(b.get("fingerprint")) for b in built.values() if isinstance(b, dict)}
+    return found
 
 
 # --- runs, store, caches ----------------------------------------------------------------------------

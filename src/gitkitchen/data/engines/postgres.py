@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +301,7 @@ class Engine:
             raise ValueError("its content is not what its manifest says")
         name = self.relations.name(dataset, content)
         stamp = {"zone": self.relations.zone, "dataset": dataset, "content": content}
+        stamp["made"] = datetime.now(UTC).isoformat(timespec="seconds")
         connection.execute(f"COMMENT ON TABLE {own} IS {literal(json.dumps(stamp))}".encode())
         if renamed(connection, own, name):
             connection.execute(f"ANALYZE {quoted(SCHEMA, name)}")

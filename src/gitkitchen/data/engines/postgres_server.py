@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ OLDEST = 14
 CONNECT_SECONDS = 15
 LOCK = "10s"
 NEVER = 2**31
+_WORK = "hashtextextended(%s, 2)"
 _EXPRESSION = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 SESSION = (
@@ -54,6 +56,7 @@ class Warehouse:
         self._lock = threading.RLock()
         self._own: Connection[Any] | None = None
         self._version: int | None = None
+        self._at_work = False
 
     def __repr__(self) -> str:
         return "Warehouse(…)"
@@ -126,6 +129,9 @@ class Warehouse:
         with self._lock:
             if self._own is None or self._own.closed:
                 self._own = self.connect()
+                if self._at_work:  # the lock went with the session that broke
+                    with explained():
+                        self._own.execute(f"SELECT pg_advisory_lock_shared({_WORK})", [self._work])
             with explained():
                 yield self._own
 
@@ -144,12 +150,53 @@ class Warehouse:
                 pass
         return str(self._version)
 
+    @property
+    def _work(self) -> str:
+        return f"gitkitchen {self.project}"
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A run of the project is at work: nobody clears up meanwhile, on whatever machine. The server frees
+        the lock when the session ends."""
+        with self.session() as own:
+            own.execute(f"SELECT pg_advisory_lock_shared({_WORK})", [self._work])
+        self._at_work = True
+        try:
+            yield
+        finally:
+            self._at_work = False
+            self.close()
+
+    @contextmanager
+    def alone(self, patience: float) -> Iterator[bool]:
+        """Whether no run of the project is at work in this warehouse, on whatever machine; then none begins
+        inside. ``patience``: seconds to wait for those that end."""
+        end = time.monotonic() + patience
+        with self.session() as own:
+            while not _one(own, f"SELECT pg_try_advisory_lock({_WORK})", self._work):
+                if time.monotonic() >= end:
+                    yield False
+                    return
+                time.sleep(0.1)
+        try:
+            yield True
+        finally:
+            with self.session() as own:
+                own.execute(f"SELECT pg_advisory_unlock({_WORK})", [self._work])
+
     def close(self) -> None:
-        """Give the session back."""
+        """Give the session back; not while a run is at work, which does so at its end."""
+        if self._at_work:
+            return
         with self._lock:
             if self._own is not None:
                 self._own.close()
                 self._own = None
+
+
+def _one(own: Connection[Any], sql: str, value: str) -> bool:
+    row = own.execute(sql.encode(), [value]).fetchone()
+    return bool(row and row[0])
 
 
 def warehouse_of(

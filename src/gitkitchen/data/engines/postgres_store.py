@@ -3,6 +3,7 @@
     gitkitchen_store.v_<40 hex>   one version's rows; the name comes from zone, dataset and content
     gitkitchen_store.builds       manifests, so that every machine that has the warehouse has them
     gitkitchen_store.kitchens     which schema of views is whose, and which publication it shows
+    gitkitchen_store.ledgers      whose references must be known before anything of a project is cleared up
 
 Zones are kept apart as in a folder: a name of one zone is no name of another, an environment reads
 ``trusted`` alone, a sandbox its own and ``trusted``.
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -36,7 +38,9 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.builds (
   zone text, fingerprint text, manifest text NOT NULL, PRIMARY KEY (zone, fingerprint));
 CREATE TABLE IF NOT EXISTS {SCHEMA}.kitchens (
   schema text PRIMARY KEY, project text NOT NULL, namespace text NOT NULL, sequence bigint NOT NULL,
-  shown text NOT NULL, changed timestamptz NOT NULL DEFAULT now())
+  shown text NOT NULL, changed timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS {SCHEMA}.ledgers (
+  project text, ledger text, seen timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (project, ledger))
 """
 
 
@@ -74,7 +78,7 @@ class Relations:
             if self._ready:
                 return
             with self.warehouse.session() as own:
-                there = own.execute(f"SELECT to_regclass('{SCHEMA}.kitchens') IS NOT NULL").fetchone()
+                there = own.execute(f"SELECT to_regclass('{SCHEMA}.ledgers') IS NOT NULL").fetchone()
             if not (there and there[0]):
                 self._make()
             self._ready = True
@@ -94,6 +98,32 @@ class Relations:
             message = f"the warehouse's schema {SCHEMA} cannot be made: {error.message}"
             hint = f"GRANT CREATE ON DATABASE … TO the role, or CREATE SCHEMA {SCHEMA} AUTHORIZATION the role"
             raise Infrastructure(Problem(message, hint=hint, code="store")) from error
+
+    @contextmanager
+    def at_work(self, ledger: str) -> Iterator[None]:
+        """A run of this project is at work, whose publications and records are in ``ledger``."""
+        self.make_ready()
+        with self.warehouse.at_work():
+            with self.warehouse.writing() as own:
+                own.execute(
+                    f"INSERT INTO {SCHEMA}.ledgers VALUES (%s, %s) "
+                    "ON CONFLICT (project, ledger) DO UPDATE SET seen = now()",
+                    [self.warehouse.project, ledger],
+                )
+            yield
+
+    def other_ledgers(self, ledger: str, seconds: float) -> bool:
+        """Whether a run with another ledger than ours was at work here within so many seconds."""
+        with self.warehouse.session() as own:
+            there = own.execute(f"SELECT to_regclass('{SCHEMA}.ledgers') IS NOT NULL").fetchone()
+            if not (there and there[0]):
+                return False
+            row = own.execute(
+                f"SELECT count(*) FROM {SCHEMA}.ledgers WHERE project = %s AND ledger <> %s "
+                "AND seen > now() - make_interval(secs => %s)",
+                [self.warehouse.project, ledger, seconds],
+            ).fetchone()
+        return bool(row and row[0])
 
     def present(self, relation: str) -> bool:
         """Whether a table is there. All are asked for once."""
