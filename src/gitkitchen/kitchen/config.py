@@ -141,7 +141,6 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
     store = value.get("store")
     if store is not None:
         yield from _store(root, store, document.place("store"))
-        yield from _beside_warehouse(value, document.place("store"))
 
 
 def _branch(document: Document, name: str, branch: str, branches: dict[str, str]) -> Iterator[Problem]:
@@ -169,16 +168,6 @@ def _connection(document: Document, name: str, connection: dict[str, Any]) -> It
             "remove `dsn`, or write type: postgres",
             "unknown-key",
         )
-
-
-def _beside_warehouse(value: dict[str, Any], place: Place) -> Iterator[Problem]:
-    """A warehouse keeps tables and builds itself; what else there is goes to a folder, so far."""
-    warehouse = (value.get("connections") or {}).get("warehouse") or {}
-    if warehouse.get("type") == "postgres" and "://" in value["store"]:
-        message = (
-            "store: a registry or a bucket beside a PostgreSQL warehouse is not available in this version"
-        )
-        yield Problem(message, place, "name a folder: the tables are kept in the warehouse", "not-available")
 
 
 def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:

@@ -184,6 +184,11 @@ class Relations:
         with self._lock:
             self._builds[build.fingerprint] = self.zone
 
+    def has(self, fingerprint: str) -> bool:
+        """Whether some machine saved a build of this fingerprint here."""
+        self._load()
+        return fingerprint in self._builds
+
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint that some machine made here; None where none can be read."""
         self._load()
@@ -282,7 +287,7 @@ class WarehouseStore:
 
     def __init__(self, inner: Store, relations: Relations) -> None:
         self.inner, self.relations = inner, relations
-        # A folder: kitchen.yml is checked for it.
+        # A folder, or a cache of a remote store, which is one.
         cast("FolderStore", inner).elsewhere = True
 
     def __getattr__(self, name: str) -> Any:
@@ -300,10 +305,18 @@ class WarehouseStore:
 
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint, made here or by another machine; None where a table is gone."""
-        build = self.inner.find(fingerprint) or self.relations.find(fingerprint)
-        if build is None or not all(self.complete(v) for v in build.versions.values()):
-            return None
-        return build
+        # A folder first, then the warehouse, and what is far away last.
+        places = (self.relations, self.inner) if self.inner.lazy else (self.inner, self.relations)
+        for place in places:
+            build = place.find(fingerprint)
+            if build is not None and all(self.complete(v) for v in build.versions.values()):
+                return build
+        return None
+
+    def expect(self, fingerprints: Iterable[str]) -> None:
+        """Say which builds will be asked for; those of the warehouse need not be looked up one by one."""
+        if self.inner.lazy:
+            self.inner.expect([f for f in fingerprints if not self.relations.has(f)])
 
     def verify(self, version: Version) -> list[Problem]:
         """Every file and every table of a version read again and compared with its digest."""

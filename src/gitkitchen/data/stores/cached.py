@@ -102,9 +102,12 @@ class CachedStore(FolderStore):
         return [self.path(f) for f in version.files]
 
     def complete(self, version: Version) -> bool:
-        """Whether every file is here, or belongs to a build that the other machine has."""
+        """Whether every file is here, or belongs to a build that the other machine has. A table of a
+        warehouse is looked for there."""
         files = all_files([version])
-        return version.format == "view" or (bool(files) and not any(self._lost(f) for f in files))
+        if not files:
+            return version.format == "view" or (self.elsewhere and version.relation is not None)
+        return version.format == "view" or not any(self._lost(f) for f in files)
 
     def _is_here(self, file: FileEntry) -> bool:
         name = relative("files", file.digest, file.suffix)
