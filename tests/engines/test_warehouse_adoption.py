@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.run.test_adoption import FEATURE, FILES, PROJECT, RECIPE, reasons, zo
 import warehouse
 from gitkitchen.data.engines.postgres_server import Warehouse
 from gitkitchen.data.engines.postgres_store import Relations
-from gitkitchen.data.engines.postgres_versions import measured
+from gitkitchen.data.engines.postgres_versions import TOGETHER, digesting, measured
 from gitkitchen.data.manifest import build_from_json
 from gitkitchen.ledger.folder import FolderLedger
 from gitkitchen.run.sealing import build_seal
@@ -151,6 +152,88 @@ def test_adopt_rebuild_builds_its_own(merged: Shop, role: Client) -> None:
     ran(merged)
     assert merged.states()["totals"] == "passed"
     assert shown(role) == RIGHT
+
+
+DAILY = """\
+version: 1
+recipe: daily
+nodes:
+  orders: {source: {table: raw.orders, watch: day}, key: [id]}
+  newest: {sql: "select max(day) as last from orders", tests: [{rows: {between: [1, 1]}}]}
+"""
+
+
+def test_three_daily_loads_between_build_and_adoption_never_take_data_back(
+    pg_shop: Shop, boss: Client
+) -> None:
+    """What a sandbox built on day 1 is not adopted on day 4; what it built on day 4 is."""
+    boss.execute("CREATE SCHEMA raw; CREATE TABLE raw.orders (id int, day int)")
+    boss.execute("GRANT USAGE ON SCHEMA raw TO kitchen; GRANT SELECT ON raw.orders TO kitchen")
+    seen: list[Any] = []
+
+    def load(day: int) -> None:
+        if not seen or day > seen[-1]:
+            boss.execute("INSERT INTO raw.orders VALUES (%s, %s)", [day, day])
+        ran(pg_shop)
+        seen.append(boss.execute("SELECT last FROM prod.newest").fetchall()[0][0])
+
+    pg_shop.commit({"recipes/daily/recipe.yml": DAILY})
+    load(1)
+    pg_shop.git("switch", "-q", "-c", "feature")
+    pg_shop.replace("recipes/daily/recipe.yml", "max(day) as last", "max(day) as last, count(*) as n")
+    pg_shop.commit()
+    ran(pg_shop)
+    pg_shop.git("switch", "-q", "main")
+    for day in (2, 3, 4):
+        load(day)
+    pg_shop.git("merge", "-q", "--ff-only", "feature")
+    load(4)
+    assert pg_shop.states()["newest"] == "passed", "the stale version was not adopted"
+    pg_shop.git("switch", "-q", "feature")
+    pg_shop.replace("recipes/daily/recipe.yml", "as n", "as many")
+    pg_shop.commit()
+    ran(pg_shop)
+    pg_shop.git("switch", "-q", "main")
+    pg_shop.git("merge", "-q", "--ff-only", "feature")
+    load(4)
+    assert reasons(pg_shop)["newest"] == ("reused", "adopted from feature, tested again")
+    assert seen == [1, 2, 3, 4, 4, 4]
+
+
+@pytest.mark.long
+def test_killed_while_it_adopts_the_next_run_ends_the_work(merged: Shop, role: Client) -> None:
+    """Half a copy is nothing; readers have the old rows or the new."""
+    old = shown(role)
+    for number in range(6):
+        process = merged.spawn("run", "--quiet", env=dict(os.environ))
+        time.sleep(0.35 + number * 0.12)
+        process.kill()
+        process.communicate()
+        assert shown(role) in (old, RIGHT)
+    ran(merged)
+    assert shown(role) == RIGHT
+    left = role.execute(
+        f"SELECT count(*) FROM pg_class WHERE relname LIKE 'tmp%' AND relnamespace = '{STORE}'::regnamespace"
+    )
+    assert left.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("rows", [5, TOGETHER + 1, (TOGETHER << 8) + 1], ids=["few", "many", "most"])
+def test_digests_of_tables_of_every_size_tell_rows_apart(role: Client, rows: int) -> None:
+    """However many rows are digested together: order does not count, a doubled or changed row does."""
+    role.execute("CREATE SCHEMA own; SET search_path = ''")
+    selects = {
+        "one": "SELECT g AS i, 'w' || g AS w FROM generate_series(1, 999) g",
+        "turned": "SELECT g AS i, 'w' || g AS w FROM generate_series(1, 999) g ORDER BY g DESC",
+        "doubled": "SELECT greatest(g, 2) AS i, 'w' || greatest(g, 2) AS w FROM generate_series(1, 999) g",
+        "changed": "SELECT g AS i, 'w' || nullif(g, 7) AS w FROM generate_series(1, 999) g",
+    }
+    found = {}
+    for name, select in selects.items():
+        role.execute(f"CREATE TABLE own.{name} AS {select}")
+        found[name] = role.execute(digesting(f"own.{name}", rows).encode()).fetchall()
+    assert found["one"] == found["turned"]
+    assert len({str(f) for f in found.values()}) == 3
 
 
 # --- poison -----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.upkeep.conftest import ORDERS, RECIPE, change
 import warehouse
 from gitkitchen.data.engines import postgres_garbage as garbage
 from gitkitchen.data.engines.postgres_garbage import Entry, Holding, Table
+from gitkitchen.data.engines.postgres_server import Warehouse
 from gitkitchen.model import Build, Version
 from gitkitchen.premises import find_premises
 from gitkitchen.report.upkeep import Sweep
@@ -195,6 +197,57 @@ def test_nothing_goes_while_a_run_is_at_work_on_any_machine(
         assert ("the warehouse", "runs are at work; the same command later takes the rest") in done.left
     collect(sales)
     assert tables(boss) < before
+
+
+SLOW = """\
+version: 1
+recipe: slow
+nodes:
+  slow: {sql: "select 1 as x, pg_sleep(30)::text as y", key: [x]}
+"""
+
+
+def test_a_run_has_that_lock_and_leaves_it_when_it_is_killed(sales: Shop, boss: Client) -> None:
+    """As long as a run is at work nobody clears up; a dead run counts no more."""
+    sales.commit({"recipes/slow/recipe.yml": SLOW})
+    process = sales.spawn("run", "slow", "--quiet", env=dict(os.environ))
+    elsewhere = Warehouse(os.environ["WAREHOUSE_DSN"], project="0123456789abcdef")
+    try:
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
+        asleep += "AND pid <> pg_backend_pid()"
+        end = time.monotonic() + 60
+        while boss.execute(asleep).fetchone() == (0,) and time.monotonic() < end:
+            time.sleep(0.05)
+        with elsewhere.alone(0.1) as is_alone:
+            assert not is_alone
+        process.kill()
+        process.communicate()
+        with elsewhere.alone(30.0) as is_alone:
+            assert is_alone
+    finally:
+        process.kill()
+        elsewhere.close()
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_it_leaves_all_that_is_needed(sales: Shop, boss: Client) -> None:
+    """kill -9 in the midst of removing: production reads on, every build that is left has its tables, and the
+    same command ends the work."""
+    for number in range(1, 7):
+        load(sales, number)
+    for number in range(6):
+        process = sales.spawn("gc", "--apply", "--grace", "0s", "--keep", "0s", env=dict(os.environ))
+        time.sleep(0.4 + number * 0.05)
+        process.kill()
+        process.communicate()
+        assert total(boss) == 1066
+        there = tables(boss)
+        for (text,) in boss.execute(f"SELECT manifest FROM {STORE}.builds").fetchall():
+            assert {v["relation"] for v in json.loads(text)["versions"].values()} <= there
+    collect(sales)
+    assert len(tables(boss)) == 3
+    ran(sales)
+    assert set(sales.states().values()) == {"reused"}
 
 
 def test_killed_between_builds_and_tables_the_next_one_ends_the_work(sales: Shop, boss: Client) -> None:

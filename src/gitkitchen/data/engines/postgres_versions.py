@@ -78,12 +78,12 @@ def measured(
     assert row is not None
     rows = int(row[0])
     stats = {n: ColumnStats(rows - int(there)) for n, there in zip(names, row[1:], strict=True)}
-    found = connection.execute(_digesting(table, rows).encode()).fetchone()
+    found = connection.execute(digesting(table, rows).encode()).fetchone()
     content = digest([SCHEME, shape, str(rows), found[0].hex() if found and found[0] else ""])
     return tuple(Column(n, told(kind)) for n, kind in shape), rows, content, stats
 
 
-def _digesting(table: str, rows: int) -> str:
+def digesting(table: str, rows: int) -> str:
     """The SELECT of one digest over all rows. No value in it grows beyond some tens of megabytes: of many
     rows, the hashes are digested by their first bytes, and then those digests."""
     hashes = f"SELECT sha256(convert_to(ROW({ROW}.*)::text, 'UTF8')) AS h FROM {table} AS {ROW}"
