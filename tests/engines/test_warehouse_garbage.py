@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -20,6 +21,7 @@ import warehouse
 from gitkitchen.data.engines import postgres_garbage as garbage
 from gitkitchen.data.engines.postgres_garbage import Entry, Holding, Table
 from gitkitchen.data.engines.postgres_server import Warehouse
+from gitkitchen.errors import Infrastructure
 from gitkitchen.model import Build, Version
 from gitkitchen.premises import find_premises
 from gitkitchen.report.upkeep import Sweep
@@ -197,6 +199,28 @@ def test_nothing_goes_while_a_run_is_at_work_on_any_machine(
         assert ("the warehouse", "runs are at work; the same command later takes the rest") in done.left
     collect(sales)
     assert tables(boss) < before
+
+
+def test_who_lost_the_lock_removes_nothing_more(sales: Shop, boss: Client) -> None:
+    """A session that breaks while it is alone is not made anew in silence: runs may be at work again."""
+    here = Warehouse(os.environ["WAREHOUSE_DSN"], project="0123456789abcdef")
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gitkitchen'"
+
+    def go_on() -> None:
+        with here.alone(1.0) as is_alone:
+            assert is_alone
+            boss.execute(kill)
+            for _ in range(2):
+                with contextlib.suppress(Infrastructure), here.session() as own:
+                    own.execute("SELECT 1")
+            with here.session():
+                raise AssertionError("it has a session again")
+
+    with pytest.raises(Infrastructure, match="others may be at work"):
+        go_on()
+    with here.alone(1.0) as is_alone:
+        assert is_alone
+    here.close()
 
 
 SLOW = """\

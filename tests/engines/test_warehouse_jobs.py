@@ -64,7 +64,7 @@ def s3_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["oci", "s3"])
+@pytest.fixture(params=["oci", pytest.param("s3", marks=pytest.mark.long)])
 def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """`store:` of an empty store of each kind, with what a job needs to reach it."""
     if request.param == "oci":

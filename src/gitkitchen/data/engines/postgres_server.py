@@ -56,7 +56,7 @@ class Warehouse:
         self._lock = threading.RLock()
         self._own: Connection[Any] | None = None
         self._version: int | None = None
-        self._at_work = False
+        self._at_work = self._is_alone = False
 
     def __repr__(self) -> str:
         return "Warehouse(…)"
@@ -128,6 +128,12 @@ class Warehouse:
         """The session of small statements, shared by threads one after the other; made anew when it broke."""
         with self._lock:
             if self._own is None or self._own.closed:
+                if self._is_alone:
+                    message = (
+                        "the connection to the warehouse was lost, and others may be at work there again"
+                    )
+                    hint = "run the same command again: it goes on where it stopped"
+                    raise Infrastructure(Problem(message, hint=hint, code="warehouse"))
                 self._own = self.connect()
                 if self._at_work:  # the lock went with the session that broke
                     with explained():
@@ -178,11 +184,12 @@ class Warehouse:
                     yield False
                     return
                 time.sleep(0.1)
+        self._is_alone = True
         try:
             yield True
         finally:
-            with self.session() as own:
-                own.execute(f"SELECT pg_advisory_unlock({_WORK})", [self._work])
+            self._is_alone = False
+            self.close()  # the server frees the lock with the session
 
     def close(self) -> None:
         """Give the session back; not while a run is at work, which does so at its end."""
