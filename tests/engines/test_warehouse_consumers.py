@@ -226,7 +226,7 @@ def test_a_role_that_may_not_is_told_what_to_grant(pg_shop: Shop, database: str,
     pg_shop.commit(files(1))
     said = pg_shop.cli("run", "--quiet")
     assert said.code == 3
-    assert "GRANT CREATE ON DATABASE" in " ".join(said.out.split())
+    assert "GRANT CREATE ON DATABASE" in " ".join((said.out + said.err).split())
     boss.execute(
         "CREATE SCHEMA gitkitchen_store AUTHORIZATION kitchen; CREATE SCHEMA prod AUTHORIZATION kitchen"
     )
