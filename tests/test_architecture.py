@@ -20,7 +20,7 @@ FLOORS = [
     {"promote", "report"},
     {"run"},
     {"controls", "plan"},
-    {"premises"},
+    {"premises", "trees"},
     {"data"},
     {"ledger"},
     {"recipe"},

@@ -38,6 +38,29 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class WaiverRules:
+    """Which tests may be waived (patterns ``recipe/node/test``), by whom, where, and for how long."""
+
+    tests: tuple[str, ...]
+    by: tuple[str, ...]
+    environments: tuple[str, ...]
+    longest: float
+    """Seconds from today to the last day of a waiver, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``policy:`` of ``kitchen.yml``. Of a pull request the *target's* counts, never its own."""
+
+    changes_by: tuple[str, ...]
+    """Who may allow changes of what judges: ``@login``, ``@organisation/team``, ``codeowners``."""
+    recipes: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    severity: str = "stop"
+    waivers: WaiverRules | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """What ``kitchen.yml`` says. ``root`` is the work tree's top; other paths are relative to it."""
 
@@ -54,6 +77,7 @@ class Project:
     ledger: str = "folder"
     pools: Mapping[str, int] = field(default_factory=dict)
     public_by_default: bool = False
+    policy: Policy | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each dotted key of the file stands, for messages: ``{"vars.region": Place(...)}``."""
     home: Path | None = None
@@ -478,6 +502,16 @@ class TestState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Waived:
+    """Why a failed ``stop`` test does not stop: who answers for it, and until when (a day, inclusive)."""
+
+    reason: str
+    approver: str
+    expires: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
     """One test judged. ``failing``/``tested`` count rows where the kind counts rows.
 
@@ -508,11 +542,14 @@ class TestResult:
     place: Place | None = None
     reproduce: str = ""
     """A SQL statement that shows the failing rows, where there is one."""
+    waived: Waived | None = None
+    """Set for a failed ``stop`` test that a waiver covers; it is shown wherever the result is."""
 
     @property
     def stops(self) -> bool:
-        """A failing or unevaluable ``stop`` test keeps data from consumers."""
-        return self.severity is Severity.STOP and self.state in (TestState.FAILED, TestState.ERROR)
+        """A failing or unevaluable ``stop`` test keeps data from consumers, unless its failure is waived."""
+        bad = self.state is TestState.ERROR or (self.state is TestState.FAILED and self.waived is None)
+        return self.severity is Severity.STOP and bad
 
 
 @dataclass(frozen=True, slots=True)

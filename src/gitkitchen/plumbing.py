@@ -77,6 +77,15 @@ Tree = Mapping[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A file of a tree: ``100644``, ``100755`` or a link, ``120000``; its object; its size in bytes."""
+
+    mode: str
+    oid: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plumbing:
     """The repository around ``folder``. ``limit``: seconds for one call to a remote."""
 
@@ -126,6 +135,20 @@ class Plumbing:
 
     def objects(self) -> Objects:
         return Objects(self.folder)
+
+    def listing(self, rev: str) -> dict[str, Listed] | None:
+        """All files of a commit's or tree's tree by path, without submodules; None: it is not here."""
+        words = ("-r", "-l", "-z", "--full-tree", "--end-of-options", f"{rev}^{{tree}}")
+        done = self._git("ls-tree", *words) if rev and not re.search(r"[\0-\x1f]", rev) else None
+        if done is None or done.code:
+            return None
+        found: dict[str, Listed] = {}
+        for entry in done.output.split(b"\0"):
+            about, tab, path = entry.partition(b"\t")
+            mode, kind, oid, size = about.split() if tab else (b"", b"", b"", b"")
+            if kind == b"blob":
+                found[_text(path)] = Listed(mode.decode(), oid.decode(), int(size) if size.isdigit() else 0)
+        return found
 
     def write(self, data: bytes) -> str:
         """Keep a file's content and return its object."""

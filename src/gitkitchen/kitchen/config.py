@@ -12,6 +12,7 @@ from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
+from gitkitchen.kitchen.policy import own_problems, read_policy
 from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
 from gitkitchen.model import Environment, Project
@@ -84,6 +85,7 @@ def _project(root: Path, document: Document) -> Project:
         ledger=value.get("ledger", "folder"),
         pools=value.get("pools") or {},
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
+        policy=read_policy(value),
         places=_places(document),
     )
 
@@ -136,6 +138,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
         place = document.place("sandboxes", "base")
         message = f"sandboxes.base is '{base[:80]}', which is no environment"
         yield Problem(message, place, _near(base, names), "unknown-name")
+    yield from own_problems(document, value, names)
     for name, connection in (value.get("connections") or {}).items():
         yield from _connection(document, name, connection)
     store = value.get("store")
