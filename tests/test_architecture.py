@@ -14,7 +14,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"flow", "difference", "upkeep"},
-    {"reading", "holdings", "declared"},
+    {"reading", "holdings", "declared", "policing"},
     {"past"},
     {"workplace", "start"},
     {"promote", "report"},

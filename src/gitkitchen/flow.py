@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen import __version__
@@ -40,7 +41,8 @@ from gitkitchen.model import (
 from gitkitchen.past import mark_of, was_interrupted
 from gitkitchen.plan.build import build_plan
 from gitkitchen.plan.decide import probe_source
-from gitkitchen.reading import declared_effects, read
+from gitkitchen.reading import counting_waivers, declared_effects, read
+from gitkitchen.recipe.waivers import waive
 from gitkitchen.report.outcome import to_json
 from gitkitchen.run.publication import patch, withheld
 from gitkitchen.run.sealing import Claims, sealed
@@ -124,6 +126,7 @@ def _run(
     if any(node.kind in PROCESSES for node in recipe.nodes.values()):
         supervisors.start()  # they are ready when the plan is
     effects_declared = declared_effects(place)
+    waivers = counting_waivers(place, now, request.say)
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
     barred = refusal(place.project.ledger, place.project.store, place.kitchen, request.environ)
@@ -131,6 +134,7 @@ def _run(
         catalog = repair(place)
         plan = make_plan(place, recipe, request, catalog)
         context, journal = _context(place, plan, request, run_id, catalog, supervisors)
+        context.waive = partial(waive, recipe.name, waivers=waivers)
         _begin(place, recipe, request, run_id, now)
         with journal:
             results = execute(plan, context, on_event=on_event, cancel=cancel)
@@ -402,6 +406,7 @@ def essence(outcome: Outcome) -> dict[str, Any]:
             "severity": t.severity.value,
             "failing": t.failing,
             "tested": t.tested,
+            **({"waived": [t.waived.approver, t.waived.expires]} if t.waived else {}),
         }
         for t in outcome.tests
         if t.state.value in ("failed", "error")

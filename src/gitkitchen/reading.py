@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.document import read as read_document
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.policy import name_problems, test_name
 from gitkitchen.kitchen.settings import parse_set
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
@@ -21,7 +24,9 @@ from gitkitchen.model import (
 )
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
+from gitkitchen.recipe.resolve import examine as examine_recipe
 from gitkitchen.recipe.resolve import resolve as resolve_recipe
+from gitkitchen.recipe.waivers import Waiver, read_waivers, void, waiver_problems
 from gitkitchen.workplace import Request, Workplace
 
 if TYPE_CHECKING:
@@ -135,6 +140,7 @@ def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Prob
     known = {d for raw in recipes.recipes.values() for d in raw.datasets}
     effects, wrong = read_effects(project, known)
     problems += [*wrong, *effects_problems(effects)]
+    problems += _policy_problems(root, project)
     for raw in recipes.recipes.values():
         for variation in (None, *raw.variations):
             try:
@@ -168,6 +174,55 @@ def declared_effects(place: Workplace) -> Effects | None:
     if problems:
         raise Mistake(*problems)
     return found
+
+
+def declared_tests(project: Project) -> dict[str, dict[str, list[tuple[str, str]]]]:
+    """Recipe, and ``recipe:variation`` -> node -> kind and name of each of its tests, as reports name them.
+
+    ``("*", "*")`` stands for what a node reports that tests by itself. A recipe has the tests of all its
+    variations.
+    """
+    found: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for raw in load_recipes(project).recipes.values():
+        own = found.setdefault(raw.name, {})
+        for variation in (None, *raw.variations):
+            if variation is not None:
+                found[f"{raw.name}:{variation}"] = {}
+            values = values_anywhere(project, raw, variation)
+            for node in examine_recipe(raw, values, variation=variation)[0].nodes.values():
+                pairs = [(s.kind, test_name(s.node, s.id)) for s in node.tests]
+                pairs += [("*", "*")] if node.kind in ("pytest", "run") else []
+                own[node.name] = list(dict.fromkeys([*own.get(node.name, []), *pairs]))
+    return found
+
+
+def _policy_problems(root: Path, project: Project) -> list[Problem]:
+    """What the policy and the waivers name that does not exist, and waivers that the policy never allows."""
+    waivers, problems = read_waivers(project)
+    if project.policy is None and not waivers:
+        return problems
+    tests = declared_tests(project)
+    if project.policy is not None:
+        document, _ = read_document(root / "kitchen.yml", "kitchen.yml", "kitchen", cache=project.state)
+        problems += name_problems(project.policy, document, tests) if document is not None else ()
+    return [*problems, *waiver_problems(waivers, project.policy, tests)]
+
+
+def counting_waivers(place: Workplace, now: datetime, say: Callable[[Problem], None]) -> tuple[Waiver, ...]:
+    """The waivers that excuse failures in this kitchen on this day. Raises Mistake for malformed ones.
+
+    A sandbox has those of its base. ``say`` is told of each that has expired.
+    """
+    waivers, problems = read_waivers(place.project)
+    if problems:
+        raise Mistake(*problems)
+    today = now.astimezone(UTC).date()
+    where = place.kitchen.environment or place.kitchen.base
+    for waiver in waivers:
+        if today > waiver.expires:
+            message = f"this waiver expired on {waiver.expires} and waives nothing"
+            say(Problem(message, waiver.place, "remove it, or mend what it waived", "expired-waiver"))
+    return tuple(w for w in waivers if not void(w, place.project.policy, where, today))
 
 
 def effects_problems(found: Sequence[Effects]) -> list[Problem]:

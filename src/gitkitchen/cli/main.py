@@ -82,6 +82,14 @@ def _start_commands(command: Any) -> None:
     )
     _recipe(settings)
     settings.add_argument("--json", action="store_true")
+    policy = command("policy", "policy", "show what must be tested, what is waived, and who may change that")
+    policy.add_argument(
+        "--changes",
+        metavar="REV",
+        help="list what this commit changes of it since REV, the target of a pull request",
+    )
+    policy.add_argument("--json", action="store_true")
+    _kitchen(policy)
 
 
 def _recipe(sub: argparse.ArgumentParser) -> None:

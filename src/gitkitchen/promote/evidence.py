@@ -115,7 +115,7 @@ def _of_run(outcome: Outcome, recipe: Recipe, waiver_of: WaiverOf) -> Iterator[F
 
 
 def _expected(recipe: Recipe) -> list[str]:
-    """The nodes that a whole run has a result of: those of its variation, without what waits for publication."""
+    """The nodes that a whole run has a result of: of its variation, and none that waits for publication."""
     late = {n.name for n in recipe.nodes.values() if n.on == "publish"}
     grown = True
     while grown:

@@ -98,11 +98,20 @@ def _code(was: NodeSpec, now: NodeSpec, files_was: Files, files_now: Files) -> I
         return
     module, before = str(now.config.get("file", "")), str(was.config.get("file", ""))
     said = f"node '{now.name}': its tests changed, which cannot be judged"
-    old, new = files_was.get(before), files_now.get(module)
-    if before != module or (old and old.oid) != (new and new.oid):
+    if before != module or _objects(was, before, files_was) != _objects(now, before, files_now):
         yield Finding("changed-test", "action", f"{said}: the module {module}", module)
     elif was.config.get("args") != now.config.get("args"):
         yield Finding("changed-test", "action", f"{said}: the arguments of pytest", "", now.place.line)
+
+
+def _objects(node: NodeSpec, module: str, files: Files) -> dict[str, str]:
+    """The module with what pytest reads beside it and what the node names: path and object."""
+    named = (module, f"{module.rpartition('/')[0]}/conftest.py".removeprefix("/"), *node.files)
+    return {
+        path: file.oid
+        for path, file in files.items()
+        if any(path == name or path.startswith(f"{name}/") for name in named)
+    }
 
 
 # --- declared tests ----------------------------------------------------------------------------------
@@ -138,8 +147,8 @@ def _counterpart(
 ) -> TestSpec | None:
     """The test that took the place of ``a``: of its kind, about the same; ``near``: only about the same."""
     alike = [b for b in tests if (b.kind, b.dataset, b.phase) == (a.kind, a.dataset, a.phase)]
-    ranked = [b for b in alike if implies(a, b)], [b for b in alike if _about(a) == _about(b)]
-    found = [*ranked[1], *ranked[0]] if near else [*ranked[0], *ranked[1], *alike]
+    same = [b for b in alike if _about(a) == _about(b)]
+    found = same if near else [*(b for b in alike if implies(a, b)), *same, *alike]
     return found[0] if found else None
 
 

@@ -102,7 +102,7 @@ def _waiver(document: Document, label: str) -> tuple[Waiver | None, Problem | No
 
 
 def void(waiver: Waiver, policy: Policy | None, environment: str | None, today: date) -> str:
-    """Why a waiver waives nothing in an environment (of a sandbox: its base's) on a day; "" where it counts."""
+    """Why a waiver waives nothing in an environment (of a sandbox: its base's) on a day; "" if it counts."""
     reason = void_anywhere(waiver, policy, today)
     if reason or policy is None or policy.waivers is None:
         return reason

@@ -103,5 +103,6 @@ def _remark(outcome: Outcome, finding: Finding) -> Annotation:
         f"observed {observed}" if observed else facts.public_message(outcome, test.message),
         f"expected {test.expected}" if test.expected else "",
         test.cause,
+        f"waived {facts.waiver(test)}" if test.waived else "",
     ]
     return replace(remark, message="\n".join(filter(None, said)))

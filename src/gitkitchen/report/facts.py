@@ -29,7 +29,7 @@ from gitkitchen.report.text import VERDICTS, WORDS, count, names, share
 HIDDEN = "hidden"
 """Shown in place of a value that may not leave for the surface in question."""
 
-_RANK = {"stop": 0, "excused": 1, "warn": 2, "log": 3}
+_RANK = {"stop": 0, "excused": 1, "waived": 2, "warn": 3, "log": 4}
 _OWN_FAILURES = frozenset({State.FAILED, State.ERROR, State.TIMED_OUT})
 _BAD_TESTS = frozenset({TestState.FAILED, TestState.ERROR})
 _FOREIGN = ("pytest", "results", "dbt")
@@ -46,8 +46,8 @@ COMPARED = ("expect", "effect")
 class Finding:
     """One thing that a reader should look at: a node that failed, or a test that did.
 
-    ``weight`` is ``stop`` (keeps data from consumers), ``excused`` (under continue-on-error),
-    ``warn`` or ``log``. ``test`` is None where the node itself failed.
+    ``weight`` is ``stop`` (keeps data from consumers), ``excused`` (under continue-on-error), ``waived``
+    (would stop, but for a waiver), ``warn`` or ``log``. ``test`` is None where the node itself failed.
     """
 
     weight: str
@@ -65,7 +65,7 @@ class Finding:
             return WORDS[self.node.state]
         if self.test.state is TestState.ERROR:
             return "not evaluated"
-        return {"warn": "warning", "log": "noted"}.get(self.weight, "failed")
+        return {"waived": "waived", "warn": "warning", "log": "noted"}.get(self.weight, "failed")
 
     @property
     def place(self) -> Place | None:
@@ -94,7 +94,8 @@ def _of_node(node: NodeResult) -> Iterator[Finding]:
     if node.state in _OWN_FAILURES and not explained:
         yield Finding(heavy, node)
     for test in tests:
-        yield Finding(heavy if test.severity is Severity.STOP else test.severity.value, node, test)
+        weight = "waived" if test.waived else heavy if test.severity is Severity.STOP else test.severity.value
+        yield Finding(weight, node, test)
 
 
 def node_counts(outcome: Outcome) -> dict[State, int]:
@@ -104,15 +105,18 @@ def node_counts(outcome: Outcome) -> dict[State, int]:
 
 
 def test_counts(outcome: Outcome) -> dict[str, int]:
-    """How many tests failed, were not evaluated, warned, are noted, passed, were skipped, are reused.
+    """How many tests failed, were not evaluated, are waived, warned, are noted, passed, were skipped, are
+    reused.
 
     ``reused`` counts verdicts taken from identical content; they are counted in their own state as well.
     """
     words = {"stop": "failed", "warn": "warnings", "log": "noted"}
     states = {TestState.PASSED: "passed", TestState.ERROR: "not evaluated", TestState.SKIPPED: "skipped"}
-    seen = Counter(states.get(t.state) or words[t.severity.value] for t in outcome.tests)
+    seen = Counter(
+        states.get(t.state) or ("waived" if t.waived else words[t.severity.value]) for t in outcome.tests
+    )
     seen["reused"] = sum(t.reused for t in outcome.tests)
-    order = ("failed", "not evaluated", "warnings", "noted", "passed", "skipped", "reused")
+    order = ("failed", "not evaluated", "waived", "warnings", "noted", "passed", "skipped", "reused")
     return {word: seen[word] for word in order if seen[word]}
 
 
@@ -248,6 +252,14 @@ def reproduce(outcome: Outcome, finding: Finding) -> str:
 def why(test: TestResult) -> str:
     """What a test says beyond observed and expected: why it could not be evaluated, or its own words."""
     return test.message if test.state is TestState.ERROR or test.observed not in test.message else ""
+
+
+def waiver(test: TestResult) -> str:
+    """Why a failed test does not stop: ``until 2026-12-31 by @ana: it is late (waivers/feed.yml:4)``."""
+    if test.waived is None:
+        return ""
+    at = f" ({test.waived.place})" if test.waived.place else ""
+    return f"until {test.waived.expires} by {test.waived.approver}: {test.waived.reason}{at}"
 
 
 def next_step(outcome: Outcome) -> str:

@@ -31,8 +31,14 @@ TONES = {
     State.BLOCKED: "warn",
     State.SKIPPED: "quiet",
 }
-TITLES = {"stop": "What failed", "excused": "Failed and excused", "warn": "Warnings", "log": "Noted"}
-_WEIGHT_TONE = {"stop": "bad", "excused": "warn", "warn": "warn", "log": "quiet"}
+TITLES = {
+    "stop": "What failed",
+    "excused": "Failed and excused",
+    "waived": "Failed and waived",
+    "warn": "Warnings",
+    "log": "Noted",
+}
+_WEIGHT_TONE = {"stop": "bad", "excused": "warn", "waived": "warn", "warn": "warn", "log": "quiet"}
 _VERDICT = {Verdict.PASSED: ("good", "✓"), Verdict.FAILED: ("bad", "✗"), Verdict.CANCELLED: ("warn", "■")}
 _NARROWEST = 4.0  # thousandths of the time line: what took no time can still be seen
 
@@ -147,7 +153,7 @@ class _View:
             "tone": tone,
             "fill": f"f-{tone}",
             "edge": f"{tone}-edge",
-            "mark": {"warn": "!", "log": "·"}.get(finding.weight, "✗"),
+            "mark": {"waived": "!", "warn": "!", "log": "·"}.get(finding.weight, "✗"),
             "place": str(finding.place) if finding.place else "",
             "fields": list(self._test_fields(test) if test else self._failure_fields(node)),
             "cause": test.cause if test else "",
@@ -165,6 +171,7 @@ class _View:
             part = round(1000 * min(1.0, test.failing / test.tested), 1)
             yield from _field("failing", text.share(test.failing, test.tested), share=part)
         yield from _field("why", self._message(facts.why(test)))
+        yield from _field("waived", facts.waiver(test))
 
     def _failure_fields(self, node: NodeResult) -> Iterator[dict[str, Any]]:
         if node.failure is not None:
@@ -257,6 +264,7 @@ class _View:
     def _test(self, test: TestResult) -> dict[str, Any]:
         passed = test.state is TestState.PASSED
         weight = test.severity.value if test.state in (TestState.FAILED, TestState.ERROR) else "log"
+        weight = "warn" if test.waived else weight
         mark = (
             "✓"
             if passed
@@ -269,7 +277,7 @@ class _View:
             observed = self._message(test.message)
         return {
             "name": facts.test_name(test),
-            "word": text.severity_word(test.severity, test.state),
+            "word": "waived" if test.waived else text.severity_word(test.severity, test.state),
             "tone": "good" if passed else _WEIGHT_TONE[weight],
             "mark": mark,
             "observed": text.one_line(observed),

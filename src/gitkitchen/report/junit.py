@@ -58,6 +58,7 @@ def _suite(outcome: Outcome, node: NodeResult) -> TestSuite:
     if (case := _node_case(outcome, node)) is not None:
         cases.insert(0, case)
     properties = {"kind": node.kind, "state": WORDS[node.state], "owner": node.owner, **_figures(node)}
+    properties |= {f"waived {facts.test_name(t)}": facts.waiver(t) for t in node.tests if t.waived}
     return TestSuite(
         _line(f"{outcome.recipe}.{node.node}"),
         cases,
@@ -80,8 +81,9 @@ def _case(outcome: Outcome, node: NodeResult, name: str, seconds: float, status:
 
 
 def _test_case(outcome: Outcome, node: NodeResult, test: TestResult) -> TestCase:
-    word = severity_word(test.severity, test.state)
+    word = "waived" if test.waived else severity_word(test.severity, test.state)
     marked = "" if test.severity is Severity.STOP else f" [{test.severity.value}]"
+    marked = " [waived]" if test.waived else marked
     case = _case(outcome, node, facts.test_name(test) + marked, test.seconds, word)
     place = test.place or node.place
     if place is not None:
@@ -116,6 +118,7 @@ def _said(outcome: Outcome, test: TestResult) -> str:
         f"expected: {test.expected}",
         f"failing: {facts.measured(test)}" if facts.measured(test) else "",
         f"cause: {test.cause}" if test.cause else "",
+        f"waived {facts.waiver(test)}" if test.waived else "",
         "reused: this verdict was given on identical content" if test.reused else "",
         *(", ".join(f"{k}={v}" for k, v in row.items()) for row in facts.public_sample(outcome, test)),
     ]

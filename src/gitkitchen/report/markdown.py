@@ -190,7 +190,7 @@ def _left_out(outcome: Outcome, sheet: _Sheet) -> str:
 
 def _add_findings(sheet: _Sheet, outcome: Outcome) -> None:
     found = facts.findings(outcome)
-    heavy = [f for f in found if f.weight in ("stop", "excused")]
+    heavy = [f for f in found if f.weight in ("stop", "excused", "waived")]
     shown = 0
     for finding in heavy:
         blocks = (_in_full(outcome, finding, rows=rows) for rows in (True, False))
@@ -199,7 +199,7 @@ def _add_findings(sheet: _Sheet, outcome: Outcome) -> None:
         shown += 1
     rest = [_in_short(outcome, f) for f in heavy[shown:]]
     sheet.table("#### More failures", SHORT_HEAD, rest, "failure")
-    light = [_in_short(outcome, f) for f in found if f.weight not in ("stop", "excused")]
+    light = [_in_short(outcome, f) for f in found if f.weight in ("warn", "log")]
     sheet.table("#### Warnings", SHORT_HEAD, light, "warning")
 
 
@@ -217,7 +217,8 @@ def _add_untested(sheet: _Sheet, outcome: Outcome) -> None:
 def _in_full(outcome: Outcome, finding: Finding, *, rows: bool) -> str:
     excused = ", excused" if finding.weight == "excused" else ""
     reused = ", reused verdict" if finding.test and finding.test.reused else ""
-    lines = [f"#### {SYMBOLS[State.FAILED]} {name(finding.title)} {finding.word}{excused}{reused}", ""]
+    mark = "!" if finding.weight == "waived" else SYMBOLS[State.FAILED]
+    lines = [f"#### {mark} {name(finding.title)} {finding.word}{excused}{reused}", ""]
     lines += [f"- {label}: {value}" for label, value in _fields(outcome, finding) if value]
     if rows and finding.test is not None and finding.test.sample:
         lines += ["", *_sample(outcome, finding)]
@@ -237,6 +238,7 @@ def _fields(outcome: Outcome, finding: Finding) -> Iterator[tuple[str, str]]:
         yield "failing", escape(facts.measured(test))
         yield "why", escape(facts.public_message(outcome, facts.why(test)))
         yield "cause", escape(test.cause)
+        yield "waived", escape(facts.waiver(test))
     yield "at", name(str(finding.place)) if finding.place else ""
     yield "reproduce", name(facts.run_command(outcome, "--select", finding.node.node))
 
@@ -264,7 +266,7 @@ def _in_short(outcome: Outcome, finding: Finding) -> tuple[str, ...]:
     test, failure = finding.test, finding.node.failure
     observed = facts.public_observed(outcome, test) if test and test.state is not TestState.ERROR else ""
     message = test.message if test else failure.message if failure else ""
-    mark = {"warn": "!", "log": "·"}.get(finding.weight, SYMBOLS[State.FAILED])
+    mark = {"waived": "!", "warn": "!", "log": "·"}.get(finding.weight, SYMBOLS[State.FAILED])
     return (
         f"{mark} {finding.word}{', reused' if test and test.reused else ''}",
         name(finding.title),

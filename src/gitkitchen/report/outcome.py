@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -31,6 +32,7 @@ from gitkitchen.model import (
     Subject,
     TestResult,
     Verdict,
+    Waived,
 )
 from gitkitchen.report.text import encodable
 
@@ -151,6 +153,9 @@ def _test(test: TestResult) -> dict[str, Any]:
     value = test_result_to_json(test)
     if test.metrics:
         value["metrics"] = _figures(test.metrics)
+    if test.waived is not None:  # here and not with the verdicts that the store keeps: those know no waiver
+        said = {"reason": test.waived.reason, "approver": test.waived.approver}
+        value["waived"] = {**said, "expires": test.waived.expires, "place": _place(test.waived.place)}
     return value
 
 
@@ -250,7 +255,13 @@ def _node_from(value: Mapping[str, Any]) -> NodeResult:
 
 
 def _test_from(value: Mapping[str, Any]) -> TestResult:
-    return test_result_from_json({**value, "metrics": _figures_from(value["metrics"])})
+    result = test_result_from_json({**value, "metrics": _figures_from(value["metrics"])})
+    waived = value.get("waived")
+    return result if waived is None else replace(result, waived=_waived_from(waived))
+
+
+def _waived_from(value: Mapping[str, Any]) -> Waived:
+    return Waived(value["reason"], value["approver"], value["expires"], _place_from(value["place"]))
 
 
 def _place_from(value: Any) -> Place | None:

@@ -36,7 +36,13 @@ _STATE_COLOUR = {
     State.BLOCKED: "yellow",
     State.SKIPPED: "dim",
 }
-_WEIGHT = {"stop": ("✗", "red"), "excused": ("✗", "yellow"), "warn": ("!", "yellow"), "log": ("·", "dim")}
+_WEIGHT = {
+    "stop": ("✗", "red"),
+    "excused": ("✗", "yellow"),
+    "waived": ("!", "yellow"),
+    "warn": ("!", "yellow"),
+    "log": ("·", "dim"),
+}
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -87,8 +93,8 @@ def _findings(outcome: Outcome, page: _Page) -> Iterator[list[str]]:
         yield list(_in_full(outcome, finding, page))
     if rest := heavy[FULL_FINDINGS:]:
         yield [*_one_liners(rest, page), f"  all of it: gitkitchen report {safe(outcome.run)}"]
-    warnings = [f for f in found if f.weight == "warn"]
-    new = [f for f in warnings if not (f.test and f.test.reused)]
+    warnings = [f for f in found if f.weight in ("waived", "warn")]
+    new = [f for f in warnings if f.weight == "waived" or not (f.test and f.test.reused)]
     for finding in new[:FULL_FINDINGS]:
         yield list(_in_short(outcome, finding, page))
     # A verdict that was shown when it was new takes one line from then on.
@@ -154,6 +160,7 @@ def _judgement(test: TestResult, page: _Page) -> Iterator[str]:
     yield from _field("expected", test.expected, page)
     yield from _field("failing", facts.measured(test), page)
     yield from _field("why", facts.why(test), page)
+    yield from _field("waived", facts.waiver(test), page)
 
 
 def _node_failure(outcome: Outcome, node: NodeResult, page: _Page) -> Iterator[str]:

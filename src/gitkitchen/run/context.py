@@ -63,6 +63,8 @@ class RunContext:
     """Which sandboxes say in the ledger that they built a fingerprint; nobody, where nothing is adopted."""
     subject: Subject | None = None
     """What is run, for evidence that says what it is about."""
+    waive: Callable[[Sequence[TestResult]], tuple[TestResult, ...]] = tuple
+    """Marks failures that a waiver excuses here; what the store keeps of verdicts knows none."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
     turns: Turns = field(init=False)
