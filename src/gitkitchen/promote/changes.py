@@ -89,7 +89,7 @@ def _of_project(was: Project, now: Project | None, folder: str) -> Iterator[Find
 def _policy_keys(was: Policy | None, now: Policy | None) -> str:
     words = {"changes_by": "changes.by", "recipes": "require.recipes", "tests": "require.tests"}
     words |= {"severity": "require.severity", "waivers": "waivers"}
-    names = [f.name for f in fields(Policy) if getattr(was, f.name) != getattr(now, f.name)]
+    names = [f.name for f in fields(Policy) if getattr(was, f.name, None) != getattr(now, f.name, None)]
     return ", ".join(words.get(n, n) for n in names)
 
 
