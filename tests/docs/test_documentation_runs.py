@@ -73,7 +73,7 @@ def test_every_file_is_valid_and_passes(
         if kind not in ("yaml", "sql", "python"):
             continue
         assert name, f"a {kind} block of {page.name} has no file name"
-        at_the_top = name == "kitchen.yml" or name.startswith("effects/")
+        at_the_top = name == "kitchen.yml" or name.startswith(("effects/", "waivers/"))
         path = project / name if at_the_top else project / "recipes/orders" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

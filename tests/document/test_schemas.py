@@ -14,7 +14,7 @@ from gitkitchen.document import Document, parse, schema, schema_names, validate
 from gitkitchen.document.check import check
 from gitkitchen.errors import Problem
 
-WRITTEN = ("kitchen", "recipe", "effects")
+WRITTEN = ("kitchen", "recipe", "effects", "waiver")
 """The schemas of files that people write."""
 
 

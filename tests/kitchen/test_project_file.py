@@ -8,6 +8,7 @@ import pytest
 
 from gitkitchen.errors import Mistake, NotAvailable
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.model import Policy, WaiverRules
 
 HEAD = "version: 1\nproject: {name: flights, id: 7c1e2b90d4a84f36}\n"
 DESIGN = """\
@@ -59,6 +60,33 @@ def test_every_key_reaches_the_project(tmp_path: Path) -> None:
     assert str(project.places["environments.prod.vars.region"]) == "kitchen.yml:6"
 
 
+def test_every_key_of_a_policy_reaches_the_project(tmp_path: Path) -> None:
+    """The shape of docs/policy.md; what is left out has a default."""
+    text = """\
+environments: {prod: {branch: main}}
+policy:
+  require: {recipes: [a, "a:b"], tests: ["a/*/unique"], severity: warn}
+  waivers: {tests: ["a/b/*"], by: ["@ana", "@acme/data"], environments: [prod], longest: 2w}
+  changes: {by: ["@boss", codeowners, "@robot[bot]"]}
+"""
+    policy = load_project(_write(tmp_path, HEAD + text)).policy
+    assert policy == Policy(
+        changes_by=("@boss", "codeowners", "@robot[bot]"),
+        recipes=("a", "a:b"),
+        tests=("a/*/unique",),
+        severity="warn",
+        waivers=WaiverRules(("a/b/*",), ("@ana", "@acme/data"), ("prod",), 14 * 86400.0),
+    )
+    short = "environments: {prod: {branch: main}}\npolicy: {changes: {by: ['@a']}}\n"
+    assert load_project(_write(tmp_path, HEAD + short)).policy == Policy(("@a",))
+    few = "{tests: ['a/b/c'], by: ['@a'], environments: [prod]}"
+    waivers = short.replace("'@a']}}", f"'@a']}}, waivers: {few}}}")
+    made = load_project(_write(tmp_path, HEAD + waivers)).policy
+    assert made is not None
+    assert made.waivers is not None
+    assert made.waivers.longest == 30 * 86400.0
+
+
 def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     """Two keys are enough; the base of sandboxes is the last environment."""
     text = "environments: {a: {branch: a}, b: {branch: b}, b0: {branch: c}}"
@@ -90,7 +118,6 @@ def test_the_file_is_found_from_below(tmp_path: Path) -> None:
             "connections: {w: {type: snowflake}}",
             "connection 'w', type: 'snowflake' is not available in this version",
         ),
-        ("policy: {}", "policy: is not available in this version"),
     ],
 )
 def test_what_the_design_has_and_this_version_has_not_is_refused(
@@ -136,6 +163,29 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
             "environment 'a', from: is not available in this version",
         ),
         ("pools: {heavy: 0}", "pools.heavy: must be at least 1"),
+        ("policy: {}", "policy: the key 'changes' is missing"),
+        (
+            "policy: {changes: {by: [ana]}}",
+            "policy.changes.by[1]: must be @login, @organisation/team or codeowners, not 'ana'",
+        ),
+        (
+            "policy: {changes: {by: ['@a']}, requires: {}}",
+            "policy: unknown key 'requires'; did you mean 'require'?",
+        ),
+        (
+            "policy: {changes: {by: ['@a']}, require: {tests: [unique]}}",
+            "policy.require.tests[1]: must be recipe/node/test, each a name or a pattern such as late_*, "
+            "not 'unique'",
+        ),
+        (
+            "policy: {changes: {by: ['@a']}, waivers: {tests: ['a/b/c'], by: ['@a'], environments: [prd]}}\n"
+            "environments: {prod: {branch: main}}",
+            "policy.waivers.environments: there is no environment 'prd'; did you mean 'prod'?",
+        ),
+        (
+            "policy: {changes: {by: ['@a']}, waivers: {tests: ['a/b/c'], by: ['@a']}}",
+            "policy.waivers: the key 'environments' is missing",
+        ),
         (
             'vars: {a: "${{ vars.b }}"}',
             (

@@ -113,6 +113,8 @@ def green(
 ) -> Outcome:
     """The outcome of a whole run in a sandbox: all passed, but for what ``tests`` (by id) and ``states`` say."""
     resolved = head.resolved[Where(recipe, "", variation)]
+    known = {s.id for node in resolved.nodes.values() for s in node.tests}
+    assert known >= set(tests or ()), f"there are only {known}"
     nodes = []
     for node in resolved.nodes.values():
         state = (states or {}).get(node.name, State.PASSED)
@@ -134,5 +136,3 @@ def green(
         "publication": Publication("not_asked"),
     }  # fmt: skip
     return Outcome(**(values | more))
-
-

@@ -1,4 +1,6 @@
-"""A pull request is green by evidence for its own tree, judged by the policy of its target, and by nothing else."""
+"""A pull request is green by evidence for its own tree, judged by the policy of its target, and by nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,9 @@ def test_required_tests(requests: Requests, name: str) -> None:
 @pytest.mark.parametrize(("least", "code"), [("stop", "required-severity"), ("warn", "")])
 def test_the_least_severity_of_required_tests(requests: Requests, least: str, code: str) -> None:
     """A required test that only warns is enough where the policy says so."""
-    recipe = RECIPE.replace("key: [id]", "").replace("- range", "- unique: [id]\n        severity: warn\n      - range")
+    recipe = RECIPE.replace("key: [id]", "").replace(
+        "- range", "- unique: [id]\n        severity: warn\n      - range"
+    )
     requests.begin({FILE: recipe}, POLICY.replace("    tests: [\"orders/orders/u", f"    severity: {least}\n    tests: [\"orders/orders/u"))  # fmt: skip
     assert codes(requests.judge(), "failure") == ([code] if code else [])
 
@@ -161,7 +165,9 @@ def test_a_variation_of_some_nodes_is_whole_with_these(requests: Requests) -> No
 def test_the_policy_is_that_of_the_target(requests: Requests) -> None:
     """A pull request that takes away its own requirement still has to meet it."""
     requests.begin()
-    requests.change(("kitchen.yml", POLICY, "policy: {changes: {by: ['@dev']}}\n"), (FILE, "    key: [id]\n", ""))
+    requests.change(
+        ("kitchen.yml", POLICY, "policy: {changes: {by: ['@dev']}}\n"), (FILE, "    key: [id]\n", "")
+    )
     judgement = requests.judge(reviews=[requests.approved("dev2"), requests.approved("dev")])
     assert judgement.conclusion == "failure"
     assert codes(judgement, "failure") == ["required-test"]
@@ -184,7 +190,9 @@ def test_who_may_allow_is_told_with_the_owners_of_the_file(requests: Requests) -
 
 
 def test_approvals_count_for_this_head_alone(requests: Requests) -> None:
-    """An older head, a later refusal, a dismissal, the author and strangers allow nothing; comments change nothing."""
+    """An older head, a later refusal, a dismissal, the author and strangers allow nothing; comments change
+    nothing.
+    """
     weakened(requests)
     yes = requests.approved("boss")
     asked: list[tuple[list[Review], str]] = [
@@ -218,7 +226,9 @@ def test_approvals_count_for_this_head_alone(requests: Requests) -> None:
     )
 )  # fmt: skip
 def test_only_the_last_decision_of_a_person_counts(said: list[tuple[str, str, str]]) -> None:
-    """Against a slow reading from the end: an approval of this head after which the person decided nothing else."""
+    """Against a slow reading from the end: an approval of this head after which the person decided nothing
+    else.
+    """
     reviews = [Review(*each) for each in said]
     for login in ("a", "b"):
         own = [r for r in reviews if r.login == login and r.state != "COMMENTED"]
@@ -255,7 +265,7 @@ def test_a_waiver_excuses_nothing_else(requests: Requests) -> None:
     head = requests.reading("HEAD")
     others = [
         green(head, tests={"orders/outputs/unique(id)": TestState.FAILED}),
-        green(head, tests={"totals/outputs/rows(min=1, max=1)": TestState.FAILED}),
+        green(head, tests={"totals/outputs/rows(equals=1)": TestState.FAILED}),
         green(head, tests={RANGE: TestState.ERROR}),
         green(head, tests=FAILED, states={"orders": State.FAILED}),
     ]
@@ -290,7 +300,9 @@ def test_a_waiver_ends_with_its_last_day(requests: Requests) -> None:
 
 
 def test_a_waiver_of_the_pull_request_waits_for_its_approver(requests: Requests) -> None:
-    """It waives nothing by itself; the person whom it names has to approve this head, and nobody else will do."""
+    """It waives nothing by itself; the person whom it names has to approve this head, and nobody else will
+    do.
+    """
     requests.begin()
     requests.change(files={"waivers/n.yml": WAIVER})
     alone = requests.judge(failing(requests))

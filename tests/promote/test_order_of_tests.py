@@ -65,9 +65,9 @@ def parts(*values: str) -> st.SearchStrategy[list[str]]:
 
 
 schemas = of(
-    columns=st.lists(st.tuples(one(*COLUMNS), one(None, "text", "INTEGER", "int", "VARCHAR")), min_size=1).map(
-        lambda pairs: [list(pair) for pair in dict(pairs).items()]
-    ),
+    columns=st.lists(
+        st.tuples(one(*COLUMNS), one(None, "text", "INTEGER", "int", "VARCHAR")), min_size=1
+    ).map(lambda pairs: [list(pair) for pair in dict(pairs).items()]),
     ordered=st.booleans(),
     extra=st.booleans(),
 ) | of(
@@ -79,7 +79,9 @@ ARGUMENTS: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
     "not_null": of(column=one("number", "name")),
     "unique": of(columns=parts("number", "name", "day")),
     "accepted_values": of(
-        column=st.just("number"), values=st.lists(one(0, 1, 2, 1.0), min_size=1, unique=True), reject=st.booleans()
+        column=st.just("number"),
+        values=st.lists(one(0, 1, 2, 1.0), min_size=1, unique=True),
+        reject=st.booleans(),
     )
     | of(column=st.just("name"), values=parts("a", "b", "ab"), reject=st.booleans()),
     "range": ends(0, 1, 2, 1.5, column=one("number", "ratio"), strict=st.booleans())
@@ -140,7 +142,9 @@ def filled(
     cursor.execute(f'CREATE OR REPLACE TABLE "{name}" ({shape})')
     if data:
         marks = ", ".join("?" for _ in columns)
-        cursor.executemany(f'INSERT INTO "{name}" VALUES ({marks})', [[row[c] for c in columns] for row in data])
+        cursor.executemany(
+            f'INSERT INTO "{name}" VALUES ({marks})', [[row[c] for c in columns] for row in data]
+        )
     return Version(name, "view", "f", "c", tuple(Column(c, t) for c, t in columns.items()), sql="select 1")
 
 
@@ -314,7 +318,9 @@ LIMITS = st.one_of(
     st.sampled_from([[-1, 2], ["-50%", "100%"], [1, 3]]).map(limit),
 )
 EXPECTED = st.one_of(
-    st.builds(lambda w, x: {"of": "rows", "what": w, "limit": x.plain()}, one("count", "added", "changed"), LIMITS),
+    st.builds(
+        lambda w, x: {"of": "rows", "what": w, "limit": x.plain()}, one("count", "added", "changed"), LIMITS
+    ),
     st.builds(lambda x: {"of": "values", "value": "sum(number)", "limit": x.plain()}, LIMITS),
     st.builds(lambda x: {"of": "columns", "columns": {"number": x.plain()}}, LIMITS),
 )

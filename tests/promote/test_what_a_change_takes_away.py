@@ -8,7 +8,9 @@ from tests.promote.requests import FILE, POLICY, RECIPE, TODAY, WAIVER, Requests
 from gitkitchen.promote.policy import Case, Finding, judge_changes
 from gitkitchen.trees import read_tree
 
-WORKFLOW = "jobs:\n  a:\n    steps:\n      - uses: actions/checkout@1111111111111111111111111111111111111111\n"
+WORKFLOW = (
+    "jobs:\n  a:\n    steps:\n      - uses: actions/checkout@1111111111111111111111111111111111111111\n"
+)
 
 
 def found(requests: Requests, code: str) -> Finding:

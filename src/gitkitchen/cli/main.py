@@ -76,7 +76,7 @@ def _start_commands(command: Any) -> None:
     validate = command("validate", "project", "check every file; prints all mistakes with file and line")
     validate.add_argument("--format", choices=("text", "json", "github"), default="text")
     schema = command("schema", "project", "print a JSON Schema of this version")
-    schema.add_argument("name", nargs="?", help="kitchen, recipe or outcome (default: list them)")
+    schema.add_argument("name", nargs="?", help="kitchen, recipe, waiver, outcome, … (default: list them)")
     settings = command(
         "settings", "project", "show every variable of this kitchen and where its value comes from"
     )
