@@ -191,7 +191,7 @@ def declared_tests(project: Project) -> dict[str, dict[str, list[tuple[str, str]
             values = values_anywhere(project, raw, variation)
             for node in examine_recipe(raw, values, variation=variation)[0].nodes.values():
                 pairs = [(s.kind, test_name(s.node, s.id)) for s in node.tests]
-                pairs += [("*", "*")] if node.kind in ("pytest", "run") else []
+                pairs += [("*", "*")] if node.kind not in ("source", "sql", "python") else []
                 own[node.name] = list(dict.fromkeys([*own.get(node.name, []), *pairs]))
     return found
 

@@ -80,11 +80,13 @@ def read_tree(folder: Path, rev: str, *, project: str = "", sandbox: Kitchen | N
     """
     plumbing = Plumbing(folder)
     tree = plumbing.ref(f"{rev}^{{tree}}") if rev else None
-    files = plumbing.listing(tree) if tree else None
-    if tree is None or files is None:
+    if tree is None:
         raise Mistake(
             Problem(f"there is no revision '{rev[:80]}' here", hint="fetch it first", code="no-rev")
         )
+    files = plumbing.listing(tree)
+    if files is None:  # a partial clone does not even know how large its files are
+        raise _lacking()
     if len(files) > MAX_FILES:
         message = f"tree {tree[:12]} has {len(files):,} files, and {MAX_FILES:,} are read at most"
         raise Infrastructure(Problem(message, hint="keep data out of the repository", code="too-large"))
@@ -146,9 +148,13 @@ def _is_path(path: str) -> bool:
 def _content(objects: Objects, file: Listed) -> bytes:
     found = objects.read(file.oid)
     if found is None:
-        hint = "fetch the whole commit: `git fetch --refetch`, or a checkout with its history"
-        raise Infrastructure(Problem("the repository lacks files of this tree", hint=hint, code="no-object"))
+        raise _lacking()
     return found
+
+
+def _lacking() -> Infrastructure:
+    hint = "fetch it whole: `git fetch --refetch --no-filter`"
+    return Infrastructure(Problem("the repository lacks files of this tree", hint=hint, code="no-object"))
 
 
 def _write(path: Path, content: bytes) -> None:

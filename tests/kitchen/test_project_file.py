@@ -174,12 +174,16 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ),
         (
             "policy: {changes: {by: ['@a']}, require: {tests: [unique]}}",
-            "policy.require.tests[1]: must be recipe/node/test, each a name or a pattern such as late_*, "
-            "not 'unique'",
+            (
+                "policy.require.tests[1]: must be recipe/node/test, each a name or a pattern such as late_*, "
+                "not 'unique'"
+            ),
         ),
         (
-            "policy: {changes: {by: ['@a']}, waivers: {tests: ['a/b/c'], by: ['@a'], environments: [prd]}}\n"
-            "environments: {prod: {branch: main}}",
+            (
+                "policy: {changes: {by: ['@a']}, waivers: {tests: [a/b/c], by: ['@a'], environments: [prd]}}\n"
+                "environments: {prod: {branch: main}}"
+            ),
             "policy.waivers.environments: there is no environment 'prd'; did you mean 'prod'?",
         ),
         (

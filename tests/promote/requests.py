@@ -111,7 +111,7 @@ def green(
     states: Mapping[str, State] | None = None,
     **more: Any,
 ) -> Outcome:
-    """The outcome of a whole run in a sandbox: all passed, but for what ``tests`` (by id) and ``states`` say."""
+    """The outcome of a whole run in a sandbox: passed, but for what ``tests`` (by id) and ``states`` say."""
     resolved = head.resolved[Where(recipe, "", variation)]
     known = {s.id for node in resolved.nodes.values() for s in node.tests}
     assert known >= set(tests or ()), f"there are only {known}"

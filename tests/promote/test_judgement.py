@@ -49,7 +49,10 @@ CLAIMS = {
     "another recipe": (lambda o: [o, replace(o, recipe="unknown")], "unknown-recipe"),
     "a node missing": (lambda o: [replace(o, nodes=o.nodes[1:])], "missing-result"),
     "a test missing": (lambda o: [edited(o, "orders", tests=o.nodes[0].tests[1:])], "missing-result"),
-    "no test at all": (lambda o: [edited(edited(o, "orders", tests=()), "totals", tests=())], "nothing-tested"),
+    "no test at all": (
+        lambda o: [edited(edited(o, "orders", tests=()), "totals", tests=())],
+        "nothing-tested",
+    ),
     "a skipped node": (lambda o: [edited(o, "orders", state=State.SKIPPED, tests=())], "required-test"),
     "a part": (lambda o: [replace(o, complete=False)], "required-recipe"),
     "another variation": (lambda o: [replace(o, variation="strict")], "unknown-recipe"),
@@ -68,17 +71,21 @@ CLAIMS = {
                 "totals",
                 tests=(
                     *o.nodes[1].tests,
-                    TestResult("x", "totals", "totals", "outputs", "own", Severity.STOP, TestState.FAILED, "", ""),
+                    TestResult(
+                        "x", "totals", "totals", "outputs", "own", Severity.STOP, TestState.FAILED, "", ""
+                    ),
                 ),
             )
         ],
         "failed-test",
     ),
     "effects": (
-        lambda o: [replace(o, nodes=(*o.nodes, replace(o.nodes[0], node="effects/x.yml", state=State.FAILED)))],
+        lambda o: [
+            replace(o, nodes=(*o.nodes, replace(o.nodes[0], node="effects/x.yml", state=State.FAILED)))
+        ],
         "failed-node",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(CLAIMS))
@@ -139,7 +146,7 @@ def test_the_least_severity_of_required_tests(requests: Requests, least: str, co
     recipe = RECIPE.replace("key: [id]", "").replace(
         "- range", "- unique: [id]\n        severity: warn\n      - range"
     )
-    requests.begin({FILE: recipe}, POLICY.replace("    tests: [\"orders/orders/u", f"    severity: {least}\n    tests: [\"orders/orders/u"))  # fmt: skip
+    requests.begin({FILE: recipe}, POLICY.replace("    recipes:", f"    severity: {least}\n    recipes:"))
     assert codes(requests.judge(), "failure") == ([code] if code else [])
 
 
@@ -219,12 +226,13 @@ def test_approvals_count_for_this_head_alone(requests: Requests) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["a", "b"]), st.sampled_from(["h", "old"]),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from(["h", "old"]),
             st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "DISMISSED", "COMMENTED"]),
         ),
         max_size=8,
     )
-)  # fmt: skip
+)
 def test_only_the_last_decision_of_a_person_counts(said: list[tuple[str, str, str]]) -> None:
     """Against a slow reading from the end: an approval of this head after which the person decided nothing
     else.

@@ -1,4 +1,4 @@
-"""What a pull request changes of what judges it is listed, each with its file, its line and who may allow it."""
+"""What a pull request changes of what judges it is listed, with file, line and who may allow it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ def test_a_change_of_data_and_code_needs_nobody(requests: Requests) -> None:
 
 
 CHANGES = {
-    "removed test": ((FILE, "      - range: {column: n, max: 5}\n", "      - not_null: [n]\n"), "removed-test", 4),
+    "removed test": (
+        (FILE, "      - range: {column: n, max: 5}\n", "      - not_null: [n]\n"),
+        "removed-test",
+        4,
+    ),
     "removed key": ((FILE, "    key: [id]\n", ""), "removed-test", 4),
     "wider range": ((FILE, "max: 5", "max: 6"), "weaker-test", 8),
     "severity": ((FILE, "max: 5}", "max: 5}\n        severity: log"), "weaker-test", 8),
@@ -46,17 +50,25 @@ CHANGES = {
     "volatile": ((FILE, "    key: [id]", "    key: [id]\n    volatile: true"), "weaker-node", 4),
     "a view": ((FILE, "from orders\n", "from orders\n    materialize: view\n"), "changed-node", 9),
     "a column public": ((FILE, "    key: [id]", "    key: [id]\n    public: [id]"), "privacy-opened", 4),
-    "all public": (("kitchen.yml", "sandboxes:", "privacy: {default: public}\nsandboxes:"), "privacy-opened", 5),
+    "all public": (
+        ("kitchen.yml", "sandboxes:", "privacy: {default: public}\nsandboxes:"),
+        "privacy-opened",
+        5,
+    ),
     "removed node": ((FILE, RECIPE[RECIPE.index("  totals:") :], ""), "removed-node", 0),
     "policy": (("kitchen.yml", "recipes: [orders]", "recipes: []"), "policy-changed", 6),
     "no policy": (("kitchen.yml", POLICY, ""), "policy-changed", 0),
     "another branch": (("kitchen.yml", "branch: main", "branch: other"), "gate-changed", 4),
-    "another environment": (("kitchen.yml", "sandboxes:", "  dev: {branch: dev}\nsandboxes:"), "gate-changed", 5),
+    "another environment": (
+        ("kitchen.yml", "sandboxes:", "  dev: {branch: dev}\nsandboxes:"),
+        "gate-changed",
+        5,
+    ),
     "another adoption": (("kitchen.yml", "branch: main", "adopt: rebuild, branch: main"), "gate-changed", 4),
     "another store": (("kitchen.yml", "sandboxes:", "store: other\nsandboxes:"), "gate-changed", 5),
     "another ledger": (("kitchen.yml", "sandboxes:", "ledger: branch\nsandboxes:"), "gate-changed", 5),
     "a variable": (("kitchen.yml", "region: eu", "region: eu, most: 9"), "weaker-test", 8),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))
@@ -135,7 +147,7 @@ def test_tests_that_are_code_cannot_be_judged(requests: Requests) -> None:
 
 
 def test_workflows_actions_and_owners_are_listed(requests: Requests) -> None:
-    """Whoever may edit the job that judges, or who owns what, edits the judge; each new action has its line."""
+    """Whoever may edit the job that judges, or who owns what, edits the judge; a new action has its line."""
     files = {".github/workflows/ci.yml": WORKFLOW, ".github/CODEOWNERS": "* @boss\n"}
     requests.begin(files)
     requests.change(

@@ -49,7 +49,8 @@ def test_every_key_reaches_the_waiver(project: Shop) -> None:
     (waiver,), problems = read_waivers(load_project(project.root))
     assert problems == []
     assert replace(waiver, place=waiver.place) == Waiver(
-        "waivers/feeds.yml", "orders", "orders", "unique(id)", "Two feeds overlap.", "@ana", date(2026, 12, 10),
+        "waivers/feeds.yml", "orders", "orders", "unique(id)", "Two feeds overlap.", "@ana",
+        date(2026, 12, 10),
         waiver.place,
     )  # fmt: skip
     assert str(waiver.place) == "waivers/feeds.yml:4"
@@ -63,13 +64,25 @@ MISTAKES = {
     "day": ("2026-12-10", "2026-12-1", "7: expires: must be a day such as 2026-12-31, not '2026-12-1'"),
     "calendar": ("2026-12-10", "2026-02-30", "7: expires: '2026-02-30' is no day of the calendar"),
     "person": ('"@ana"', "ana", "6: approver: must be the login of a person, such as '@ana', not 'ana'"),
-    "team": ('"@ana"', '"@acme/x"', "6: approver: must be the login of a person, such as '@ana', not '@acme/x'"),
+    "team": (
+        '"@ana"',
+        '"@acme/x"',
+        "6: approver: must be the login of a person, such as '@ana', not '@acme/x'",
+    ),
     "recipe": ("recipe: orders", "recipe: order", "4: there is no recipe 'order'; did you mean 'orders'?"),
     "node": ("node: orders", "node: ordes", "4: recipe 'orders' has no node 'ordes'; did you mean 'orders'?"),
-    "rule": ("unique(id)", "unique(ids)", "4: node 'orders' declares no test 'unique(ids)'; did you mean 'unique(id)'?"),
-    "kind": ("unique(id)", "unique", "4: node 'orders' declares no test 'unique'; did you mean 'unique(id)'?"),
+    "rule": (
+        "unique(id)",
+        "unique(ids)",
+        "4: node 'orders' declares no test 'unique(ids)'; did you mean 'unique(id)'?",
+    ),
+    "kind": (
+        "unique(id)",
+        "unique",
+        "4: node 'orders' declares no test 'unique'; did you mean 'unique(id)'?",
+    ),
     "nobody": ('"@ana"', '"@eve"', "4: it waives nothing: policy.waivers.by does not name @eve"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(MISTAKES))
@@ -122,8 +135,10 @@ def test_what_a_policy_names_must_exist(project: Shop) -> None:
     assert said.code == 2
     for line in (
         "kitchen.yml:6: policy.require.recipes: there is no 'order'; did you mean 'orders'?",
-        "kitchen.yml:6: policy.require.tests: 'orders/*/uniqe' means nothing: there is no such test as 'uniqe'; "
-        "did you mean 'unique'?",
+        (
+            "kitchen.yml:6: policy.require.tests: 'orders/*/uniqe' means nothing: "
+            "there is no such test as 'uniqe'; did you mean 'unique'?"
+        ),
         "kitchen.yml:6: policy.require.tests: 'x/y/unique' means nothing: there is no recipe 'x'",
         "'orders/orderz/unique' means nothing: there is no node 'orderz'; did you mean 'orders'?",
         "kitchen.yml:7: policy.waivers.tests: 'orders/orders/freshness' means nothing",
@@ -138,7 +153,7 @@ def made(project: Shop, text: str = WAIVER) -> Waiver:
 
 
 def test_when_a_waiver_counts(project: Shop) -> None:
-    """From the first day on which its end is near enough to its last day, in the environments of the policy."""
+    """From the day on which its end is near enough to its last day, in the environments of the policy."""
     waiver = made(project)
     policy = load_project(project.root).policy
     days = {

@@ -29,8 +29,8 @@ from gitkitchen.recipe.select import parse
 from gitkitchen.recipe.waivers import Waiver
 from gitkitchen.trees import Reading, Where
 
-SELF_TESTING = ("pytest", "run")
-"""Kinds of nodes whose processes report tests that no file declares."""
+DECLARED = ("source", "sql", "python")
+"""Kinds of nodes whose tests are all declared; others report tests that no file of ours names."""
 WaiverOf = Callable[[str, str, str], Waiver | None]
 """(recipe, node, test id) -> the waiver that counts for it."""
 _EVALUATED = frozenset({TestState.PASSED, TestState.FAILED})
@@ -176,6 +176,9 @@ def _of_tests(recipe: Recipe, node: NodeSpec, result: NodeResult, waiver_of: Wai
     results = {t.id: t for t in result.tests}
     for spec in node.tests:
         yield from _of_test(recipe, spec, results.pop(spec.id, None), waiver_of, node)
+    if node.kind == "pytest" and not any(t.state in _EVALUATED for t in results.values()):
+        message = f"node '{node.name}': no test of its module has a result"
+        yield Finding("missing-result", "failure", message, recipe.file, node.place.line)
     for test in results.values():
         if test.severity is Severity.STOP and test.state in (TestState.FAILED, TestState.ERROR):
             message = f"node '{node.name}': {test_name(test.node, test.id)} {test.state.value}"
@@ -279,12 +282,12 @@ def _in_node(
     own = [
         t
         for t in results.values()
-        if node.kind in SELF_TESTING
+        if node.kind not in DECLARED
         and t.id not in {s.id for s in node.tests}
         and wanted.means(t.kind, test_name(t.node, t.id))
     ]
     if not specs and not own:
-        if node.kind in SELF_TESTING:
+        if node.kind not in DECLARED:
             yield "required-test", f"{about} reported no such test"
         else:
             yield "required-test", f"{about} declares no such test"

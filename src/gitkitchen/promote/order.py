@@ -44,7 +44,7 @@ def implies(b: TestSpec, a: TestSpec) -> bool:
         return False
     if not _tolerates(b.tolerate, a.tolerate) or not _where(b, a):
         return False
-    return repr(dict(b.args)) == repr(dict(a.args)) or _ARGUMENTS[a.kind](b.args, a.args)
+    return repr(dict(b.args)) == repr(dict(a.args)) or _ARGUMENTS.get(a.kind, _never)(b.args, a.args)
 
 
 # --- tolerance ---------------------------------------------------------------------------------------

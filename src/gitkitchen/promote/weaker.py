@@ -17,8 +17,10 @@ from gitkitchen.promote.finding import Finding, Severity
 from gitkitchen.promote.order import Order, compare, implies
 
 Files = Mapping[str, Listed]
-SELF_TESTING = ("pytest",)
-"""Kinds whose tests are code: a change of it cannot be judged."""
+UNTESTED = ("source", "sql", "python", "run")
+"""Kinds whose tests are all declared; those of others are code, or other tools': what changes cannot be
+judged.
+"""
 
 
 def weaker_recipe(was: Recipe, now: Recipe, files_was: Files, files_now: Files) -> Iterator[Finding]:
@@ -29,15 +31,15 @@ def weaker_recipe(was: Recipe, now: Recipe, files_was: Files, files_now: Files) 
             yield _gone(was, now, node)
         else:
             yield from weaker_node(node, other, now.file)
-            yield from _code(node, other, files_was, files_now)
+            yield from _code(node, other, now.file, files_was, files_now)
 
 
 def _gone(was: Recipe, now: Recipe, node: NodeSpec) -> Finding:
     """A node that is there no more. Without a test of its own it takes no evidence away."""
     tested = len(node.tests)
-    severity: Severity = "action" if tested or node.kind in SELF_TESTING else "notice"
+    severity: Severity = "action" if tested or node.kind not in UNTESTED else "notice"
     tests = f" with its {tested} test{'s' if tested > 1 else ''}" if tested else ""
-    if node.kind in SELF_TESTING:
+    if node.kind not in UNTESTED:
         tests = " with the tests of its module"
     message = f"recipe '{was.name}': node '{node.name}' is removed{tests}"
     return Finding("removed-node", severity, message, now.file)
@@ -46,7 +48,7 @@ def _gone(was: Recipe, now: Recipe, node: NodeSpec) -> Finding:
 def weaker_node(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[Finding]:
     """What changed in a node so that its tests, or what they see, became less."""
     yield from _tests(was, now, file)
-    tested = bool(was.tests) or was.kind in SELF_TESTING
+    tested = bool(was.tests) or was.kind not in UNTESTED
     for code, message in _node(was, now, tested=tested):
         yield Finding(code, "action", f"node '{now.name}': {message}", file, now.place.line)
     opened = [c for c in now.public if c not in was.public]
@@ -83,7 +85,7 @@ def _node(was: NodeSpec, now: NodeSpec, *, tested: bool) -> Iterator[tuple[str, 
         yield "weaker-node", f"{len(lost)} of {len(was.matrix)} combinations of its matrix are gone"
     elif now.matrix and not was.matrix:
         yield "changed-node", "it has a matrix now: whether its parts are the whole cannot be judged"
-    if was.kind != now.kind and was.kind in SELF_TESTING:
+    if was.kind != now.kind and was.kind not in UNTESTED:
         yield "removed-test", f"it is of kind {now.kind} now, and its {was.kind} tests are gone"
 
 
@@ -92,16 +94,21 @@ def _kept(node: NodeSpec) -> str:
     return f"partitions by {mode.by}" if mode.mode == "partitions" else f"as a {mode.mode}"
 
 
-def _code(was: NodeSpec, now: NodeSpec, files_was: Files, files_now: Files) -> Iterator[Finding]:
+def _code(was: NodeSpec, now: NodeSpec, file: str, files_was: Files, files_now: Files) -> Iterator[Finding]:
     """Tests that are code: what they say of data nobody can read from a difference."""
-    if was.kind != now.kind or was.kind not in SELF_TESTING:
+    if was.kind != now.kind or was.kind in UNTESTED:
+        return
+    if was.kind != "pytest":
+        if was.config != now.config:
+            message = f"node '{now.name}': what tests it changed, which cannot be judged"
+            yield Finding("changed-test", "action", message, file, now.place.line)
         return
     module, before = str(now.config.get("file", "")), str(was.config.get("file", ""))
     said = f"node '{now.name}': its tests changed, which cannot be judged"
     if before != module or _objects(was, before, files_was) != _objects(now, before, files_now):
         yield Finding("changed-test", "action", f"{said}: the module {module}", module)
     elif was.config.get("args") != now.config.get("args"):
-        yield Finding("changed-test", "action", f"{said}: the arguments of pytest", "", now.place.line)
+        yield Finding("changed-test", "action", f"{said}: the arguments of pytest", file, now.place.line)
 
 
 def _objects(node: NodeSpec, module: str, files: Files) -> dict[str, str]:
