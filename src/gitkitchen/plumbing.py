@@ -150,6 +150,23 @@ class Plumbing:
                 found[_text(path)] = Listed(mode.decode(), oid.decode(), int(size) if size.isdigit() else 0)
         return found
 
+    def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """Objects with their content, all in one call; those that are not here are left out."""
+        asked = list(dict.fromkeys(oids))
+        done = self._git("cat-file", "--batch", input="".join(f"{oid}\n" for oid in asked).encode())
+        found: dict[str, bytes] = {}
+        at = 0
+        for oid in asked:
+            end = done.output.find(b"\n", at)
+            words = done.output[at:end].split() if end >= 0 else []
+            at = end + 1
+            if len(words) == 3:
+                found[oid] = done.output[at : at + int(words[2])]
+                at += int(words[2]) + 1
+            elif end < 0:
+                break
+        return found
+
     def write(self, data: bytes) -> str:
         """Keep a file's content and return its object."""
         return self._checked("hash-object", "-w", "--stdin", "--no-filters", input=data).out.strip()

@@ -22,7 +22,7 @@ from gitkitchen.kitchen.settings import Layer, texts
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
 from gitkitchen.model import Environment, Kitchen, Project, Recipe
-from gitkitchen.plumbing import Listed, Objects, Plumbing
+from gitkitchen.plumbing import Listed, Plumbing
 from gitkitchen.recipe.load import load_recipes
 from gitkitchen.recipe.raw import RawRecipe
 from gitkitchen.recipe.resolve import examine
@@ -32,6 +32,7 @@ LINK = "120000"
 READ = (".yml", ".yaml", ".sql", ".py", "CODEOWNERS")
 """Files whose content is read; of all others only the name, the size and the object are known."""
 MAX_FILE = 2_000_000
+MAX_LINK = 4096
 MAX_FILES = 100_000
 MAX_BYTES = 256_000_000
 MAX_RESOLVED = 2_000
@@ -92,7 +93,7 @@ def read_tree(folder: Path, rev: str, *, project: str = "", sandbox: Kitchen | N
         raise Infrastructure(Problem(message, hint="keep data out of the repository", code="too-large"))
     with tempfile.TemporaryDirectory(prefix="gitkitchen-tree-") as made:
         root = Path(os.path.realpath(made))
-        _lay_out(root, files, plumbing.objects(), project)
+        _lay_out(root, files, plumbing, project)
         found = _read(root / project if project else root, sandbox)
         texts_there = {
             path: (root / path).read_text(encoding="utf-8", errors="replace")
@@ -115,46 +116,37 @@ def _is_text(file: Listed, path: str) -> bool:
 # --- the folder --------------------------------------------------------------------------------------
 
 
-def _lay_out(root: Path, files: Mapping[str, Listed], objects: Objects, project: str) -> None:
+def _lay_out(root: Path, files: Mapping[str, Listed], plumbing: Plumbing, project: str) -> None:
     """Write the files of a tree below ``root``, its links last, and of these only such as stay inside."""
-    total = 0
-    links: list[str] = []
     state = (f"{project}/" if project else "") + ".gitkitchen"
-    try:
-        for path, file in files.items():
-            if f"{path}/".lower().startswith(f"{state}/".lower()) or not _is_path(path):
-                continue
-            if file.mode == LINK:
-                links.append(path)
-                continue
-            content = b""
-            if _is_text(file, path):
-                total += file.size
-                content = _content(objects, file) if total <= MAX_BYTES else b""
-            _write(root / path, content)
-        if total > MAX_BYTES:
-            message = f"the texts of this tree have more than {MAX_BYTES // 1_000_000} MB"
-            raise Infrastructure(Problem(message, hint="keep data out of the repository", code="too-large"))
-        _link(root, {path: _content(objects, files[path]) for path in links if files[path].size < 4096})
-    finally:
-        objects.close()
-
-
-def _is_path(path: str) -> bool:
-    """Whether Git itself would have made it: a tree that was written by hand can hold anything."""
-    return all(p not in ("", ".", "..") and p.lower() != ".git" for p in path.split("/")) and "\0" not in path
-
-
-def _content(objects: Objects, file: Listed) -> bytes:
-    found = objects.read(file.oid)
-    if found is None:
+    kept = {
+        path: file
+        for path, file in files.items()
+        if _is_path(path) and not f"{path}/".lower().startswith(f"{state}/".lower())
+    }
+    links = {p: f for p, f in kept.items() if f.mode == LINK and f.size <= MAX_LINK}
+    texts_there = {p: f for p, f in kept.items() if _is_text(f, p)}
+    if sum(f.size for f in texts_there.values()) > MAX_BYTES:
+        message = f"the texts of this tree have more than {MAX_BYTES // 1_000_000} MB"
+        raise Infrastructure(Problem(message, hint="keep data out of the repository", code="too-large"))
+    read = [*texts_there.values(), *links.values()]
+    known = plumbing.contents(f.oid for f in read) if read else {}
+    if any(f.oid not in known for f in read):
         raise _lacking()
-    return found
+    for path, file in kept.items():
+        if file.mode != LINK:
+            _write(root / path, known[file.oid] if path in texts_there else b"")
+    _link(root, {path: known[file.oid] for path, file in links.items()})
 
 
 def _lacking() -> Infrastructure:
     hint = "fetch it whole: `git fetch --refetch --no-filter`"
     return Infrastructure(Problem("the repository lacks files of this tree", hint=hint, code="no-object"))
+
+
+def _is_path(path: str) -> bool:
+    """Whether Git itself would have made it: a tree that was written by hand can hold anything."""
+    return all(p not in ("", ".", "..") and p.lower() != ".git" for p in path.split("/")) and "\0" not in path
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -181,7 +181,8 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ),
         (
             (
-                "policy: {changes: {by: ['@a']}, waivers: {tests: [a/b/c], by: ['@a'], environments: [prd]}}\n"
+                "policy: {changes: {by: ['@a']}, waivers: {tests: [a/b/c], by: ['@a'],"
+                " environments: [prd]}}\n"
                 "environments: {prod: {branch: main}}"
             ),
             "policy.waivers.environments: there is no environment 'prd'; did you mean 'prod'?",
