@@ -19,9 +19,7 @@ from typing import Any, Literal
 from gitkitchen.data.manifest import build_from_json
 from gitkitchen.model import Build, Version
 
-What = Literal[
-    "build", "verdict", "file", "temporary", "run", "sandbox", "zone", "cache", "lease", "table"
-]
+What = Literal["build", "verdict", "file", "temporary", "run", "sandbox", "zone", "cache", "lease", "table"]
 SHELVES = ("files", "builds", "verdicts")
 OWN_NAME = re.compile(r"(\d+)-[0-9a-f]{16}(\.\w+)*")
 """The names that a store gives to what it is writing: process number, random part, ending."""
