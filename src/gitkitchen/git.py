@@ -199,6 +199,11 @@ class Repository:
         listed = _checked(self.root, ("ls-files", "-z", "--cached", "--", *EVERYTHING))
         return tuple(os.fsdecode(name) for name in listed.split(b"\0") if name)
 
+    def tracked_below(self, folder: Path) -> str | None:
+        """A path of the index in ``folder``, relative to ``root``; None where nothing in it is tracked."""
+        listed = _checked(self.root, ("ls-files", "-z", "--cached", "--", f":(literal){folder}"))
+        return _text(listed.split(b"\0")[0]) or None
+
     def branches(self) -> frozenset[str]:
         """The local branches. Those whose name is not UTF-8 are left out: they are no kitchens."""
         return frozenset(self._references("refs/heads/"))

@@ -11,13 +11,16 @@ from secrets import token_hex
 
 from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.opening import open_store
-from gitkitchen.errors import Problem
+from gitkitchen.errors import Mistake, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Kitchen, Project
+
+STATE = ".gitkitchen"
+"""The folder of a project's own state: caches, runs, a store and a ledger that are folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,24 @@ def find_premises(start: Path, say: Callable[[Problem], None] = lambda _: None) 
     ``say`` is told what a person should know of the ledger: an old state, a record that waits.
     """
     root = find_root(start)
-    project = load_project(root)
     repository = Repository.find(root)
+    refuse_tracked(root, repository)
+    project = load_project(root)
     project = replace(project, home=_home(root, repository))
     return Premises(project, repository, open_ledger(project, say=say))
+
+
+def refuse_tracked(root: Path, repository: Repository | None) -> None:
+    """Refuse a state that came with a commit: what it says was built and tested is whatever its author
+    wanted it to say. Mistake, with what to do."""
+    state = root / STATE
+    if repository is None or not os.path.lexists(state):
+        return
+    tracked = repository.tracked_below(state)
+    if tracked is not None:
+        message = f"'{tracked}' is committed: nothing in {STATE}/ may be, it says what was built and tested"
+        hint = f"`git rm -r --cached {STATE}`, write `{STATE}/` into .gitignore, remove the folder and commit"
+        raise Mistake(Problem(message, hint=hint, code="tracked-state"))
 
 
 def _home(root: Path, repository: Repository) -> Path | None:

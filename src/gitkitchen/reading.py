@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.document import read as read_document
 from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.policy import name_problems, test_name
 from gitkitchen.kitchen.settings import parse_set
@@ -22,6 +23,7 @@ from gitkitchen.model import (
     Recipe,
     Setting,
 )
+from gitkitchen.premises import refuse_tracked
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import examine as examine_recipe
@@ -121,6 +123,14 @@ def _with_results(recipe: Recipe, given: Sequence[str]) -> Recipe:
     return replace(recipe, nodes=nodes)
 
 
+def _repository_of(root: Path) -> Repository | None:
+    """Files are read outside of a repository, too."""
+    try:
+        return Repository.find(root)
+    except Mistake:
+        return None
+
+
 def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:
     """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads.
 
@@ -129,6 +139,7 @@ def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Prob
     from gitkitchen.plan.build import mistakes
 
     root = find_root(start)
+    refuse_tracked(root, _repository_of(root))
     problems = list(validate_project(root))
     if problems:
         return problems
