@@ -40,7 +40,9 @@ def job(folder: Path, event: Any, **more: str) -> dict[str, str]:
 
 def pull(repository: str | None, branch: str, target: str = "main") -> dict[str, Any]:
     repo = {"full_name": repository} if repository else None
-    return {"pull_request": {"head": {"ref": branch, "repo": repo}, "base": {"ref": target}}}
+    head = {"ref": branch, "sha": "1" * 40, "repo": repo}
+    base = {"ref": target, "sha": "2" * 40, "repo": {"full_name": "acme/flights"}}
+    return {"pull_request": {"number": 7, "head": head, "base": base}}
 
 
 def kitchen(folder: Path, event: Any, branch: str | None = None, **more: Any) -> Kitchen:
@@ -84,9 +86,12 @@ def test_a_fork_that_was_deleted_is_not_ours(folder: Path) -> None:
 def test_a_merge_queue_gets_its_kitchen_from_the_event(folder: Path) -> None:
     """The queue's branch is a sandbox of its own on the environment that it wants to get into."""
     branch = "gh-readonly-queue/develop/pr-7-0123abc"
-    event = {"merge_group": {"head_ref": f"refs/heads/{branch}", "base_ref": "refs/heads/develop"}}
+    group = {"head_ref": f"refs/heads/{branch}", "head_sha": "1" * 40}
+    group |= {"base_ref": "refs/heads/develop", "base_sha": "2" * 40}
     for checked_out in (None, branch):
-        found = kitchen(folder, event, checked_out)
+        values = job(folder, {"merge_group": group}, GITHUB_EVENT_NAME="merge_group")
+        head = head_of(values, folder)
+        found = identify(PROJECT, branch=checked_out, repository=None, override=None, event=head)
         assert (found.branch, found.base, found.is_sandbox) == (branch, "dev", True)
 
 
@@ -132,11 +137,12 @@ def test_what_is_not_this_job_is_not_asked(folder: Path, tmp_path: Path) -> None
 def test_a_detached_push_is_its_branch_and_a_foreign_checkout_is_not(folder: Path) -> None:
     """A push's commit, checked out without its branch, is that branch's; workflow_run says nothing."""
     push = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "1" * 40}
-    head = head_of(job(folder, {}, **push), folder)
+    said = {"ref": "refs/heads/main", "before": "2" * 40, "after": "1" * 40}
+    head = head_of(job(folder, said, **push), folder)
     assert head is not None
     assert (head.branch, head.commit, head.proposed) == ("main", "1" * 40, False)
     assert head_of(job(folder, {}, **push | {"GITHUB_EVENT_NAME": "workflow_run"}), folder) is None
-    assert head_of(job(folder, {}, **push | {"GITHUB_REF": "refs/tags/v1"}), folder) is None
+    assert head_of(job(folder, said, **push | {"GITHUB_REF": "refs/tags/v1"}), folder) is None
 
 
 KEYS = ["pull_request", "merge_group", "head", "base", "repo", "ref", "full_name", "head_ref"]
