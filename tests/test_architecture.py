@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "gitkitchen"
 FLOORS = [
     {"__main__"},
     {"cli"},
+    {"ci"},
     {"flow", "difference", "upkeep"},
     {"reading", "holdings", "declared", "policing"},
     {"past"},
@@ -25,6 +26,7 @@ FLOORS = [
     {"ledger"},
     {"recipe"},
     {"kitchen"},
+    {"merging"},
     {"plumbing"},
     {"github", "git", "document", "plugins", "shipped"},
     {"files", "locks"},

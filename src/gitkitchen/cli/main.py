@@ -23,7 +23,6 @@ LATER = frozenset(
         "page",
         "alerts",
         "backfill",
-        "ci",
         "doctor",
         "coverage",
         "suggest",
@@ -62,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _run_commands(command)
     _reading_commands(command)
     _upkeep_commands(command)
+    _job_commands(command)
     return top
 
 
@@ -254,6 +254,21 @@ def _upkeep_commands(command: Any) -> None:
         help="leave at most so much data (such as 10GB) in the cache of a store on another machine",
     )
     gc.add_argument("--json", action="store_true")
+
+
+def _job_commands(command: Any) -> None:
+    ci = command("ci", "ci", "do what the event of this GitHub Actions job asks for")
+    ci.add_argument(
+        "--results",
+        type=Path,
+        default=Path("gitkitchen-results"),
+        metavar="DIR",
+        help="where outcomes and JUnit XML go, to be kept as an artifact (default: gitkitchen-results)",
+    )
+    ci.add_argument(
+        "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
+    )
+    ci.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
 
 
 def _duration(text: str) -> float:

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         found = past.last_interrupted(place) if last else past.find_run(place, options.resume)
         asked = replace(asked, resume=found)
     cancel = Cancel()
-    with _signals(cancel), _progress(options) as on_event:
+    with signals(cancel), progress(options) as on_event:
         outcome = flow.run(asked, on_event=on_event, cancel=cancel, now=datetime.now(UTC))
     _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
@@ -88,7 +88,7 @@ def code_of(outcome: Outcome) -> int:
 
 
 @contextmanager
-def _signals(cancel: Cancel) -> Iterator[None]:
+def signals(cancel: Cancel) -> Iterator[None]:
     """SIGINT and SIGTERM ask the run to end in order; it has 7.5 s, as on a runner."""
 
     def ask(number: int, _frame: Any) -> None:
@@ -103,13 +103,13 @@ def _signals(cancel: Cancel) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(options: argparse.Namespace) -> Iterator[Any]:
+def progress(options: argparse.Namespace) -> Iterator[Any]:
     if options.quiet or options.json:
         yield lambda _event: None
         return
-    from gitkitchen.report.live import progress
+    from gitkitchen.report.live import progress as shown
 
-    with progress(sys.stderr) as on_event:
+    with shown(sys.stderr) as on_event:
         yield on_event
 
 

@@ -1,1 +1,1 @@
-"""The outside world: GitHub's events, artifacts, comments and API, all of it read as hostile input."""
+"""The outside world: GitHub's API, its events, and a fake of it for tests and simulations."""

@@ -124,6 +124,8 @@ class FinishedRun:
     conclusion: str
     head: Tip
     repository: str
+    title: str = ""
+    """Of a dispatch: what the workflow file's ``run-name`` says. Of a pull request: the stranger's title."""
     pulls: tuple[int, ...] = ()
 
 
@@ -156,22 +158,19 @@ class Event:
         return f"{self.server}/{self.repository}"
 
 
-def read_event(environ: Mapping[str, str], path: Path | None = None, name: str | None = None) -> Event:
-    """The event of this job, or of the file ``path`` as event ``name``.
-
-    Mistake for what is no event; Infrastructure where the file cannot be read.
-    """
-    given = path or (Path(environ["GITHUB_EVENT_PATH"]) if environ.get("GITHUB_EVENT_PATH") else None)
-    name = name or environ.get("GITHUB_EVENT_NAME") or None
-    if given is None or name is None:
+def read_event(environ: Mapping[str, str]) -> Event:
+    """The event of this job. Mistake for what is no event; Infrastructure where its file cannot be read."""
+    given, name = environ.get("GITHUB_EVENT_PATH"), environ.get("GITHUB_EVENT_NAME")
+    if not given or not name or environ.get("GITHUB_ACTIONS") != "true":
         raise Mistake(
             Problem(
-                "no event says what to do: GITHUB_EVENT_NAME and GITHUB_EVENT_PATH are not set",
-                hint="run `gitkitchen ci` in a job of GitHub Actions, or name both with --event and --event-path",
+                "no event says what to do: this is no job of GitHub Actions",
+                hint="`gitkitchen run` runs a recipe anywhere; GITHUB_ACTIONS, GITHUB_EVENT_NAME and "
+                "GITHUB_EVENT_PATH are what a job has",
                 code="no-event",
             )
         )
-    return parse_event(_read(given), name, environ)
+    return parse_event(_read(Path(given)), name, environ)
 
 
 def _read(path: Path) -> bytes:
@@ -202,7 +201,8 @@ def parse_event(raw: bytes, name: str, environ: Mapping[str, str]) -> Event:
         raise wrong("no repository is named, in the event or by GITHUB_REPOSITORY")
     if own and own.has("full_name") and own.repository().lower() != repository.lower():
         raise wrong(f"the event is of {own.repository()}, and this job of {repository}")
-    reader = READERS.get(name)
+    # Reviews and pull_request_target speak of a pull request, too: its code must be told from ours.
+    reader = READERS.get(name) or (_pull if whole.has("pull_request") else None)
     sender = whole.maybe("sender")
     return Event(
         name=name,
@@ -313,6 +313,7 @@ def _finished(whole: Part, _repository: str) -> FinishedRun:
         conclusion=run.text_or("conclusion"),
         head=Tip(head.repository() if head else "", run.text_or("head_branch"), run.sha("head_sha")),
         repository=own.repository() if own else "",
+        title=run.text_or("display_title"),
         pulls=tuple(n for n in pulls if isinstance(n, int) and not isinstance(n, bool)),
     )
 

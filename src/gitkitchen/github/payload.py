@@ -23,7 +23,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 
 def wrong(message: str) -> Mistake:
     """The refusal of a document, with the way on."""
-    hint = "run `gitkitchen ci` in a job of GitHub Actions, or give a file that GitHub wrote with --event-path"
+    hint = "run the job again; GITHUB_EVENT_PATH is to be the file that GitHub wrote"
     return Mistake(Problem(message, hint=hint, code="event-shape"))
 
 

@@ -166,9 +166,14 @@ def environment_namespace(project: Project, environment: Environment) -> str:
     return namespace(project.id, "", environment.branch)
 
 
-def _refuse_reserved(branch: str) -> None:
+def is_reserved(branch: str) -> bool:
+    """Whether a branch is GitKitchen's own, and so never a kitchen."""
     first = branch.split("/")[0].casefold()
-    if first in ("gitkitchen", "gitkitchen-ledger", "gitkitchen-ledger-fallback"):
+    return first in ("gitkitchen", "gitkitchen-ledger", "gitkitchen-ledger-fallback")
+
+
+def _refuse_reserved(branch: str) -> None:
+    if is_reserved(branch):
         raise Mistake(
             Problem(
                 f"branch '{branch}' is GitKitchen's own and never a kitchen",

@@ -39,17 +39,22 @@ def commands(outcome: Outcome) -> str:
 
     Values of columns that are not public stay out: observed figures, never failing rows.
     """
-    remarks = [_remark(outcome, f) for f in facts.findings(outcome)]
+    return "".join(f"{line}\n" for line in lines(remarks(outcome)))
+
+
+def remarks(outcome: Outcome) -> list[Annotation]:
+    """All that is to be remarked of an outcome, most important first."""
+    found = [_remark(outcome, f) for f in facts.findings(outcome)]
     if outcome.verdict not in (Verdict.PASSED, Verdict.FAILED):
         title = f"{outcome.recipe}: {VERDICTS[outcome.verdict]}"
-        remarks.insert(0, Annotation("error", facts.published(outcome), title=title))
-    return "".join(f"{line}\n" for line in lines(remarks))
+        found.insert(0, Annotation("error", facts.published(outcome), title=title))
+    return found
 
 
-def lines(remarks: Iterable[Annotation]) -> list[str]:
+def lines(marked: Iterable[Annotation]) -> list[str]:
     """The commands of as many annotations as a step shows; the tenth of a level counts the rest."""
     found: list[str] = []
-    every = list(remarks)
+    every = list(marked)
     for level in LEVELS:
         group = [a for a in every if a.level == level]
         found += [command(a) for a in _fitting(group)]

@@ -1,0 +1,187 @@
+"""The files that a job leaves: its results in one folder, to be kept as an artifact, and the runner's files.
+
+All of it may be of a stranger's making. The folder holds plain files at its top and nothing else; whoever
+reads the artifact (``github.artifacts``) distrusts every byte of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gitkitchen.ci.decide import Action
+from gitkitchen.ci.work import Report, problems_of
+from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Problem
+from gitkitchen.files import write_atomic
+from gitkitchen.github.artifacts import CLAIM, Claim, claim_document
+from gitkitchen.github.events import Event, Group, Pull, dispatched_pull
+from gitkitchen.merging import Merged
+from gitkitchen.model import Outcome, Verdict
+from gitkitchen.report import annotations, junit, markdown, outcome
+from gitkitchen.report.text import encodable
+
+FOLDER = "gitkitchen-results"
+SUMMARY_BYTES = 1_000_000
+"""Below the 1 MiB of a step, above which the runner drops the whole summary:
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions#step-isolation-and-limits"""
+
+OUTPUT_BYTES = 100_000
+"""Of one value; all outputs of a job have 1 MB."""
+
+_KEPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|xml)")
+
+
+def prepare(folder: Path) -> Path:
+    """An empty folder for results; those of an earlier job are removed. Mistake where something else is there.
+
+    Git ignores it, so that a tree stays clean with results in it.
+    """
+    ignore = folder / ".gitignore"
+    foreign = folder.is_symlink() or (folder.exists() and not folder.is_dir())
+    if not foreign and folder.is_dir():
+        names = [p for p in folder.iterdir() if p.name != ".gitignore"]
+        foreign = bool(names) and not ignore.is_file()
+        foreign = foreign or any(p.is_symlink() or not _KEPT.fullmatch(p.name) for p in names)
+        for path in () if foreign else names:
+            path.unlink()
+    if foreign:
+        raise Mistake(
+            Problem(
+                f"'{folder.name}' is here already, and holds what no job of ours wrote",
+                hint="take it out of the repository, or name another folder with --results",
+                code="results-folder",
+            )
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(ignore, "*\n")
+    return folder
+
+
+def write_claim(folder: Path, event: Event, subject: Merged) -> None:
+    """Say which run tests which commits, before it does."""
+    about = dispatched_pull(event) or event.about
+    head = about.head.sha if isinstance(about, Pull | Group) else subject.head
+    claim = Claim(
+        repository=event.repository,
+        run=event.run,
+        attempt=event.attempt,
+        event=event.name,
+        number=about.number if isinstance(about, Pull) else None,
+        head=head,
+        base=subject.base,
+        tree=subject.tree,
+    )
+    write_atomic(folder / CLAIM, json.dumps(claim_document(claim), indent=2) + "\n")
+
+
+def write_outcome(folder: Path, found: Outcome) -> None:
+    """The outcome of one recipe, as document and as JUnit XML."""
+    write_atomic(folder / f"{found.recipe}.outcome.json", outcome.to_json(found))
+    write_atomic(folder / f"{found.recipe}.junit.xml", junit.to_xml(found))
+
+
+# --- the runner's files -----------------------------------------------------------------------------
+
+
+def write_summary(environ: Mapping[str, str], report: Report) -> None:
+    """The job's summary, where the runner wants one: most important recipes first, within a step's bytes."""
+    path = environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        _append(Path(path), encodable(summary(report)))
+
+
+def summary(report: Report, limit: int = SUMMARY_BYTES) -> str:
+    """The summary as Markdown, at most ``limit`` bytes; what is cut is counted."""
+    wrong = [*problems_of(report.failures), *report.warnings]
+    parts = [_listed(wrong)] if wrong else []
+    left = limit - sum(len(p.encode()) for p in parts) - 1_000
+    waiting = sorted(report.outcomes, key=lambda o: o.verdict.value == "passed")
+    for index, found in enumerate(waiting):
+        share = left // (len(waiting) - index)
+        if share < 2_000:
+            parts.append(f"… and {len(waiting) - index} more recipes, whose outcomes the artifact holds.\n")
+            break
+        text = markdown.summary(found, share)
+        parts.append(text)
+        left -= len(text.encode())
+    if not parts:
+        parts = [f"GitKitchen: {markdown.escape(report.decision.reason)}\n"]
+    if report.subject is not None:
+        merged = report.subject
+        parts.append(f"Tested: tree `{merged.tree}`, of head `{merged.head}` and base `{merged.base}`.\n")
+    return "\n".join(parts)
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    found = list(problems)
+    told = [f"- {markdown.escape(str(p))}" for p in found[:50]]
+    more = [f"- … and {len(found) - 50} more"] if len(found) > 50 else []
+    return "\n".join(["### GitKitchen could not do all of it", "", *told, *more, ""])
+
+
+def write_outputs(environ: Mapping[str, str], values: Mapping[str, str]) -> None:
+    """Values for later steps, where the runner wants them. Each stands between delimiters that it cannot know:
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions#multiline-strings"""
+    path = environ.get("GITHUB_OUTPUT")
+    if not path:
+        return
+    text = ""
+    for name, value in values.items():
+        delimiter = f"gitkitchen-{secrets.token_hex(16)}"
+        shown = encodable(value)
+        if delimiter in shown or len(shown.encode()) > OUTPUT_BYTES:
+            raise Mistake(Problem(f"the output '{name}' cannot be written: it is too long", code="output"))
+        text += f"{name}<<{delimiter}\n{shown}\n{delimiter}\n"
+    _append(Path(path), text)
+
+
+def outputs(report: Report, folder: Path | None) -> dict[str, str]:
+    """What later steps may ask for."""
+    merged = report.subject
+    return {
+        "action": report.decision.action.value,
+        "verdict": report.word,
+        "results": str(folder) if folder is not None else "",
+        "head": merged.head if merged else "",
+        "base": merged.base if merged else "",
+        "tree": merged.tree if merged else "",
+    }
+
+
+def commands(report: Report) -> str:
+    """All annotations of a job as lines for its log, within what one step shows."""
+    remarks = [_remark("error", p) for p in problems_of(report.failures)]
+    if report.decision.action is Action.REFUSE:
+        remarks.append(annotations.Annotation("error", report.decision.reason))
+    elif report.decision.action is Action.IGNORE:
+        remarks.append(annotations.Annotation("notice", report.decision.reason, title="Not for GitKitchen"))
+    remarks += [_remark("warning", p) for p in report.warnings]
+    remarks += [annotations.Annotation("notice", said) for said in report.said]
+    for found in report.outcomes:
+        remarks += annotations.remarks(found)
+    return "".join(f"{line}\n" for line in annotations.lines(remarks))
+
+
+def _remark(level: annotations.Level, problem: Problem) -> annotations.Annotation:
+    said = f"{problem.message}\n{problem.hint}" if problem.hint else problem.message
+    return annotations.Annotation(level, said, problem.place, problem.code)
+
+
+def refused(environ: Mapping[str, str], error: GitKitchenError) -> str:
+    """A job that could not begin: its summary is written, its annotations and outputs as well."""
+    path = environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        _append(Path(path), encodable(_listed(error.problems)))
+    word = "refused" if error.exit_code == MISTAKE else Verdict.INFRASTRUCTURE.value
+    write_outputs(
+        environ, {"action": "none", "verdict": word, "results": "", "head": "", "base": "", "tree": ""}
+    )
+    return "".join(f"{line}\n" for line in annotations.lines(_remark("error", p) for p in error.problems))
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)

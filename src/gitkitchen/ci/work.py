@@ -1,0 +1,283 @@
+"""A decision is carried out: the change is merged and its recipes run, a branch is run, a kitchen is dropped.
+
+Everything goes through the same stages as ``gitkitchen run``. What a job finds out is one frozen ``Report``;
+showing it comes after, in ``results`` and the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from os import getpid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitkitchen import flow, merging
+from gitkitchen.ci.decide import Action, Decision, decide
+from gitkitchen.errors import (
+    FAILED,
+    INFRASTRUCTURE,
+    INTERRUPTED,
+    MISTAKE,
+    NOTHING_TESTED,
+    PASSED,
+    TERMINATED,
+    Conflict,
+    GitKitchenError,
+    Infrastructure,
+    Mistake,
+    Problem,
+)
+from gitkitchen.files import make_state
+from gitkitchen.git import Repository
+from gitkitchen.github.events import Event, Group, Push
+from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.event import Head, head_of_event
+from gitkitchen.kitchen.identity import identify
+from gitkitchen.merging import Merged
+from gitkitchen.model import Event as RunEvent
+from gitkitchen.model import Outcome, Project, Verdict
+from gitkitchen.premises import find_premises
+from gitkitchen.reading import read_recipes
+from gitkitchen.upkeep import ending
+from gitkitchen.workplace import Request
+
+if TYPE_CHECKING:
+    from gitkitchen.process import Cancel
+
+SIGTERM = 15
+
+CODES = {
+    Verdict.PASSED: PASSED,
+    Verdict.FAILED: FAILED,
+    Verdict.INFRASTRUCTURE: INFRASTRUCTURE,
+    Verdict.NOTHING_TESTED: NOTHING_TESTED,
+    Verdict.CANCELLED: INTERRUPTED,
+}
+
+WORST = (FAILED, MISTAKE, INFRASTRUCTURE, NOTHING_TESTED, PASSED)
+"""Which of several exit codes is the job's: the first of these. A job that was cancelled says only that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recipe that has no outcome ("" for the job as a whole), and why."""
+
+    recipe: str
+    problems: tuple[Problem, ...]
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a job did. ``subject``: what a change was tested as; ``said``: sentences for people; ``signal``:
+    the one by which it was cancelled."""
+
+    event: Event
+    decision: Decision
+    subject: Merged | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    said: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    signal: int | None = None
+    superseded: bool = False
+    """A newer push of the same branch counts, and this one did nothing."""
+
+    @property
+    def code(self) -> int:
+        """The exit code. Where something was to be tested, no outcome at all is never green."""
+        if self.signal is not None:
+            return TERMINATED if self.signal == SIGTERM else INTERRUPTED
+        found = {CODES[o.verdict] for o in self.outcomes} | {f.code for f in self.failures}
+        if self.decision.action is Action.REFUSE:
+            return MISTAKE
+        if not found and self.decision.action in (Action.TEST, Action.RUN) and not self.superseded:
+            return NOTHING_TESTED
+        return next((code for code in WORST if code in found), PASSED)
+
+    @property
+    def word(self) -> str:
+        """How the job ended, for machines: a verdict, or ignored, refused, superseded, done."""
+        if self.signal is not None:
+            return Verdict.CANCELLED.value
+        if self.superseded:
+            return "superseded"
+        if self.decision.action is Action.IGNORE:
+            return "ignored"
+        if self.code == MISTAKE:
+            return "refused"
+        if self.decision.action in (Action.TEST, Action.RUN):
+            return next(v.value for v, code in CODES.items() if code == self.code)
+        return "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What surrounds the work of a job. ``begun`` is told the subject before the first recipe, ``ended`` each
+    outcome as it comes: what is written by then survives a kill."""
+
+    start: Path
+    environ: Mapping[str, str]
+    cancel: Cancel
+    clock: Callable[[], datetime]
+    on_event: Callable[[RunEvent], None] = lambda _event: None
+    say: Callable[[Problem], None] = lambda _problem: None
+    begun: Callable[[Event, Merged], None] = lambda _event, _merged: None
+    ended: Callable[[Outcome], None] = lambda _outcome: None
+    jobs: int | None = None
+    recipes: tuple[str, ...] = field(default=())
+
+
+def carry_out(job: Job, event: Event) -> Report:
+    """Decide about an event, and do it. Mistakes and failures of recipes become part of the report;
+    GitKitchenError where the job could not begin."""
+    project = load_project(find_root(job.start))
+    decision = decide(event, project)
+    report = Report(event, decision)
+    if decision.action is Action.TEST:
+        return _test(job, report, project)
+    if decision.action is Action.RUN:
+        return _run(job, report, project)
+    if decision.action is Action.DROP:
+        return _drop(job, report, project)
+    if decision.action in (Action.OBEY, Action.POST):
+        what = "answering commands in comments" if decision.action is Action.OBEY else "posting results"
+        refused = Problem(
+            f"{what} is not available in this version",
+            hint="leave this event out of the workflow's `on:`",
+            code="not-available",
+        )
+        return replace(report, failures=(Failure("", (refused,), MISTAKE),))
+    return report
+
+
+# --- a change ---------------------------------------------------------------------------------------
+
+
+def _test(job: Job, report: Report, project: Project) -> Report:
+    repository = Repository.find(project.root)
+    subject = _subject(report, repository)
+    job.begun(report.event, subject)
+    report = replace(report, subject=subject)
+    with _on_disk(project, repository, subject) as root:
+        return _recipes(job, report, root, fresh=report.decision.fresh)
+
+
+def _subject(report: Report, repository: Repository) -> Merged:
+    """What is tested of a change: the queue's own commit, or the merge of the head with the base as it is now."""
+    event, change = report.event, report.decision.change
+    assert change is not None
+    folder, head, base = repository.root, change.head, change.base
+    if isinstance(change, Group):
+        return merging.taken(folder, head.sha, base.sha, branch=head.branch)
+    reference = f"refs/pull/{change.number}/head"
+    if event.name != "pull_request":
+        now = merging.reference_of(folder, reference)
+        if now is not None and now != head.sha:
+            raise Mistake(
+                Problem(
+                    f"the head of pull request #{change.number} is {now[:12]} now, and the command was for "
+                    f"{head.sha[:12]}: nothing was tested",
+                    hint="look at the new head and give the command again",
+                    code="head-moved",
+                )
+            )
+    tip = merging.tip_of(folder, base.branch) or base.sha
+    return merging.merge(folder, head.sha, tip, target=base.branch, references=[reference])
+
+
+@contextmanager
+def _on_disk(project: Project, repository: Repository, subject: Merged) -> Iterator[Path]:
+    """The project's folder with exactly the subject in it: what is checked out, where it is that."""
+    here = repository.subject()
+    if not here.dirty and here.tree == subject.tree:
+        yield project.root
+        return
+    make_state(project.state)
+    place = project.state / "ci" / f"{subject.tree[:12]}-{getpid()}"
+    with merging.checked_out(repository.root, subject, place) as root:
+        yield root / project.root.relative_to(repository.root)
+
+
+def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Report:
+    """Run every recipe of a folder, one after the other; one that cannot begin stops no other."""
+    try:
+        names = sorted(read_recipes(load_project(root)).recipes)
+    except GitKitchenError as error:
+        return replace(report, failures=(Failure("", error.problems, error.exit_code),))
+    request = Request(start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say)
+    outcomes: list[Outcome] = []
+    failures: list[Failure] = []
+    for name in names:
+        if job.cancel.is_set:
+            break
+        try:
+            outcome = flow.run(
+                replace(request, recipe=name), on_event=job.on_event, cancel=job.cancel, now=job.clock()
+            )
+        except GitKitchenError as error:
+            failures.append(Failure(name, error.problems, error.exit_code))
+            continue
+        outcomes.append(outcome)
+        job.ended(outcome)
+    # SIGINT where the cancel names no signal: it was asked to end all the same.
+    signal = (job.cancel.signal or 2) if job.cancel.is_set else None
+    return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal)
+
+
+# --- a branch ---------------------------------------------------------------------------------------
+
+
+def _run(job: Job, report: Report, project: Project) -> Report:
+    """The recipes of a branch of our own, as it is checked out. A push that is not the branch's newest does
+    nothing: run again, it would take consumers back in time."""
+    repository = Repository.find(project.root)
+    about, branch = report.event.about, report.decision.branch
+    meant = about.after if isinstance(about, Push) else report.event.sha
+    tip = merging.tip_of(repository.root, branch)
+    if tip is not None and meant and tip != meant:
+        said = f"superseded: branch '{branch}' is at {tip[:12]}, and this job is for {meant[:12]}"
+        return replace(report, said=(said,), superseded=True)
+    head = repository.head()
+    if meant and head != meant:
+        raise Mistake(
+            Problem(
+                f"{(head or 'nothing')[:12]} is checked out, and this job is for {meant[:12]} of '{branch}'",
+                hint="check out without `ref:`, and commit nothing in the job",
+                code="other-commit",
+            )
+        )
+    return _recipes(job, report, project.root, fresh=report.decision.fresh)
+
+
+# --- the end of a kitchen ---------------------------------------------------------------------------
+
+
+def _drop(job: Job, report: Report, project: Project) -> Report:
+    """Remove the kitchen of a branch that is gone. That it cannot be is a warning: `gc` comes to it."""
+    event, branch = report.event, report.decision.branch
+    origin = f"{event.server}/{report.decision.repository or event.repository}"
+    head = head_of_event(event) or Head(event.home, branch, event.home)
+    head = replace(head, repository=origin, branch=branch)
+    kitchen = identify(project, branch=branch, repository=None, override=None, event=head)
+    premises = find_premises(job.start, job.say)
+    try:
+        ending.drop(premises, kitchen.label, job.clock())
+    except Mistake as error:
+        if error.problems[0].code == "no-kitchen":
+            return replace(report, said=(f"'{kitchen.label}' left nothing behind",))
+        return replace(report, failures=(Failure("", error.problems, error.exit_code),))
+    except (Conflict, Infrastructure) as error:
+        return replace(report, warnings=error.problems)
+    return replace(report, said=(f"dropped kitchen '{kitchen.label}'",))
+
+
+def problems_of(failures: Sequence[Failure]) -> Iterable[Problem]:
+    """What went wrong without an outcome, each with the recipe that it concerns."""
+    for failure in failures:
+        for problem in failure.problems:
+            about = f"recipe '{failure.recipe}': " if failure.recipe and not problem.place else ""
+            yield replace(problem, message=f"{about}{problem.message}")
