@@ -47,8 +47,8 @@ class Unmergeable(Mistake):
         )
         super().__init__(
             Problem(
-                f"{head[:12]} conflicts with '{target}' at {base[:12]}{f' in {shown}' if shown else ''}: there is "
-                "no merge to test",
+                f"{head[:12]} conflicts with '{target}' at {base[:12]}{f' in {shown}' if shown else ''}: "
+                "there is no merge to test",
                 hint=f"merge or rebase onto '{target}', settle the conflicts, and push",
                 code="conflict",
             )
@@ -142,7 +142,7 @@ def _have(folder: Path, commit: str, references: Iterable[str]) -> None:
     raise Infrastructure(
         Problem(
             f"commit {commit[:12]} is not in this clone and could not be fetched: {last}",
-            hint="check out with `fetch-depth: 0`; a force-push may have removed it, then the newer run counts",
+            hint="check out with `fetch-depth: 0`; after a force-push the run of the newer head counts",
             code="no-commit",
         )
     )
@@ -164,7 +164,7 @@ def _have_bases(folder: Path, head: str, base: str, target: str) -> None:
     if _shallow(folder):
         raise Infrastructure(
             Problem(
-                f"within {sum(DEPTHS):,} commits it cannot be seen where {head[:12]} and '{target}' parted{last}",
+                f"within {sum(DEPTHS):,} commits it cannot be seen where {head[:12]} left '{target}'{last}",
                 hint="check out with `fetch-depth: 0`",
                 code="shallow",
             )

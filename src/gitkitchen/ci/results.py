@@ -20,7 +20,8 @@ from gitkitchen.github.artifacts import CLAIM, Claim, claim_document
 from gitkitchen.github.events import Event, Group, Pull, dispatched_pull
 from gitkitchen.merging import Merged
 from gitkitchen.model import Outcome, Verdict
-from gitkitchen.report import annotations, junit, markdown, outcome
+from gitkitchen.report import annotations as remarked
+from gitkitchen.report import junit, markdown, outcome
 from gitkitchen.report.text import encodable
 
 FOLDER = "gitkitchen-results"
@@ -35,7 +36,7 @@ _KEPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|xml)")
 
 
 def prepare(folder: Path) -> Path:
-    """An empty folder for results; those of an earlier job are removed. Mistake where something else is there.
+    """An empty folder for results; those of an earlier job are removed. Mistake where it is not ours.
 
     Git ignores it, so that a tree stays clean with results in it.
     """
@@ -123,7 +124,7 @@ def _listed(problems: Iterable[Problem]) -> str:
 
 
 def write_outputs(environ: Mapping[str, str], values: Mapping[str, str]) -> None:
-    """Values for later steps, where the runner wants them. Each stands between delimiters that it cannot know:
+    """Values for later steps, where the runner wants them. Each stands between delimiters that nobody knows:
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions#multiline-strings"""
     path = environ.get("GITHUB_OUTPUT")
     if not path:
@@ -155,19 +156,19 @@ def commands(report: Report) -> str:
     """All annotations of a job as lines for its log, within what one step shows."""
     remarks = [_remark("error", p) for p in problems_of(report.failures)]
     if report.decision.action is Action.REFUSE:
-        remarks.append(annotations.Annotation("error", report.decision.reason))
+        remarks.append(remarked.Annotation("error", report.decision.reason))
     elif report.decision.action is Action.IGNORE:
-        remarks.append(annotations.Annotation("notice", report.decision.reason, title="Not for GitKitchen"))
+        remarks.append(remarked.Annotation("notice", report.decision.reason, title="Not for GitKitchen"))
     remarks += [_remark("warning", p) for p in report.warnings]
-    remarks += [annotations.Annotation("notice", said) for said in report.said]
+    remarks += [remarked.Annotation("notice", said) for said in report.said]
     for found in report.outcomes:
-        remarks += annotations.remarks(found)
-    return "".join(f"{line}\n" for line in annotations.lines(remarks))
+        remarks += remarked.remarks(found)
+    return "".join(f"{line}\n" for line in remarked.lines(remarks))
 
 
-def _remark(level: annotations.Level, problem: Problem) -> annotations.Annotation:
+def _remark(level: remarked.Level, problem: Problem) -> remarked.Annotation:
     said = f"{problem.message}\n{problem.hint}" if problem.hint else problem.message
-    return annotations.Annotation(level, said, problem.place, problem.code)
+    return remarked.Annotation(level, said, problem.place, problem.code)
 
 
 def refused(environ: Mapping[str, str], error: GitKitchenError) -> str:
@@ -179,7 +180,7 @@ def refused(environ: Mapping[str, str], error: GitKitchenError) -> str:
     write_outputs(
         environ, {"action": "none", "verdict": word, "results": "", "head": "", "base": "", "tree": ""}
     )
-    return "".join(f"{line}\n" for line in annotations.lines(_remark("error", p) for p in error.problems))
+    return "".join(f"{line}\n" for line in remarked.lines(_remark("error", p) for p in error.problems))
 
 
 def _append(path: Path, text: str) -> None:

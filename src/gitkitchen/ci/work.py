@@ -167,7 +167,7 @@ def _test(job: Job, report: Report, project: Project) -> Report:
 
 
 def _subject(report: Report, repository: Repository) -> Merged:
-    """What is tested of a change: the queue's own commit, or the merge of the head with the base as it is now."""
+    """What is tested of a change: the queue's own commit, or the head merged with the base as it is now."""
     event, change = report.event, report.decision.change
     assert change is not None
     folder, head, base = repository.root, change.head, change.base

@@ -1,9 +1,9 @@
 """What an untrusted job left as an artifact, read by a trusted one as hostile data.
 
-Everything in the archive may have been written by a stranger's code: names, sizes, links, content. It is read
-in memory, by name, into bounded bytes; nothing is ever unpacked to the disk. What it claims is then compared
-with what GitHub itself says of the run (the event of ``workflow_run``). Every refusal is a sentence that may be
-posted.
+Everything in the archive may have been written by a stranger's code: names, sizes, links, content. It is
+read in memory, by name, into bounded bytes; nothing is ever unpacked to the disk. What it claims is then
+compared with what GitHub itself says of the run (the event of ``workflow_run``). Every refusal is a sentence
+that may be posted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PULL = "pull.json"
 """The pull-request document: everything that is shown is derived from it."""
 
 DISPATCHED = re.compile(r"#([1-9]\d{0,8}) at ([0-9a-f]{40}|[0-9a-f]{64})$")
-"""How the ``run-name`` of our dispatched workflow ends: GitHub writes it from the inputs, before any job runs."""
+"""How the ``run-name`` of our dispatched workflow ends: made of the inputs before any job runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read(archive: Path, wanted: Callable[[str], bool], limits: Limits = Limits()
                 return _files(opened, wanted, limits)
     except zipfile.BadZipFile as error:
         raise Refused(f"the archive is damaged ({text_safe(str(error))[:200]})", "damaged") from None
-    # What zipfile raises for headers that lie: NotImplementedError and RuntimeError for methods and encryption.
+    # What zipfile raises for headers that lie; RuntimeError and its NotImplementedError for methods.
     except (
         zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error, LookupError, OverflowError
     ) as error:  # fmt: skip
@@ -202,8 +202,8 @@ def claim_of(files: Mapping[str, bytes], event: Event, run: FinishedRun) -> Clai
 def expected(event: Event, run: FinishedRun) -> tuple[str, int | None]:
     """The head that a run was about, and its pull request where GitHub says it. Refused where it does not.
 
-    The commit of a dispatched run is that of the default branch; what it was asked to test stands in its title,
-    which the workflow file of the default branch makes of the inputs.
+    The commit of a dispatched run is that of the default branch; what it was asked to test stands in its
+    title, which the workflow file of the default branch makes of the inputs.
     """
     if run.event != "workflow_dispatch":
         return run.head.sha, None
@@ -236,10 +236,8 @@ def _claim(raw: bytes | None) -> Claim:
         raise Refused(f"{CLAIM} is larger than any of ours", "claim")
     try:
         whole = Part(parse(raw, CLAIM))
-        run = whole.part("run")
-        if whole.number("version") != 1:
-            raise Refused(f"{CLAIM} is of another version of GitKitchen", "version")
-        return Claim(
+        run, version = whole.part("run"), whole.number("version")
+        claim = Claim(
             repository=whole.repository("repository"),
             run=run.number("id"),
             attempt=run.number("attempt"),
@@ -249,12 +247,12 @@ def _claim(raw: bytes | None) -> Claim:
             base=whole.sha("base"),
             tree=whole.sha("tree"),
         )
-    except Refused:
-        raise
     except GitKitchenError as error:
-        raise Refused(
-            text_safe(error.problems[0].message)[:300].replace("the event", CLAIM), "claim"
-        ) from None
+        why = text_safe(error.problems[0].message)[:300].replace("the event", CLAIM)
+        raise Refused(why, "claim") from None
+    if version != 1:
+        raise Refused(f"{CLAIM} is of another version of GitKitchen", "version")
+    return claim
 
 
 def claim_document(claim: Claim) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Values out of a JSON document that somebody else wrote: each has the type that was asked for, or it is said.
+"""Values out of a JSON document that somebody else wrote: each has the type that was asked for, or a Mistake.
 
 A path such as ``pull_request.head.sha`` leads to a value; messages name it.
 """
@@ -70,7 +70,8 @@ class Part:
 
     def part(self, key: str) -> Part:
         """The object at a key. Mistake where there is none."""
-        return self._asked(key, self.maybe(key), "an object")
+        found: Part = self._asked(key, self.maybe(key), "an object")
+        return found
 
     def maybe(self, key: str) -> Part | None:
         """The object at a key; None where it is absent or null. Mistake for another type."""
@@ -79,7 +80,7 @@ class Part:
 
     def text(self, key: str, longest: int = LONGEST) -> str:
         """The text at a key, not empty. Mistake otherwise."""
-        return self._asked(key, self.text_or(key, "", longest) or None, "a text")
+        return str(self._asked(key, self.text_or(key, "", longest) or None, "a text"))
 
     def text_or(self, key: str, default: str = "", longest: int = LONGEST) -> str:
         found = self._typed(key, str, "a text")
