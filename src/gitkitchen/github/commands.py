@@ -25,7 +25,7 @@ _DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FENCE = re.compile(r"(?:[ \t>]|[-*+] |\d{1,9}[.)] )*(`{3,}|~{3,})(.*)")
 _COMMENTED = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
-_LITERAL = re.compile(r"<(/?)(pre|code|blockquote|script|style|textarea|details|template)\b[^>]*>", re.I)
+_LITERAL = re.compile(r"<(/?)(pre|code|blockquote|script|style|textarea|details|template)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
