@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -270,9 +271,7 @@ def test_any_mangled_event_is_an_event_or_a_mistake(data: st.DataObject) -> None
     """Whatever is missing or of another type: an event, or a refusal, and no other exception."""
     name = data.draw(st.sampled_from(sorted(EXAMPLES)))
     value = data.draw(mangled(data.draw(st.sampled_from(EXAMPLES[name]))))
-    try:
+    with contextlib.suppress(GitKitchenError):
         found = parsed(value, name, GITHUB_REPOSITORY="Codertocat/Hello-World")
         assert isinstance(found, Event)
         dispatched_pull(found)
-    except GitKitchenError as error:
-        assert error.problems[0].message

@@ -16,6 +16,8 @@ from gitkitchen.github.obeying import Answer, obey
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 HEAD, OTHER = "1" * 40, "3" * 40
 
+FEATURE, MAIN = Tip("me/shop", "feature", HEAD), Tip("acme/shop", "main", "2" * 40)
+
 
 @dataclass(frozen=True)
 class Now:
@@ -23,8 +25,8 @@ class Now:
 
     number: int = 7
     open: bool = True
-    head: Tip = Tip("me/shop", "feature", HEAD)
-    base: Tip = Tip("acme/shop", "main", "2" * 40)
+    head: Tip = FEATURE
+    base: Tip = MAIN
 
 
 @dataclass
