@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gitkitchen import merging
 from gitkitchen.errors import Infrastructure, Mistake
@@ -134,54 +132,35 @@ def test_a_clone_of_a_job_gets_what_it_lacks(forge: Path, options: tuple[str, ..
     assert merging.merge(clone(forge, *options), *tips(forge), target="main") == whole
 
 
-HISTORIES = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 2), st.integers(0, 9)),
-    min_size=4,
-    max_size=14,
-)
+def test_a_shallow_clone_does_not_take_a_farther_base(forge: Path) -> None:
+    """Where history is cut, an ancestor that both sides show may not be the nearest one: it is looked for.
 
+    Both sides merged `old` lately, and come from `new` by longer ways; the head took `new` back. From `new`
+    the merge is the head's file; from `old` it would be the base's.
+    """
 
-def history(root: Path, drawn: list[tuple[int, int, int, int]]) -> tuple[str, str]:
-    """A history of (parent back, second parent back or 0, file, line) and its two newest commits."""
-    root.mkdir(parents=True)
-    git(root, "init", "-q", "-b", "main")
-    git(root, "config", "uploadpack.allowAnySHA1InWant", "true")
-    stream = []
-    files = {0: {f: [f"{n}" for n in range(10)] for f in range(3)}}
-    for at, (first, second, file, line) in enumerate([(1, 0, 0, 0), *drawn], 1):
-        parents = [] if at == 1 else [max(1, at - first)]
-        parents += [max(1, at - second)] if parents and second and max(1, at - second) not in parents else []
-        content = {f: list(lines) for f, lines in files[parents[0] if parents else 0].items()}
-        content[file][line] = f"{content[file][line]}, {at}"
-        files[at] = content
-        stream.append(f"commit refs/heads/c{at}\nmark :{at}\ncommitter T <t@x> {at} +0000\ndata 1\nx")
-        stream += [f"{word} :{p}" for word, p in zip(("from", "merge"), parents, strict=False)]
-        for name, lines in content.items():
-            text = "\n".join(lines) + "\n"
-            stream.append(f"M 100644 inline f{name}\ndata {len(text)}\n{text}")
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=root, check=True, input="\n".join(stream).encode())
-    last = len(drawn) + 1
-    git(root, "symbolic-ref", "HEAD", f"refs/heads/c{last}")
-    return git(root, "rev-parse", f"c{last - 1}"), git(root, "rev-parse", f"c{last}")
+    def node(text: str, *parents: str) -> str:
+        (forge / "f").write_text(text)
+        blob = git(forge, "hash-object", "-w", "f")
+        tree = subprocess.run(
+            ["git", "mktree"],
+            cwd=forge,
+            check=True,
+            capture_output=True,
+            text=True,
+            input=f"100644 blob {blob}\tf\n",
+        ).stdout.strip()
+        return git(forge, "commit-tree", "-m", "x", *(w for p in parents for w in ("-p", p)), tree)
 
-
-@settings(max_examples=15)
-@given(HISTORIES, st.integers(1, 4))
-def test_any_history_merges_the_same_from_a_shallow_clone(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int, int, int]], depth: int
-) -> None:
-    """Where history is cut, an ancestor that is seen may not be the nearest one: the merge is the same still."""
-    root = tmp_path_factory.mktemp("history") / "forge"
-    head, base = history(root, drawn)
-    name = f"c{len(drawn) + 1}"
-    shallow = clone(root, f"--depth={depth}", branch=name)
-    found = []
-    for folder in (root, shallow):
-        try:
-            found.append(merging.merge(folder, head, base, target=name).tree)
-        except Unmergeable as error:
-            found.append(",".join(error.files))
-    assert found[0] == found[1]
+    old = node("old\n")
+    new = node("new\n", old)
+    head = node("old\n", old, node("old\n", node("new\n", node("new\n", new))))
+    base = node("new\n", old, node("new\n", node("newer\n", node("new\n", new))))
+    git(forge, "update-ref", "refs/heads/main", base)
+    git(forge, "update-ref", "refs/heads/feature", head)
+    shallow = clone(forge, "--depth=3", "--no-single-branch")
+    assert git(shallow, "merge-base", head, base) == old
+    assert merging.merge(shallow, head, base, target="main").tree == git(forge, "rev-parse", "feature^{tree}")
 
 
 def test_a_forks_head_is_reached_by_its_pull_request(forge: Path, tmp_path: Path) -> None:

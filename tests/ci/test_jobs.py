@@ -1,0 +1,434 @@
+"""Jobs of GitHub Actions from the command line: each event, in a real clone of a real repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import occasions
+from gitkitchen.github.artifacts import CLAIM
+from shop import KITCHEN_YML, Said, Shop
+
+RECIPE = """\
+version: 1
+recipe: orders
+nodes:
+  orders: {sql: orders.sql, key: [id], tests: [{accepted_values: {column: region, values: [eu, us]}}]}
+"""
+TOTALS = """\
+version: 1
+recipe: totals
+nodes:
+  totals: {sql: "select region, count(*) as n from orders group by region", key: [region]}
+"""
+GOOD = "select 1 as id, 'eu' as region"
+BAD = "select 1 as id, 'mars' as region"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A job's checkout, with what the runner sets and reads."""
+
+    shop: Shop
+    forge: Path
+
+    @property
+    def files(self) -> Path:
+        return self.forge.parent
+
+    def environ(self, name: str, event: Any, **more: str) -> dict[str, str]:
+        path = self.files / "event.json"
+        path.write_text(event if isinstance(event, str) else json.dumps(event))
+        here = {n: v for n, v in os.environ.items() if not n.startswith("GITHUB_")}
+        values = occasions.environ(
+            name,
+            GITHUB_WORKSPACE=str(self.shop.root),
+            GITHUB_EVENT_PATH=str(path),
+            GITHUB_STEP_SUMMARY=str(self.files / "summary.md"),
+            GITHUB_OUTPUT=str(self.files / "output"),
+        )
+        return here | values | more
+
+    def ci(self, name: str, event: Any, **more: str) -> Said:
+        """The whole job, as a process."""
+        for written in ("summary.md", "output"):
+            (self.files / written).unlink(missing_ok=True)
+        process = self.shop.spawn("ci", "--quiet", env=self.environ(name, event, **more))
+        out, err = process.communicate(timeout=120)
+        assert "Traceback" not in out + err, out + err
+        return Said(process.returncode, out, err)
+
+    def detach(self, commit: str) -> None:
+        """What actions/checkout leaves behind: a detached HEAD."""
+        self.shop.git("checkout", "-q", "--detach", commit)
+
+    def result(self, name: str) -> Any:
+        return json.loads((self.shop.root / "gitkitchen-results" / name).read_text())
+
+    def outputs(self) -> Mapping[str, str]:
+        """The values as the runner reads them."""
+        text = (self.files / "output").read_text()
+        found = re.findall(r"(?m)^(\w+)<<(.+)\n((?s:.*?))\n\2$", text)
+        return {name: value for name, _, value in found}
+
+    @property
+    def summary(self) -> str:
+        return (self.files / "summary.md").read_text()
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    """A clone of a repository with a published `main`, and a `feature` that adds a recipe."""
+    forge = tmp_path / "forge.git"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(forge)], check=True)
+    shop = Shop(tmp_path / "work")
+    shop.root.mkdir()
+    shop.git("init", "-q", "-b", "main")
+    shop.git("remote", "add", "origin", forge.as_uri())
+    shop.commit({"kitchen.yml": KITCHEN_YML, "recipes/orders/recipe.yml": RECIPE})
+    shop.commit({"recipes/orders/orders.sql": GOOD})
+    shop.git("push", "-q", "origin", "main")
+    shop.git("checkout", "-q", "-b", "feature")
+    shop.commit({"recipes/totals/recipe.yml": TOTALS})
+    shop.git("push", "-q", "origin", "feature")
+    shop.git("checkout", "-q", "main")
+    return Runner(shop, forge)
+
+
+def tips(runner: Runner) -> dict[str, str]:
+    return {
+        "head_sha": runner.shop.git("rev-parse", "feature"),
+        "base_sha": runner.shop.git("rev-parse", "origin/main"),
+    }
+
+
+def published(runner: Runner) -> None:
+    """Let `main` have data, as its own job would."""
+    head = runner.shop.git("rev-parse", "main")
+    said = runner.ci("push", occasions.push(after=head), GITHUB_SHA=head)
+    assert said.code == 0, said.out + said.err
+
+
+def test_a_pull_request_is_tested_as_what_would_land(runner: Runner) -> None:
+    """The merge of head and base runs in the branch's own kitchen, though another commit is checked out."""
+    published(runner)
+    runner.shop.commit({"recipes/orders/orders.sql": f"{GOOD} union all select 2, 'us'"})
+    runner.shop.git("push", "-q", "origin", "main")
+    event = occasions.pull(**tips(runner))
+    before = runner.shop.git("rev-parse", "feature")
+    runner.detach(before)
+    said = runner.ci("pull_request", event, GITHUB_REF="refs/pull/7/merge")
+    assert said.code == 0, said.out + said.err
+    tree = runner.shop.git("merge-tree", "--write-tree", "main", "feature")
+    claim = runner.result(CLAIM)
+    assert (claim["tree"], claim["head"], claim["number"]) == (tree, before, 7)
+    assert (claim["run"], claim["repository"]) == ({"id": 99, "attempt": 2}, "acme/shop")
+    found = {n: runner.result(f"{n}.outcome.json") for n in ("orders", "totals")}
+    assert {o["verdict"] for o in found.values()} == {"passed"}
+    assert {o["subject"]["tree"] for o in found.values()} == {tree}
+    assert {o["subject"]["dirty"] for o in found.values()} == {False}
+    assert {(o["kitchen"]["branch"], o["kitchen"]["environment"]) for o in found.values()} == {
+        ("feature", None)
+    }
+    assert runner.outputs() == {
+        "action": "test",
+        "verdict": "passed",
+        "results": str(runner.shop.root / "gitkitchen-results"),
+        "head": before,
+        "base": runner.shop.git("rev-parse", "main"),
+        "tree": tree,
+    }
+    assert f"tree `{tree}`" in runner.summary
+    assert runner.shop.git("rev-parse", "HEAD") == before
+    assert runner.shop.git("status", "--porcelain") == ""
+    assert len(runner.shop.git("worktree", "list").splitlines()) == 1
+    runner.shop.git("checkout", "-q", "main")
+    assert runner.shop.rows("from orders") == [{"id": 1, "region": "eu"}], "prod stays as it was"
+
+
+def test_a_failing_pull_request_says_where(runner: Runner) -> None:
+    """A failed test ends with 1, annotates its line, and stands in summary, outcome and JUnit XML."""
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/orders/orders.sql": BAD})
+    runner.shop.git("push", "-q", "origin", "feature")
+    runner.detach("feature")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert said.code == 1, said.out + said.err
+    assert re.search(r"(?m)^::error file=recipes/orders/recipe\.yml,line=4", said.out)
+    assert runner.result("orders.outcome.json")["verdict"] == "failed"
+    assert "<failure" in (runner.shop.root / "gitkitchen-results" / "orders.junit.xml").read_text()
+    assert runner.outputs()["verdict"] == "failed"
+    assert "accepted" in runner.summary
+
+
+def test_a_conflict_is_its_own_outcome(runner: Runner) -> None:
+    """Head and base that conflict end with 2, nothing runs, and annotation and summary say which files."""
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/orders/orders.sql": f"{GOOD} -- feature"})
+    runner.shop.git("checkout", "-q", "main")
+    runner.shop.commit({"recipes/orders/orders.sql": f"{GOOD} -- main"})
+    runner.shop.git("push", "-q", "origin", "feature", "main")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert said.code == 2
+    assert "::error title=conflict::" in said.out
+    assert "orders.sql: there is no merge to test" in said.err
+    assert "conflicts with" in runner.summary
+    assert runner.outputs()["verdict"] == "refused"
+    assert not list((runner.shop.root / "gitkitchen-results").glob("*.json"))
+
+
+def test_a_forks_main_is_a_sandbox(runner: Runner) -> None:
+    """A fork's `main` is tested in a kitchen of its own and publishes nothing to ours."""
+    published(runner)
+    runner.shop.git("checkout", "-q", "--detach", "feature")
+    head = runner.shop.git("rev-parse", "HEAD")
+    runner.shop.git("push", "-q", "origin", "HEAD:refs/pull/7/head")
+    event = occasions.pull(head="me/shop", branch="main", head_sha=head, base_sha=tips(runner)["base_sha"])
+    said = runner.ci("pull_request", event)
+    assert said.code == 0, said.out + said.err
+    kitchen = runner.result("totals.outcome.json")["kitchen"]
+    assert (kitchen["fork"], kitchen["repository"], kitchen["environment"]) == (
+        True,
+        "github.com/me/shop",
+        None,
+    )
+    said = runner.ci("pull_request", event | {"action": "closed"})
+    assert (said.code, "dropped kitchen 'github.com/me/shop:main'" in said.out) == (0, True), said.err
+    assert [k["kitchen"] for k in json.loads(runner.shop.cli("kitchens", "--json").out)["kitchens"]] == [
+        "prod"
+    ]
+
+
+def test_a_queue_runs_its_own_tree_and_reuses(runner: Runner) -> None:
+    """The combined commit of a queue is tested; what the pull request built of it is not built again."""
+    published(runner)
+    event = occasions.pull(**tips(runner))
+    runner.detach("feature")
+    assert runner.ci("pull_request", event).code == 0
+    runner.shop.git("checkout", "-q", "--detach", "main")
+    runner.shop.git("merge", "-q", "--no-ff", "-m", "queue", "feature")
+    queue = runner.shop.git("rev-parse", "HEAD")
+    said = runner.ci("merge_group", occasions.group(queue, tips(runner)["base_sha"]))
+    assert said.code == 0, said.out + said.err
+    assert runner.result(CLAIM)["head"] == queue
+    assert runner.result(CLAIM)["number"] is None
+    states = {n["node"]: n["state"] for n in runner.result("orders.outcome.json")["nodes"]}
+    assert states == {"orders": "reused"}
+
+
+def test_a_push_publishes_its_environment_once_and_in_order(runner: Runner) -> None:
+    """A push to `main` publishes prod; the job of an older push, run again, does nothing."""
+    published(runner)
+    assert runner.shop.rows("from orders") == [{"id": 1, "region": "eu"}]
+    old = runner.shop.git("rev-parse", "main")
+    runner.shop.commit({"recipes/orders/orders.sql": "select 2 as id, 'us' as region"})
+    runner.shop.git("push", "-q", "origin", "main")
+    published(runner)
+    runner.detach(old)
+    said = runner.ci("push", occasions.push(after=old), GITHUB_SHA=old)
+    assert (said.code, runner.outputs()["verdict"]) == (0, "superseded"), said.out
+    assert "::notice::superseded" in said.out
+    runner.shop.git("checkout", "-q", "main")
+    assert runner.shop.rows("from orders") == [{"id": 2, "region": "us"}]
+
+
+def test_another_commit_than_the_jobs_is_not_run(runner: Runner) -> None:
+    """A job that checked out something else than what it is for is refused."""
+    head = runner.shop.git("rev-parse", "main")
+    runner.shop.commit({"x": "made in the job"})
+    said = runner.ci("push", occasions.push(after=head), GITHUB_SHA=head)
+    assert (said.code, "is checked out, and this job is for" in said.err) == (2, True)
+
+
+def test_a_deleted_branch_leaves_nothing(runner: Runner) -> None:
+    """The kitchen of a deleted branch goes; the event again, or for a branch that never ran, is no error."""
+    published(runner)
+    runner.detach("feature")
+    assert runner.ci("pull_request", occasions.pull(**tips(runner))).code == 0
+    runner.shop.git("checkout", "-q", "main")
+    event = {"ref": "feature", "ref_type": "branch"}
+    said = runner.ci("delete", event)
+    assert (said.code, "dropped kitchen 'feature'" in said.out) == (0, True), said.err
+    said = runner.ci("delete", event)
+    assert (said.code, "left nothing behind" in said.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        pytest.param("pull_request", occasions.pull("labeled"), id="labeled"),
+        pytest.param("push", occasions.push("feature"), id="push-sandbox"),
+        pytest.param("issue_comment", occasions.comment("nice work"), id="comment"),
+        pytest.param("star", {"action": "created"}, id="star"),
+    ],
+)
+def test_what_is_not_for_us_ends_quietly(runner: Runner, name: str, event: Any) -> None:
+    """Exit code 0, a notice, a summary that says why, and nothing else."""
+    said = runner.ci(name, event)
+    assert said.code == 0, said.err
+    assert "::notice title=Not for GitKitchen::" in said.out
+    assert runner.outputs()["verdict"] == "ignored"
+    assert not (runner.shop.root / ".gitkitchen" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "said"),
+    [
+        pytest.param(
+            "pull_request_target", occasions.pull(), "gives a stranger's code our rights", id="target"
+        ),
+        pytest.param("issue_comment", occasions.comment("/kitchen run"), "not available", id="command"),
+        pytest.param("workflow_run", occasions.finished(), "not available", id="poster"),
+        pytest.param("pull_request", "{", "is no JSON", id="garbage"),
+        pytest.param("pull_request", "[1]", "no JSON object", id="list"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(runner: Runner, name: str, event: Any, said: str) -> None:
+    """What is refused ends with 2 and says why, in the log and as an annotation: it never looks done."""
+    found = runner.ci(name, event)
+    assert found.code == 2
+    assert re.search(rf"(?m)^::error.*{re.escape(said)}", found.out) or said in found.err
+
+
+def test_broken_files_are_annotated(runner: Runner) -> None:
+    """Mistakes in the files of a pull request end with 2, each annotated at its line."""
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/totals/recipe.yml": TOTALS.replace("key:", "kye:")})
+    runner.shop.git("push", "-q", "origin", "feature")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert said.code == 2
+    assert "::error file=recipes/totals/recipe.yml,line=4" in said.out
+    assert "kye" in runner.summary
+
+
+def test_a_project_without_recipes_is_not_green(runner: Runner) -> None:
+    """Nothing to test ends with 4."""
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.git("rm", "-q", "-r", "recipes")
+    runner.shop.commit()
+    runner.shop.git("push", "-q", "origin", "feature")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert (said.code, runner.outputs()["verdict"]) == (4, "nothing_tested")
+
+
+def dispatch(runner: Runner, **more: str) -> Any:
+    inputs = {"number": "7", "head_repository": "acme/shop", "head_branch": "feature", "base_branch": "main"}
+    return {"inputs": inputs | tips(runner) | {"fresh": "true"} | more}
+
+
+def test_a_command_tests_the_one_head_that_was_seen(runner: Runner) -> None:
+    """A dispatch tests the head that it names, and nothing when the pull request has moved on."""
+    head = tips(runner)["head_sha"]
+    runner.shop.git("push", "-q", "origin", "feature:refs/pull/7/head")
+    said = runner.ci("workflow_dispatch", dispatch(runner))
+    assert (said.code, runner.result(CLAIM)["head"]) == (0, head), said.out + said.err
+    event = dispatch(runner)
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"x": "pushed between comment and job"})
+    runner.shop.git("push", "-q", "origin", "feature", "feature:refs/pull/7/head")
+    runner.shop.git("checkout", "-q", "main")
+    said = runner.ci("workflow_dispatch", event)
+    assert (said.code, "nothing was tested" in said.err) == (2, True)
+
+
+def test_a_shallow_checkout_is_enough(runner: Runner) -> None:
+    """What actions/checkout brings by default, one commit, is completed from the remote."""
+    published(runner)
+    event = occasions.pull(**tips(runner))
+    clone = Shop(runner.files / "clone")
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", runner.forge.as_uri(), str(clone.root)],
+        check=True,
+        capture_output=True,
+    )
+    said = Runner(clone, runner.forge).ci("pull_request", event)
+    assert said.code == 0, said.out + said.err
+
+
+@pytest.mark.parametrize("what", ["file", "link", "foreign"])
+def test_results_overwrite_nothing_of_the_repository(runner: Runner, what: str) -> None:
+    """What a repository has under the results' name, a link above all, is neither followed nor changed."""
+    folder = runner.shop.root / "gitkitchen-results"
+    if what == "link":
+        (runner.files / "elsewhere").mkdir()
+        folder.symlink_to(runner.files / "elsewhere")
+    elif what == "file":
+        folder.write_text("mine")
+    else:
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert (said.code, "is here already" in said.err) == (2, True)
+    assert list((runner.files).glob("elsewhere/*")) == []
+
+
+def test_hostile_names_are_inert(runner: Runner) -> None:
+    """A branch whose name commands a runner commands none, in log, outputs and summary."""
+    branch = "x`|<b>##%0Aerror"
+    runner.shop.git("checkout", "-q", "-b", branch, "feature")
+    runner.shop.git("push", "-q", "origin", branch)
+    said = runner.ci("pull_request", occasions.pull("closed", branch=branch, **tips(runner)))
+    assert (said.code, "left nothing behind" in said.out) == (0, True), said.err
+    assert "%0Aerror" not in said.out.replace("%250Aerror", "")
+    event = occasions.pull("labeled\n::error::boo ##[error]boo", branch=branch, **tips(runner))
+    said = runner.ci("pull_request", event)
+    assert not re.search(r"(?m)^\s*::error", said.out)
+    assert "##[" not in runner.summary + said.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_cancelled_job_ends_in_order(runner: Runner, number: int, code: int) -> None:
+    """A cancelled job has the signal's code, leaves no work tree, and wrote down what it knew."""
+    mark = runner.files / "mark"
+    node = f"{{run: 'touch {mark}; sleep 60', outputs: {{o: o.txt}}}}"
+    slow = f"version: 1\nrecipe: slow\nnodes:\n  wait: {node}\n"
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/slow/recipe.yml": slow})
+    runner.shop.git("push", "-q", "origin", "feature")
+    environ = runner.environ("pull_request", occasions.pull(**tips(runner)))
+    runner.shop.git("checkout", "-q", "main")
+    process = runner.shop.spawn("ci", "--quiet", env=environ)
+    deadline = time.monotonic() + 90
+    while not mark.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, out + err
+    assert runner.outputs()["verdict"] == "cancelled"
+    assert runner.result("orders.outcome.json")["verdict"] == "passed"
+    assert runner.result("slow.outcome.json")["verdict"] == "cancelled"
+    assert not (runner.shop.root / "gitkitchen-results" / "totals.outcome.json").exists()
+    assert len(runner.shop.git("worktree", "list").splitlines()) == 1
+    assert list((runner.shop.root / ".gitkitchen" / "ci").iterdir()) == []
+
+
+def test_outside_of_a_job_it_is_refused(shop: Shop) -> None:
+    """On a laptop `ci` does nothing, and names what does."""
+    said = shop.cli("ci")
+    assert (said.code, "`gitkitchen run` runs a recipe anywhere" in said.err) == (2, True)
+
+
+def test_starting_loads_neither_engine_nor_client(shop: Shop) -> None:
+    """What is not for us is found out without DuckDB and PyGithub."""
+    code = "import sys; from gitkitchen.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    environ = Runner(shop, shop.root.parent / "forge").environ("star", {"action": "created"})
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-C", str(shop.root), "ci"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+    )
+    assert not set(done.stdout.splitlines()[-1].split()) & {"duckdb", "github", "pandas", "sqlglot"}
