@@ -61,13 +61,16 @@ class Runner:
         return here | values | more
 
     def ci(self, name: str, event: Any, **more: str) -> Said:
-        """The whole job, as a process."""
+        """The whole job, in this process."""
         for written in ("summary.md", "output"):
             (self.files / written).unlink(missing_ok=True)
-        process = self.shop.spawn("ci", "--quiet", env=self.environ(name, event, **more))
-        out, err = process.communicate(timeout=120)
-        assert "Traceback" not in out + err, out + err
-        return Said(process.returncode, out, err)
+        before = dict(os.environ)
+        os.environ.update(self.environ(name, event, **more))
+        try:
+            return self.shop.cli("ci", "--quiet")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def detach(self, commit: str) -> None:
         """What actions/checkout leaves behind: a detached HEAD."""
@@ -185,7 +188,10 @@ def test_a_conflict_is_its_own_outcome(runner: Runner) -> None:
     assert "orders.sql: there is no merge to test" in said.err
     assert "conflicts with" in runner.summary
     assert runner.outputs()["verdict"] == "refused"
-    assert not list((runner.shop.root / "gitkitchen-results").glob("*.json"))
+    claim = runner.result(CLAIM)
+    assert (claim["head"], claim["tree"]) == (tips(runner)["head_sha"], None)
+    assert runner.result("problems.json")["problems"][0]["code"] == "conflict"
+    assert not list((runner.shop.root / "gitkitchen-results").glob("*.outcome.json"))
 
 
 def test_a_forks_main_is_a_sandbox(runner: Runner) -> None:
@@ -342,6 +348,21 @@ def test_a_command_tests_the_one_head_that_was_seen(runner: Runner) -> None:
     assert (said.code, "nothing was tested" in said.err) == (2, True)
 
 
+def test_a_command_compares_one_dataset(runner: Runner) -> None:
+    """A dispatch with a dataset shows how it differs from the base's, also where a test of it failed."""
+    published(runner)
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/orders/orders.sql": BAD})
+    runner.shop.git("push", "-q", "origin", "feature", "feature:refs/pull/7/head")
+    said = runner.ci("workflow_dispatch", dispatch(runner, dataset="orders"))
+    assert said.code == 1, said.out + said.err
+    found = runner.result("diff.json")["datasets"]
+    assert [(d["dataset"], d["state"]) for d in found] == [("orders", "changed")]
+    assert "region" in runner.summary
+    said = runner.ci("workflow_dispatch", dispatch(runner, dataset="no_such"))
+    assert (said.code, "no recipe that ran makes the dataset 'no_such'" in said.out) == (1, True)
+
+
 def test_a_shallow_checkout_is_enough(runner: Runner) -> None:
     """What actions/checkout brings by default, one commit, is completed from the remote."""
     published(runner)
@@ -370,7 +391,9 @@ def test_results_overwrite_nothing_of_the_repository(runner: Runner, what: str) 
         (folder / "notes.txt").write_text("mine")
     said = runner.ci("pull_request", occasions.pull(**tips(runner)))
     assert (said.code, "is here already" in said.err) == (2, True)
-    assert list((runner.files).glob("elsewhere/*")) == []
+    assert list(runner.files.glob("elsewhere/*")) == []
+    if what == "foreign":
+        assert [p.name for p in folder.iterdir()] == ["notes.txt"]
 
 
 def test_hostile_names_are_inert(runner: Runner) -> None:
@@ -380,7 +403,8 @@ def test_hostile_names_are_inert(runner: Runner) -> None:
     runner.shop.git("push", "-q", "origin", branch)
     said = runner.ci("pull_request", occasions.pull("closed", branch=branch, **tips(runner)))
     assert (said.code, "left nothing behind" in said.out) == (0, True), said.err
-    assert "%0Aerror" not in said.out.replace("%250Aerror", "")
+    commands = [line for line in said.out.splitlines() if line.startswith("::")]
+    assert commands == ["::notice::'x`|<b>##%250Aerror' left nothing behind"]
     event = occasions.pull("labeled\n::error::boo ##[error]boo", branch=branch, **tips(runner))
     said = runner.ci("pull_request", event)
     assert not re.search(r"(?m)^\s*::error", said.out)

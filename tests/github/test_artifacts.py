@@ -255,6 +255,7 @@ def test_a_true_claim_is_believed() -> None:
     """A claim about the run that GitHub names is taken."""
     assert claimed() == OURS
     assert claimed(pull_requests=[{"number": 7}]) == OURS
+    assert claimed({"tree": None}).tree == ""
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from gitkitchen.ci.decide import Action
 from gitkitchen.ci.work import Report, problems_of
 from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Problem
 from gitkitchen.files import write_atomic
-from gitkitchen.github.artifacts import CLAIM, Claim, claim_document
+from gitkitchen.github.artifacts import CLAIM, PROBLEMS, Claim, claim_document
 from gitkitchen.github.events import Event, Group, Pull, dispatched_pull
-from gitkitchen.merging import Merged
+from gitkitchen.merging import Merged, Unmergeable
 from gitkitchen.model import Outcome, Verdict
 from gitkitchen.report import annotations as remarked
-from gitkitchen.report import junit, markdown, outcome
+from gitkitchen.report import diff, diff_markdown, junit, markdown, outcome
+from gitkitchen.report.comparison import Comparison
+from gitkitchen.report.problems import as_json
 from gitkitchen.report.text import encodable
 
 FOLDER = "gitkitchen-results"
@@ -31,6 +33,9 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions#s
 
 OUTPUT_BYTES = 100_000
 """Of one value; all outputs of a job have 1 MB."""
+
+DIFF_BYTES = 60_000
+FOREIGN = "results-folder"
 
 _KEPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|xml)")
 
@@ -53,7 +58,7 @@ def prepare(folder: Path) -> Path:
             Problem(
                 f"'{folder.name}' is here already, and holds what no job of ours wrote",
                 hint="take it out of the repository, or name another folder with --results",
-                code="results-folder",
+                code=FOREIGN,
             )
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +89,18 @@ def write_outcome(folder: Path, found: Outcome) -> None:
     write_atomic(folder / f"{found.recipe}.junit.xml", junit.to_xml(found))
 
 
+def write_problems(folder: Path, problems: Iterable[Problem]) -> None:
+    """What went wrong without an outcome; nothing where nothing did."""
+    found = list(problems)
+    if found:
+        write_atomic(folder / PROBLEMS, as_json(found) + "\n")
+
+
+def write_difference(folder: Path, found: Comparison) -> None:
+    """A diff that was asked for, with public values only."""
+    write_atomic(folder / "diff.json", json.dumps(diff.document(found), ensure_ascii=False, indent=2) + "\n")
+
+
 # --- the runner's files -----------------------------------------------------------------------------
 
 
@@ -98,6 +115,8 @@ def summary(report: Report, limit: int = SUMMARY_BYTES) -> str:
     """The summary as Markdown, at most ``limit`` bytes; what is cut is counted."""
     wrong = [*problems_of(report.failures), *report.warnings]
     parts = [_listed(wrong)] if wrong else []
+    if report.difference is not None:
+        parts.append(diff_markdown.markdown(report.difference, budget=min(limit // 4, DIFF_BYTES)))
     left = limit - sum(len(p.encode()) for p in parts) - 1_000
     waiting = sorted(report.outcomes, key=lambda o: o.verdict.value == "passed")
     for index, found in enumerate(waiting):
@@ -171,8 +190,12 @@ def _remark(level: remarked.Level, problem: Problem) -> remarked.Annotation:
     return remarked.Annotation(level, said, problem.place, problem.code)
 
 
-def refused(environ: Mapping[str, str], error: GitKitchenError) -> str:
-    """A job that could not begin: its summary is written, its annotations and outputs as well."""
+def refused(environ: Mapping[str, str], error: GitKitchenError, event: Event, folder: Path) -> str:
+    """A job that could not begin: why stands in its summary and in the results. Returns its annotations."""
+    if folder.is_dir() and error.problems[0].code != FOREIGN:
+        write_problems(folder, error.problems)
+        if isinstance(error, Unmergeable):
+            write_claim(folder, event, Merged(error.head, error.base, "", ""))
     path = environ.get("GITHUB_STEP_SUMMARY")
     if path:
         _append(Path(path), encodable(_listed(error.problems)))

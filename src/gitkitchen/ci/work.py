@@ -46,6 +46,7 @@ from gitkitchen.workplace import Request
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel
+    from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
 
@@ -82,6 +83,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     said: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    difference: Comparison | None = None
     signal: int | None = None
     superseded: bool = False
     """A newer push of the same branch counts, and this one did nothing."""
@@ -163,7 +165,10 @@ def _test(job: Job, report: Report, project: Project) -> Report:
     job.begun(report.event, subject)
     report = replace(report, subject=subject)
     with _on_disk(project, repository, subject) as root:
-        return _recipes(job, report, root, fresh=report.decision.fresh)
+        report = _recipes(job, report, root, fresh=report.decision.fresh)
+        if report.decision.dataset and report.signal is None:
+            report = _compared(job, report, root)
+        return report
 
 
 def _subject(report: Report, repository: Repository) -> Merged:
@@ -226,6 +231,24 @@ def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Re
     # SIGINT where the cancel names no signal: it was asked to end all the same.
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
     return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal)
+
+
+def _compared(job: Job, report: Report, root: Path) -> Report:
+    """The dataset that was asked for, as its run built it, beside the base's: by `gitkitchen diff --data`."""
+    from gitkitchen.difference import compare, sides
+
+    name = report.decision.dataset
+    run = next((o.run for o in report.outcomes if any(n.node == name for n in o.nodes)), None)
+    try:
+        if run is None:
+            message = f"no recipe that ran makes the dataset '{name[:80]}'"
+            raise Mistake(Problem(message, hint="name a node of a recipe", code="no-dataset"))
+        request = Request(start=root, environ=job.environ, say=job.say)
+        found = compare(*sides(request, run, None), data=True, only=(name,))
+    except GitKitchenError as error:
+        failure = Failure("", error.problems, error.exit_code)
+        return replace(report, failures=(*report.failures, failure))
+    return replace(report, difference=found)
 
 
 # --- a branch ---------------------------------------------------------------------------------------

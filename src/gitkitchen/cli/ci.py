@@ -31,13 +31,14 @@ def ci(options: argparse.Namespace) -> int:
         except GitKitchenError as error:
             from gitkitchen.ci import results
 
-            sys.stdout.write(results.refused(os.environ, error))
+            folder = Path(options.folder).resolve() / options.results
+            sys.stdout.write(results.refused(os.environ, error, event, folder))
             raise
 
 
 def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> int:
     from gitkitchen.ci import results
-    from gitkitchen.ci.work import Job, carry_out
+    from gitkitchen.ci.work import Job, carry_out, problems_of
 
     start = Path(options.folder).resolve()
     folder = start / options.results
@@ -68,6 +69,9 @@ def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> i
             ),
             event,
         )
+    if report.difference is not None:
+        results.write_difference(folder, report.difference)
+    results.write_problems(folder, problems_of(report.failures))
     _show(report)
     results.write_summary(os.environ, report)
     results.write_outputs(os.environ, results.outputs(report, folder))

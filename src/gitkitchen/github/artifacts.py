@@ -26,6 +26,9 @@ from gitkitchen.printed import text_safe
 CLAIM = "claim.json"
 """Which run wrote the artifact, about which commits: written by ``gitkitchen ci``."""
 
+PROBLEMS = "problems.json"
+"""What went wrong without an outcome, as ``validate --format json`` says it."""
+
 PULL = "pull.json"
 """The pull-request document: everything that is shown is derived from it."""
 
@@ -67,7 +70,8 @@ class Refused(Mistake):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an artifact says about itself, after it was compared with the run that GitHub names."""
+    """What an artifact says about itself, after it was compared with the run that GitHub names. ``tree`` is
+    "" where head and base conflict: then nothing ran."""
 
     repository: str
     run: int
@@ -243,7 +247,7 @@ def _claim(raw: bytes | None) -> Claim:
             number=whole.number("number") if whole.has("number") else None,
             head=whole.sha("head"),
             base=whole.sha("base"),
-            tree=whole.sha("tree"),
+            tree=whole.sha("tree") if whole.has("tree") else "",
         )
     except GitKitchenError as error:
         why = text_safe(error.problems[0].message)[:300].replace("the event", CLAIM)
@@ -256,7 +260,7 @@ def _claim(raw: bytes | None) -> Claim:
 def claim_document(claim: Claim) -> dict[str, Any]:
     """The claim as the JSON values that ``claim_of`` reads."""
     assert REPOSITORY.fullmatch(claim.repository)
-    assert all(SHA.fullmatch(s) for s in (claim.head, claim.base, claim.tree))
+    assert all(SHA.fullmatch(s) for s in (claim.head, claim.base, claim.tree or claim.head))
     return {
         "version": 1,
         "repository": claim.repository,
@@ -265,5 +269,5 @@ def claim_document(claim: Claim) -> dict[str, Any]:
         "number": claim.number,
         "head": claim.head,
         "base": claim.base,
-        "tree": claim.tree,
+        "tree": claim.tree or None,
     }
