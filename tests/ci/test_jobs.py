@@ -363,6 +363,45 @@ def test_a_command_compares_one_dataset(runner: Runner) -> None:
     assert (said.code, "no recipe that ran makes the dataset 'no_such'" in said.out) == (1, True)
 
 
+def test_a_recipe_is_tested_on_what_the_change_builds(runner: Runner) -> None:
+    """A recipe runs after those that it reads, whatever their names, and on their new data."""
+    runner.shop.git("checkout", "-q", "feature")
+    first = TOTALS.replace("totals", "a_totals")
+    runner.shop.git("rm", "-q", "-r", "recipes/totals")
+    runner.shop.commit(
+        {"recipes/a_totals/recipe.yml": first, "recipes/orders/orders.sql": GOOD.replace("eu", "us")}
+    )
+    runner.shop.git("push", "-q", "origin", "feature")
+    runner.shop.git("checkout", "-q", "main")
+    published(runner)
+    assert runner.ci("pull_request", occasions.pull(**tips(runner))).code == 0
+    runner.shop.git("checkout", "-q", "feature")
+    assert runner.shop.rows("from a_totals") == [{"region": "us", "n": 1}]
+
+
+@pytest.mark.parametrize("case", ["failed", "read-only"])
+def test_a_recipe_is_not_tested_on_what_the_change_replaces(runner: Runner, case: str) -> None:
+    """Where new data failed, or a job without rights could not show it, what reads it is never green."""
+    runner.shop.commit({"kitchen.yml": f"{KITCHEN_YML}ledger: branch\n"})
+    runner.shop.git("push", "-q", "origin", "main")
+    published(runner)
+    runner.shop.git("checkout", "-q", "feature")
+    runner.shop.commit({"recipes/orders/orders.sql": BAD if case == "failed" else GOOD.replace("eu", "us")})
+    runner.shop.git("push", "-q", "origin", "feature")
+    runner.shop.git("checkout", "-q", "main")
+    if case == "read-only":
+        hook = runner.forge / "hooks" / "pre-receive"
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert (said.code, runner.outputs()["verdict"]) == (
+        (1, "failed") if case == "failed" else (3, "could_not_check")
+    )
+    assert "'totals' was not tested: it reads 'orders'" in said.out
+    assert not (runner.shop.root / "gitkitchen-results" / "totals.outcome.json").exists()
+    assert runner.result("problems.json")["problems"][0]["code"] == "not-tested"
+
+
 def test_a_shallow_checkout_is_enough(runner: Runner) -> None:
     """What actions/checkout brings by default, one commit, is completed from the remote."""
     published(runner)

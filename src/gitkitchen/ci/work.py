@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
 from gitkitchen.ci.decide import Action, Decision, decide
+from gitkitchen.ci.order import Reader, in_order
 from gitkitchen.errors import (
     FAILED,
     INFRASTRUCTURE,
@@ -40,9 +41,9 @@ from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, Verdict
 from gitkitchen.premises import find_premises
-from gitkitchen.reading import read_recipes
+from gitkitchen.report.facts import versions
 from gitkitchen.upkeep import ending
-from gitkitchen.workplace import Request
+from gitkitchen.workplace import Request, enter
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel
@@ -208,29 +209,65 @@ def _on_disk(project: Project, repository: Repository, subject: Merged) -> Itera
 
 
 def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Report:
-    """Run every recipe of a folder, one after the other; one that cannot begin stops no other."""
+    """Run every recipe of a folder, after those that it reads; one that cannot begin stops no other.
+
+    Of a change, a recipe is not tested on data that the change would replace: neither what did not pass nor
+    what could not be published to the change's kitchen stands in for the new.
+    """
     try:
-        names = sorted(read_recipes(load_project(root)).recipes)
+        readers = in_order(load_project(root))
     except GitKitchenError as error:
         return replace(report, failures=(Failure("", error.problems, error.exit_code),))
     request = Request(start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say)
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
-    for name in names:
+    strict = report.decision.action is Action.TEST
+    unseen: set[str] = set()
+    for reader in readers:
+        name = reader.name
         if job.cancel.is_set:
             break
+        if strict and (lost := sorted(reader.reads & unseen)):
+            failures.append(Failure(name, (_not_tested(name, lost),), INFRASTRUCTURE))
+            unseen |= reader.makes
+            continue
         try:
             outcome = flow.run(
                 replace(request, recipe=name), on_event=job.on_event, cancel=job.cancel, now=job.clock()
             )
         except GitKitchenError as error:
             failures.append(Failure(name, error.problems, error.exit_code))
+            unseen |= reader.makes
             continue
+        unseen |= _unseen(request, outcome, reader) if strict else set()
         outcomes.append(outcome)
         job.ended(outcome)
     # SIGINT where the cancel names no signal: it was asked to end all the same.
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
     return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal)
+
+
+def _unseen(request: Request, outcome: Outcome, reader: Reader) -> set[str]:
+    """The datasets of a run that the next recipe would not see as the run built them."""
+    if outcome.verdict is not Verdict.PASSED:
+        return set(reader.makes)
+    if outcome.publication.state in ("published", "unchanged"):
+        return set()
+    place = enter(replace(request, recipe=outcome.recipe))
+    entries = place.catalog().entries
+    place.close()
+    shown = {name: entries[name].content for name in entries}
+    return {name for name, version in versions(outcome).items() if shown.get(name) != version.content}
+
+
+def _not_tested(recipe: str, lost: Sequence[str]) -> Problem:
+    named = ", ".join(f"'{name}'" for name in lost[:10])
+    return Problem(
+        f"'{recipe}' was not tested: it reads {named}, whose new version did not pass or could not be "
+        "published to this kitchen",
+        hint="see the recipe that makes it",
+        code="not-tested",
+    )
 
 
 def _compared(job: Job, report: Report, root: Path) -> Report:
