@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,23 +91,32 @@ class Runner:
         return (self.files / "summary.md").read_text()
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    """A clone of a repository with a published `main`, and a `feature` that adds a recipe."""
-    forge = tmp_path / "forge.git"
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(forge)], check=True)
-    shop = Shop(tmp_path / "work")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose `main` has a recipe and whose `feature` adds one, and a checkout of it."""
+    folder = tmp_path_factory.mktemp("template")
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(folder / "forge.git")], check=True)
+    shop = Shop(folder / "work")
     shop.root.mkdir()
     shop.git("init", "-q", "-b", "main")
-    shop.git("remote", "add", "origin", forge.as_uri())
+    shop.git("remote", "add", "origin", (folder / "forge.git").as_uri())
     shop.commit({"kitchen.yml": KITCHEN_YML, "recipes/orders/recipe.yml": RECIPE})
     shop.commit({"recipes/orders/orders.sql": GOOD})
-    shop.git("push", "-q", "origin", "main")
     shop.git("checkout", "-q", "-b", "feature")
     shop.commit({"recipes/totals/recipe.yml": TOTALS})
-    shop.git("push", "-q", "origin", "feature")
+    shop.git("push", "-q", "origin", "main", "feature")
     shop.git("checkout", "-q", "main")
-    return Runner(shop, forge)
+    return folder
+
+
+@pytest.fixture
+def runner(template: Path, tmp_path: Path) -> Runner:
+    """A copy of the template of a test's own."""
+    for name in ("forge.git", "work"):
+        shutil.copytree(template / name, tmp_path / name)
+    made = Runner(Shop(tmp_path / "work"), tmp_path / "forge.git")
+    made.shop.git("remote", "set-url", "origin", made.forge.as_uri())
+    return made
 
 
 def tips(runner: Runner) -> dict[str, str]:
@@ -257,6 +267,7 @@ def test_another_commit_than_the_jobs_is_not_run(runner: Runner) -> None:
     assert (said.code, "is checked out, and this job is for" in said.err) == (2, True)
 
 
+@pytest.mark.long
 def test_a_deleted_branch_leaves_nothing(runner: Runner) -> None:
     """The kitchen of a deleted branch goes; the event again, or for a branch that never ran, is no error."""
     published(runner)
@@ -379,7 +390,7 @@ def test_a_recipe_is_tested_on_what_the_change_builds(runner: Runner) -> None:
     assert runner.shop.rows("from a_totals") == [{"region": "us", "n": 1}]
 
 
-@pytest.mark.parametrize("case", ["failed", "read-only"])
+@pytest.mark.parametrize("case", [pytest.param("failed", marks=pytest.mark.long), "read-only"])
 def test_a_recipe_is_not_tested_on_what_the_change_replaces(runner: Runner, case: str) -> None:
     """Where new data failed, or a job without rights could not show it, what reads it is never green."""
     runner.shop.commit({"kitchen.yml": f"{KITCHEN_YML}ledger: branch\n"})
@@ -416,6 +427,33 @@ def test_a_shallow_checkout_is_enough(runner: Runner) -> None:
     assert said.code == 0, said.out + said.err
 
 
+def test_a_branch_that_is_checked_out_names_no_other_kitchen(runner: Runner) -> None:
+    """A change without a difference, in a job on `main`, is tested in its own kitchen, and not in prod."""
+    published(runner)
+    head = tips(runner)["base_sha"]
+    runner.shop.git("push", "-q", "origin", "main:same")
+    said = runner.ci("pull_request", occasions.pull(branch="same", head_sha=head, base_sha=head))
+    assert said.code == 0, said.out + said.err
+    assert runner.result("orders.outcome.json")["kitchen"]["branch"] == "same"
+    runner.detach("main")
+    assert runner.ci("pull_request", occasions.pull(branch="same", head_sha=head, base_sha=head)).code == 0
+
+
+@pytest.mark.long
+def test_a_project_in_a_folder_of_its_repository(runner: Runner) -> None:
+    """A project below the repository's top is tested there, and writes its results there."""
+    runner.shop.git("checkout", "-q", "feature")
+    (runner.shop.root / "data").mkdir()
+    runner.shop.git("mv", "kitchen.yml", "recipes", "data")
+    runner.shop.commit()
+    runner.shop.git("push", "-q", "origin", "feature")
+    below = Runner(Shop(runner.shop.root / "data"), runner.forge)
+    event = occasions.pull(**tips(runner))
+    said = below.ci("pull_request", event, GITHUB_WORKSPACE=str(runner.shop.root))
+    assert said.code == 0, said.out + said.err
+    assert below.result("totals.outcome.json")["kitchen"]["branch"] == "feature"
+
+
 @pytest.mark.parametrize("what", ["file", "link", "foreign"])
 def test_results_overwrite_nothing_of_the_repository(runner: Runner, what: str) -> None:
     """What a repository has under the results' name, a link above all, is neither followed nor changed."""
@@ -450,9 +488,23 @@ def test_hostile_names_are_inert(runner: Runner) -> None:
     assert "##[" not in runner.summary + said.out
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def left(runner: Runner) -> None:
+    """Nothing is left of the work trees of jobs."""
+    assert len(runner.shop.git("worktree", "list").splitlines()) == 1
+    assert list((runner.shop.root / ".gitkitchen" / "ci").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.long),
+    ],
+)
 def test_a_cancelled_job_ends_in_order(runner: Runner, number: int, code: int) -> None:
-    """A cancelled job has the signal's code, leaves no work tree, and wrote down what it knew."""
+    """A cancelled job has the signal's code, leaves no work tree, and wrote down what it knew; what a killed
+    one leaves is removed by the next."""
     mark = runner.files / "mark"
     node = f"{{run: 'touch {mark}; sleep 60', outputs: {{o: o.txt}}}}"
     slow = f"version: 1\nrecipe: slow\nnodes:\n  wait: {node}\n"
@@ -469,12 +521,22 @@ def test_a_cancelled_job_ends_in_order(runner: Runner, number: int, code: int) -
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, out + err
+    if number == signal.SIGKILL:
+        assert list((runner.shop.root / ".gitkitchen" / "ci").iterdir())
+        mark.unlink()
+        runner.shop.git("checkout", "-q", "feature")
+        runner.shop.git("rm", "-q", "-r", "recipes/slow")
+        runner.shop.commit()
+        runner.shop.git("push", "-q", "origin", "feature")
+        runner.shop.git("checkout", "-q", "main")
+        assert runner.ci("pull_request", occasions.pull(**tips(runner))).code == 0
+        left(runner)
+        return
     assert runner.outputs()["verdict"] == "cancelled"
     assert runner.result("orders.outcome.json")["verdict"] == "passed"
     assert runner.result("slow.outcome.json")["verdict"] == "cancelled"
     assert not (runner.shop.root / "gitkitchen-results" / "totals.outcome.json").exists()
-    assert len(runner.shop.git("worktree", "list").splitlines()) == 1
-    assert list((runner.shop.root / ".gitkitchen" / "ci").iterdir()) == []
+    left(runner)
 
 
 def test_outside_of_a_job_it_is_refused(shop: Shop) -> None:

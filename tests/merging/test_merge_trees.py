@@ -35,13 +35,13 @@ def forge(tmp_path: Path) -> Path:
     root.mkdir()
     git(root, "init", "-q", "-b", "main")
     git(root, "config", "uploadpack.allowAnySHA1InWant", "true")
-    for n in range(6):
+    for n in range(2):
         commit(root, f"early {n}", a="".join(f"line {i}\n" for i in range(20)), n=str(n))
     git(root, "checkout", "-q", "-b", "feature")
-    for n in range(4):
+    for n in range(3):
         commit(root, f"feature {n}", b=str(n))
     git(root, "checkout", "-q", "main")
-    for n in range(3):
+    for n in range(2):
         commit(root, f"main {n}", c=str(n))
     return root
 

@@ -6,17 +6,16 @@ showing it comes after, in ``results`` and the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from os import getpid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.order import Reader, in_order
+from gitkitchen.ci.subject import on_disk, subject_of
 from gitkitchen.errors import (
     FAILED,
     INFRASTRUCTURE,
@@ -31,9 +30,8 @@ from gitkitchen.errors import (
     Mistake,
     Problem,
 )
-from gitkitchen.files import make_state
 from gitkitchen.git import Repository
-from gitkitchen.github.events import Event, Group, Push
+from gitkitchen.github.events import Event, Push
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.event import Head, head_of_event
 from gitkitchen.kitchen.identity import identify
@@ -119,8 +117,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What surrounds the work of a job. ``begun`` is told the subject before the first recipe, ``ended`` each
-    outcome as it comes: what is written by then survives a kill."""
+    """What surrounds the work of a job. ``decided`` is told what will be done, ``begun`` the subject before
+    the first recipe, ``ended`` each outcome as it comes: what is written by then survives a kill."""
 
     start: Path
     environ: Mapping[str, str]
@@ -128,6 +126,7 @@ class Job:
     clock: Callable[[], datetime]
     on_event: Callable[[RunEvent], None] = lambda _event: None
     say: Callable[[Problem], None] = lambda _problem: None
+    decided: Callable[[Decision], None] = lambda _decision: None
     begun: Callable[[Event, Merged], None] = lambda _event, _merged: None
     ended: Callable[[Outcome], None] = lambda _outcome: None
     jobs: int | None = None
@@ -139,6 +138,7 @@ def carry_out(job: Job, event: Event) -> Report:
     GitKitchenError where the job could not begin."""
     project = load_project(find_root(job.start))
     decision = decide(event, project)
+    job.decided(decision)
     report = Report(event, decision)
     if decision.action is Action.TEST:
         return _test(job, report, project)
@@ -162,50 +162,15 @@ def carry_out(job: Job, event: Event) -> Report:
 
 def _test(job: Job, report: Report, project: Project) -> Report:
     repository = Repository.find(project.root)
-    subject = _subject(report, repository)
+    assert report.decision.change is not None
+    subject = subject_of(report.event, report.decision.change, repository.root)
     job.begun(report.event, subject)
     report = replace(report, subject=subject)
-    with _on_disk(project, repository, subject) as root:
+    with on_disk(project, repository, subject) as root:
         report = _recipes(job, report, root, fresh=report.decision.fresh)
         if report.decision.dataset and report.signal is None:
             report = _compared(job, report, root)
         return report
-
-
-def _subject(report: Report, repository: Repository) -> Merged:
-    """What is tested of a change: the queue's own commit, or the head merged with the base as it is now."""
-    event, change = report.event, report.decision.change
-    assert change is not None
-    folder, head, base = repository.root, change.head, change.base
-    if isinstance(change, Group):
-        return merging.taken(folder, head.sha, base.sha, branch=head.branch)
-    reference = f"refs/pull/{change.number}/head"
-    if event.name != "pull_request":
-        now = merging.reference_of(folder, reference)
-        if now is not None and now != head.sha:
-            raise Mistake(
-                Problem(
-                    f"the head of pull request #{change.number} is {now[:12]} now, and the command was for "
-                    f"{head.sha[:12]}: nothing was tested",
-                    hint="look at the new head and give the command again",
-                    code="head-moved",
-                )
-            )
-    tip = merging.tip_of(folder, base.branch) or base.sha
-    return merging.merge(folder, head.sha, tip, target=base.branch, references=[reference])
-
-
-@contextmanager
-def _on_disk(project: Project, repository: Repository, subject: Merged) -> Iterator[Path]:
-    """The project's folder with exactly the subject in it: what is checked out, where it is that."""
-    here = repository.subject()
-    if not here.dirty and here.tree == subject.tree:
-        yield project.root
-        return
-    make_state(project.state)
-    place = project.state / "ci" / f"{subject.tree[:12]}-{getpid()}"
-    with merging.checked_out(repository.root, subject, place) as root:
-        yield root / project.root.relative_to(repository.root)
 
 
 def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Report:

@@ -16,6 +16,7 @@ from gitkitchen.github.events import Event, read_event
 from gitkitchen.process import Cancel
 
 if TYPE_CHECKING:
+    from gitkitchen.ci.decide import Decision
     from gitkitchen.ci.work import Report
     from gitkitchen.merging import Merged
     from gitkitchen.model import Outcome
@@ -39,9 +40,13 @@ def ci(options: argparse.Namespace) -> int:
 def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> int:
     from gitkitchen.ci import results
     from gitkitchen.ci.work import Job, carry_out, problems_of
+    from gitkitchen.report.text import for_runners, safe
 
     start = Path(options.folder).resolve()
     folder = start / options.results
+
+    def decided(decision: Decision) -> None:
+        print(for_runners(safe(f"{decision.action.value}: {decision.reason}")), flush=True)
 
     def begun(event: Event, merged: Merged) -> None:
         results.write_claim(folder, event, merged)
@@ -63,6 +68,7 @@ def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> i
                 clock=lambda: datetime.now(UTC),
                 on_event=on_event,
                 say=complain,
+                decided=decided,
                 begun=begun,
                 ended=ended,
                 jobs=options.jobs,
@@ -79,11 +85,11 @@ def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> i
 
 
 def _show(report: Report) -> None:
-    """The decision, and what went wrong without an outcome; then the annotations."""
+    """What there is to say, then the annotations."""
     from gitkitchen.ci import results
     from gitkitchen.report.text import for_runners, safe
 
-    for said in (f"{report.decision.action.value}: {report.decision.reason}", *report.said):
+    for said in report.said:
         print(for_runners(safe(said)))
     sys.stdout.write(results.commands(report))
     sys.stdout.flush()
