@@ -390,11 +390,12 @@ def test_a_recipe_is_tested_on_what_the_change_builds(runner: Runner) -> None:
     assert runner.shop.rows("from a_totals") == [{"region": "us", "n": 1}]
 
 
-@pytest.mark.parametrize("case", [pytest.param("failed", marks=pytest.mark.long), "read-only"])
+@pytest.mark.parametrize("case", ["failed", pytest.param("read-only", marks=pytest.mark.long)])
 def test_a_recipe_is_not_tested_on_what_the_change_replaces(runner: Runner, case: str) -> None:
     """Where new data failed, or a job without rights could not show it, what reads it is never green."""
-    runner.shop.commit({"kitchen.yml": f"{KITCHEN_YML}ledger: branch\n"})
-    runner.shop.git("push", "-q", "origin", "main")
+    if case == "read-only":
+        runner.shop.commit({"kitchen.yml": f"{KITCHEN_YML}ledger: branch\n"})
+        runner.shop.git("push", "-q", "origin", "main")
     published(runner)
     runner.shop.git("checkout", "-q", "feature")
     runner.shop.commit({"recipes/orders/orders.sql": BAD if case == "failed" else GOOD.replace("eu", "us")})
