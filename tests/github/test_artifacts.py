@@ -234,6 +234,11 @@ def test_a_list_of_a_million_files_is_not_read(tmp_path: Path) -> None:
     end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 65534, 65534, len(entry) * count, 0, 0)
     path.write_bytes(entry * count + end)
     assert bounded(path) == "artifact-count"
+    huge = struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, len(entry) * count, 0)
+    locator = b"PK\x06\x07" + struct.pack("<IQI", 0, len(entry) * count, 1)
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 50, 0, 0)  # says: one file
+    path.write_bytes(entry * count + b"PK\x06\x06" + huge + locator + end)
+    assert bounded(path) == "artifact-size"
 
 
 # --- what it claims ---------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 _BLOCK = 65536
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_END = b"PK\x05\x06"
+_END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 
 
 class Refused(Mistake):
@@ -107,13 +107,14 @@ def _refuse_large(file: IO[bytes], limits: Limits) -> None:
     size = file.seek(0, 2)
     if size > limits.archive:
         raise Refused(f"the archive has {size:,} bytes, and {limits.archive:,} are the most", "size")
-    file.seek(max(0, size - 65_557))  # the end record has 22 bytes, and a comment of at most 65,535
+    file.seek(max(0, size - 65_577))  # a locator of 20 bytes, a record of 22, a comment of 65,535
     tail = file.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) - at < 22:
         raise Refused("it is no zip archive", "damaged")
     count, length = struct.unpack_from("<HI", tail, at + 10)
-    if count == 0xFFFF or length == 0xFFFFFFFF:
+    # zipfile follows the locator of the huge form whenever there is one, whatever this record says.
+    if tail[max(0, at - 20) : at].startswith(_LOCATOR) or count == 0xFFFF or length == 0xFFFFFFFF:
         raise Refused("the archive is of the form for huge archives (zip64)", "size")
     if count > limits.files:
         raise Refused(f"the archive holds {count:,} files, and {limits.files:,} are the most", "count")

@@ -313,7 +313,7 @@ def _finished(whole: Part, _repository: str) -> FinishedRun:
         conclusion=run.text_or("conclusion"),
         head=Tip(head.repository() if head else "", run.text_or("head_branch"), run.sha("head_sha")),
         repository=own.repository() if own else "",
-        title=run.text_or("display_title"),
+        title=run.text_or("display_title", longest=LONGEST_COMMENT),
         pulls=tuple(n for n in pulls if isinstance(n, int) and not isinstance(n, bool)),
     )
 
