@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gitkitchen.github.commands import Command, Unclear, help_text
-from gitkitchen.github.events import Comment, Tip
+from gitkitchen.github.events import Comment
 
 MAY = frozenset({"admin", "maintain", "write"})
 """Permissions that may command: whoever has one could push the same commands as a workflow."""
@@ -23,20 +23,26 @@ _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?")
 
 
 class PullNow(Protocol):
-    """A pull request as GitHub has it now."""
+    """A pull request as GitHub has it now. ``head_repository`` is "" for a fork that was deleted."""
 
     @property
     def number(self) -> int: ...
     @property
-    def open(self) -> bool: ...
+    def state(self) -> str: ...
     @property
-    def head(self) -> Tip: ...
+    def head_sha(self) -> str: ...
     @property
-    def base(self) -> Tip: ...
+    def head_ref(self) -> str: ...
+    @property
+    def head_repository(self) -> str: ...
+    @property
+    def base_sha(self) -> str: ...
+    @property
+    def base_ref(self) -> str: ...
 
 
 class Forge(Protocol):
-    """What a command needs of GitHub. Failures are raised as ``errors.Infrastructure``."""
+    """What a command needs of GitHub's client. Whatever it raises ends the command, and is for its caller."""
 
     def permission(self, login: str) -> str:
         """``admin``, ``maintain``, ``write``, ``triage``, ``read`` or ``none``, as it is now."""
@@ -51,11 +57,13 @@ class Forge(Protocol):
 
     def react(self, comment_id: int, content: str) -> None: ...
 
-    def put_comment(self, number: int, marker: str, body: str) -> int:
-        """Write the one comment of ours that bears ``marker``, new or in place of what it said."""
+    def reply(self, number: int, comment_id: int, body: str) -> int:
+        """Write the one answer to a comment, new or in place of what it said."""
         ...
 
-    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None: ...
+    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> None:
+        """Start a workflow once: a run whose title has ``key`` is that one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +76,21 @@ class Answer:
 
 
 def obey(comment: Comment, command: Command | Unclear, forge: Forge, *, workflow: str, branch: str) -> Answer:
-    """Carry a command out and answer it in place. Infrastructure where GitHub does not answer: then nothing
-    was started, unless the dispatch itself went unanswered.
+    """Carry a command out and answer it in place. Where GitHub does not answer, nothing was started, unless
+    it was the dispatch itself that went unanswered; run again, it starts nothing twice.
 
-    ``workflow`` (a file name) of ``branch``, the default one, is what is dispatched.
+    ``workflow`` (a file name) of ``branch``, the default one, is what is dispatched. Its ``run-name`` is
+    ``GitKitchen ${{ inputs.key }} #${{ inputs.number }} at ${{ inputs.head_sha }}``: by the key we find it
+    again, by the rest the poster knows what it is about (``artifacts.DISPATCHED``).
     """
-    marker = f"gitkitchen:answer:{comment.id}"
     answer, inputs = _weigh(comment, command, forge)
     if inputs:
         forge.react(comment.id, "eyes")
-        forge.dispatch_workflow(workflow, branch, inputs)
+        forge.dispatch_workflow(workflow, branch, inputs, key=inputs["key"])
         forge.react(comment.id, "rocket")
     else:
         forge.react(comment.id, "eyes" if answer.accepted else "confused")
-    forge.put_comment(comment.number, marker, answer.said)
+    forge.reply(comment.number, comment.id, answer.said)
     return answer
 
 
@@ -101,15 +110,15 @@ def _weigh(comment: Comment, command: Command | Unclear, forge: Forge) -> tuple[
     if isinstance(command, Unclear):
         return _refused(login, f"{command.why}. These are the commands:\n\n{help_text()}")
     pull = forge.pull(comment.number)
-    if not pull.open:
+    if pull.state != "open":
         return _refused(login, "this pull request is closed")
     refused = _unseen(comment, command, pull, forge)
     if refused:
         return _refused(login, refused)
     started = {"run": "the tests of", "fresh": "the tests, with fresh sources, of", "diff": "the diff of"}
-    what = f"{started[command.verb]} {f'`{command.dataset}` at ' if command.dataset else ''}{pull.head.sha}"
+    what = f"{started[command.verb]} {f'`{command.dataset}` at ' if command.dataset else ''}{pull.head_sha}"
     said = f"@{login}, I started {what}. The result appears in this pull request's checks."
-    return Answer(True, said, pull.head.sha), _inputs(comment, command, pull)
+    return Answer(True, said, pull.head_sha), _inputs(comment, command, pull)
 
 
 def _refused(login: str, why: str) -> tuple[Answer, Mapping[str, str]]:
@@ -118,7 +127,7 @@ def _refused(login: str, why: str) -> tuple[Answer, Mapping[str, str]]:
 
 def _unseen(comment: Comment, command: Command, pull: PullNow, forge: Forge) -> str:
     """Why the head now may be another than the one that the person saw; "" where it is that one."""
-    head = pull.head.sha
+    head = pull.head_sha
     again = f"look at it, then comment `/kitchen {command.verb}"
     again += f"{f' {command.dataset}' if command.dataset else ''} {head}`"
     if command.head:
@@ -135,12 +144,12 @@ def _inputs(comment: Comment, command: Command, pull: PullNow) -> dict[str, str]
     """The inputs of the dispatch: ``github.events.PULL_INPUTS`` and what is asked."""
     return {
         "number": str(pull.number),
-        "head_repository": pull.head.repository,
-        "head_branch": pull.head.branch,
-        "head_sha": pull.head.sha,
-        "base_branch": pull.base.branch,
-        "base_sha": pull.base.sha,
+        "head_repository": pull.head_repository,
+        "head_branch": pull.head_ref,
+        "head_sha": pull.head_sha,
+        "base_branch": pull.base_ref,
+        "base_sha": pull.base_sha,
         "fresh": "true" if command.verb == "fresh" else "false",
         "dataset": command.dataset,
-        "comment": str(comment.id),
+        "key": f"[comment {comment.id}]",
     }
