@@ -414,6 +414,30 @@ def test_a_recipe_is_not_tested_on_what_the_change_replaces(runner: Runner, case
     assert runner.result("problems.json")["problems"][0]["code"] == "not-tested"
 
 
+@pytest.mark.long
+def test_recipes_that_read_each_other(runner: Runner) -> None:
+    """In a circle one recipe saw the data of before: it is not green until a job begins from the new."""
+    recipe = "version: 1\nrecipe: {}\nnodes:\n"
+    a, b = recipe.format("a") + "  x: {sql: select 1 as i, key: [i]}\n", recipe.format("b")
+    b += "  z: {sql: select 2 as i, key: [i]}\n  w: {sql: select i from x, key: [i]}\n"
+    for files in (
+        {"recipes/a/recipe.yml": a},
+        {"recipes/b/recipe.yml": b},
+        {"recipes/a/recipe.yml": a + "  y: {sql: select i from z, key: [i]}\n"},
+    ):
+        runner.shop.commit(files)
+        runner.shop.git("push", "-q", "origin", "main")
+        published(runner)
+    runner.shop.git("checkout", "-q", "-B", "feature")
+    runner.shop.commit({"recipes/b/recipe.yml": b.replace("select 2", "select 3")})
+    runner.shop.git("push", "-q", "-f", "origin", "feature")
+    runner.shop.git("checkout", "-q", "main")
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert (said.code, "'a' was tested on the z of before this change" in said.out) == (3, True), said.out
+    said = runner.ci("pull_request", occasions.pull(**tips(runner)))
+    assert said.code == 0, said.out + said.err
+
+
 def test_a_shallow_checkout_is_enough(runner: Runner) -> None:
     """What actions/checkout brings by default, one commit, is completed from the remote."""
     published(runner)

@@ -37,7 +37,7 @@ from gitkitchen.kitchen.event import Head, head_of_event
 from gitkitchen.kitchen.identity import identify
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
-from gitkitchen.model import Outcome, Project, Verdict
+from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises
 from gitkitchen.report.facts import versions
 from gitkitchen.upkeep import ending
@@ -207,6 +207,7 @@ def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Re
         unseen |= _unseen(request, outcome, reader) if strict else set()
         outcomes.append(outcome)
         job.ended(outcome)
+    failures += _in_circles(readers, outcomes) if strict else []
     # SIGINT where the cancel names no signal: it was asked to end all the same.
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
     return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal)
@@ -223,6 +224,29 @@ def _unseen(request: Request, outcome: Outcome, reader: Reader) -> set[str]:
     place.close()
     shown = {name: entries[name].content for name in entries}
     return {name for name, version in versions(outcome).items() if shown.get(name) != version.content}
+
+
+def _in_circles(readers: Sequence[Reader], outcomes: Sequence[Outcome]) -> list[Failure]:
+    """The recipes that ran before others which then built anew what they read: they saw the old."""
+    built = {
+        dataset
+        for outcome in outcomes
+        for node in outcome.nodes
+        if node.build is not None and node.state is not State.REUSED
+        for dataset in node.build.versions
+    }
+    found = []
+    for index, reader in enumerate(readers):
+        later = {dataset for other in readers[index + 1 :] for dataset in other.makes}
+        if lost := sorted(reader.reads & later & built):
+            problem = Problem(
+                f"'{reader.name}' was tested on the {', '.join(lost[:10])} of before this change: recipes "
+                "read each other in a circle",
+                hint="run the job again: it begins from what this one built",
+                code="circle",
+            )
+            found.append(Failure(reader.name, (problem,), INFRASTRUCTURE))
+    return found
 
 
 def _not_tested(recipe: str, lost: Sequence[str]) -> Problem:
