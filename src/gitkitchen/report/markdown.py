@@ -8,12 +8,12 @@ that are not public read ``hidden``; logs stay out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from gitkitchen.model import NodeResult, Outcome, State, TestState, Verdict
 from gitkitchen.report import facts, text
 from gitkitchen.report.facts import HIDDEN, Finding
+from gitkitchen.report.sheet import Sheet, counted, row, size
 from gitkitchen.report.text import SYMBOLS, WORDS, clip, one_line
 
 SUMMARY_BYTES = 1_000_000
@@ -24,7 +24,6 @@ TEXT_LENGTH = 600
 CELL_LENGTH = 80
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
-NOTE_ROOM = 400
 MORE_ROOM = 1200
 """Kept free of failures told in full, so that those which do not fit are at least named."""
 
@@ -49,7 +48,7 @@ _STATE_ORDER = (
 )
 
 _BREAK = "&#8203;"  # a zero-width space: what follows no longer continues what stands before
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>&|~$@#]|::|(?<=:)//|(?i:\bwww(?=\.)|\bGH(?=-\d))")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>&|~$@#]|::|(?<=:)//|(?i:\bwww(?=\.)|\bGH(?=-\d)|\bGHSA(?=-))")
 
 
 def escape(value: str, longest: int = TEXT_LENGTH) -> str:
@@ -83,60 +82,6 @@ def name(value: str) -> str:
     return f"<code>{escape(value, NAME_LENGTH)}</code>" if value else ""
 
 
-# --- the budget --------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Sheet:
-    """Markdown that grows block by block while it fits."""
-
-    limit: int
-    blocks: list[str] = field(default_factory=list)
-    used: int = 0
-    missing: dict[str, int] = field(default_factory=dict)
-
-    def add(self, block: str, room: int = NOTE_ROOM) -> bool:
-        """Take a block if it leaves ``room`` for the closing note; say whether it was taken."""
-        cost = _bytes(block) + 2
-        if self.used + cost + room > self.limit:
-            return False
-        self.blocks.append(block)
-        self.used += cost
-        return True
-
-    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> None:
-        """A table with as many rows as fit."""
-        if not rows:
-            return
-        lines = [title, "", _row(head), _row(["---"] * len(head))]
-        cost = _bytes("\n".join(lines)) + 3
-        kept: list[str] = []
-        for row in rows:
-            line = _row(row)
-            cost += _bytes(line) + 1
-            if self.used + cost + NOTE_ROOM > self.limit:
-                break
-            kept.append(line)
-        if kept:
-            self.add("\n".join([*lines, *kept]))
-        self.miss(what, len(rows) - len(kept))
-
-    def miss(self, what: str, amount: int) -> None:
-        if amount:
-            self.missing[what] = self.missing.get(what, 0) + amount
-
-    def text(self) -> str:
-        return "\n\n".join(self.blocks) + "\n" if self.blocks else ""
-
-
-def _bytes(value: str) -> int:
-    return len(value.encode("utf-8"))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 # --- the summary -------------------------------------------------------------------------------
 
 
@@ -145,10 +90,10 @@ def summary(outcome: Outcome, limit_bytes: int = SUMMARY_BYTES) -> str:
 
     With 2 kB or more it always holds verdict, counts and what was published.
     """
-    sheet = _Sheet(limit_bytes)
+    sheet = Sheet(limit_bytes)
     if not sheet.add(_heading(outcome), room=0):
         bare = f"**GitKitchen: {text.VERDICTS[outcome.verdict]}**\n"
-        return bare if _bytes(bare) <= limit_bytes else ""
+        return bare if size(bare) <= limit_bytes else ""
     sheet.add(_counts(outcome))
     sheet.add(escape(facts.published(outcome), 900))
     if step := facts.next_step(outcome):
@@ -182,13 +127,12 @@ def _origin(outcome: Outcome) -> str:
     return f"<sub>{escape(' · '.join(parts))}</sub>"
 
 
-def _left_out(outcome: Outcome, sheet: _Sheet) -> str:
-    parts = ", ".join(f"{n:,} more {w}{'s' if n > 1 else ''}" for w, n in sheet.missing.items())
+def _left_out(outcome: Outcome, sheet: Sheet) -> str:
     command = f"gitkitchen show {outcome.run}"
-    return f"Left out for length: {parts}; {name(command)} shows them."
+    return f"Left out for length: {counted(sheet.missing)}; {name(command)} shows them."
 
 
-def _add_findings(sheet: _Sheet, outcome: Outcome) -> None:
+def _add_findings(sheet: Sheet, outcome: Outcome) -> None:
     found = facts.findings(outcome)
     heavy = [f for f in found if f.weight in ("stop", "excused", "waived")]
     shown = 0
@@ -203,7 +147,7 @@ def _add_findings(sheet: _Sheet, outcome: Outcome) -> None:
     sheet.table("#### Warnings", SHORT_HEAD, light, "warning")
 
 
-def _add_untested(sheet: _Sheet, outcome: Outcome) -> None:
+def _add_untested(sheet: Sheet, outcome: Outcome) -> None:
     missing = facts.untested(outcome)
     if not missing:
         return
@@ -246,17 +190,17 @@ def _fields(outcome: Outcome, finding: Finding) -> Iterator[tuple[str, str]]:
 def _sample(outcome: Outcome, finding: Finding) -> Iterator[str]:
     assert finding.test is not None
     sample = facts.public_sample(outcome, finding.test)
-    columns = list(dict.fromkeys(c for row in sample for c in row))[:SAMPLE_COLUMNS]
-    rows = [[row.get(c, "") for c in columns] for row in sample]
-    shown = [row for row in rows if any(value != HIDDEN for value in row)][:SAMPLE_ROWS]
+    columns = list(dict.fromkeys(c for each in sample for c in each))[:SAMPLE_COLUMNS]
+    rows = [[each.get(c, "") for c in columns] for each in sample]
+    shown = [each for each in rows if any(value != HIDDEN for value in each)][:SAMPLE_ROWS]
     amount = max(finding.test.failing or 0, len(sample))
     if not shown:
         yield f"{text.count(amount, 'failing row')}; values hidden: none of these columns is public."
         return
-    yield _row([escape(c, CELL_LENGTH) for c in columns])
-    yield _row(["---"] * len(columns))
-    for row in shown:
-        yield _row([f"*{HIDDEN}*" if value == HIDDEN else escape(value, CELL_LENGTH) for value in row])
+    yield row([escape(c, CELL_LENGTH) for c in columns])
+    yield row(["---"] * len(columns))
+    for each in shown:
+        yield row([f"*{HIDDEN}*" if value == HIDDEN else escape(value, CELL_LENGTH) for value in each])
     if amount > len(shown):
         yield ""
         yield f"and {amount - len(shown):,} more"
