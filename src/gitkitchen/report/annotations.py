@@ -44,7 +44,7 @@ def commands(outcome: Outcome) -> str:
 
 def remarks(outcome: Outcome) -> list[Annotation]:
     """All that is to be remarked of an outcome, most important first."""
-    found = [_remark(outcome, f) for f in facts.findings(outcome)]
+    found = [remark(outcome, f) for f in facts.findings(outcome)]
     if outcome.verdict not in (Verdict.PASSED, Verdict.FAILED):
         title = f"{outcome.recipe}: {VERDICTS[outcome.verdict]}"
         found.insert(0, Annotation("error", facts.published(outcome), title=title))
@@ -95,14 +95,15 @@ def _property(value: str) -> str:
     return _data(value).replace(":", "%3A").replace(",", "%2C")
 
 
-def _remark(outcome: Outcome, finding: Finding) -> Annotation:
+def remark(outcome: Outcome, finding: Finding) -> Annotation:
+    """What a reader of the file should know of a finding; observed figures, never failing rows."""
     level: Level = {"stop": "error", "log": "notice"}.get(finding.weight, "warning")  # type: ignore[assignment]
-    remark = Annotation(level, "", finding.place, f"{finding.title}: {finding.word}")
+    bare = Annotation(level, "", finding.place, f"{finding.title}: {finding.word}")
     test = finding.test
     if test is None:
         failure = finding.node.failure
         said = [facts.public_message(outcome, failure.message), failure.hint] if failure else []
-        return replace(remark, message="\n".join(filter(None, said)))
+        return replace(bare, message="\n".join(filter(None, said)))
     observed = facts.public_observed(outcome, test) if test.state is not TestState.ERROR else ""
     said = [
         f"observed {observed}" if observed else facts.public_message(outcome, test.message),
@@ -110,4 +111,4 @@ def _remark(outcome: Outcome, finding: Finding) -> Annotation:
         test.cause,
         f"waived {facts.waiver(test)}" if test.waived else "",
     ]
-    return replace(remark, message="\n".join(filter(None, said)))
+    return replace(bare, message="\n".join(filter(None, said)))

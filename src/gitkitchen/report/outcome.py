@@ -34,7 +34,7 @@ from gitkitchen.model import (
     Verdict,
     Waived,
 )
-from gitkitchen.report.text import encodable
+from gitkitchen.report.text import encodable_values
 
 VERSION = 1
 
@@ -175,18 +175,8 @@ def _clean(value: dict[str, Any]) -> dict[str, Any]:
     """The same value with text that UTF-8 can hold; nearly all is ASCII, which is found out quickly."""
     if json.dumps(value, ensure_ascii=False).isascii():
         return value
-    cleaned: dict[str, Any] = _encodable(value)
+    cleaned: dict[str, Any] = encodable_values(value)
     return cleaned
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, dict):
-        return {encodable(k): _encodable(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_encodable(v) for v in value]
-    return value
 
 
 # --- back --------------------------------------------------------------------------------------

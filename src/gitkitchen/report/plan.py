@@ -104,7 +104,7 @@ def mermaid(plan: Plan) -> str:
     lines = ["flowchart LR"]
     for step in plan.steps:
         said = ": ".join((step.action.value, *step.reasons[:1]))
-        label = f"{_label(step.node.name)}<br/>{_label(said)}"
+        label = f"{mermaid_label(step.node.name)}<br/>{mermaid_label(said)}"
         lines.append(f'  {ids[step.node.name]}["{label}"]:::{step.action.value}')
     outside: dict[str, str] = {}
     for step in plan.steps:
@@ -113,7 +113,7 @@ def mermaid(plan: Plan) -> str:
         for dataset in (d for d, m in step.reads.items() if m is None):
             if dataset not in outside:
                 outside[dataset] = f"c{len(outside)}"
-                lines.append(f'  {outside[dataset]}[("{_label(dataset)}")]')
+                lines.append(f'  {outside[dataset]}[("{mermaid_label(dataset)}")]')
             lines.append(f"  {outside[dataset]} --> {mine}")
         lines += [f"  {ids[m]} --> {mine}" for m in sorted(makers, key=lambda m: int(ids[m][1:]))]
         lines += [f"  {ids[a]} -.-> {mine}" for a in step.after if a in ids and a not in makers]
@@ -121,7 +121,7 @@ def mermaid(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _label(text: str) -> str:
+def mermaid_label(text: str) -> str:
     """Text within a quoted label: whatever Mermaid or HTML could act on becomes a character code."""
     flat = " ".join(safe(text).split())
     return "".join(c if c in _PLAIN else f"#{ord(c)};" for c in flat[:120])

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from gitkitchen.model import Severity, State, TestState, Verdict
 
@@ -107,6 +108,17 @@ def encodable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def encodable_values(value: Any) -> Any:
+    """A value of JSON whose texts, keys included, UTF-8 can hold."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(k): encodable_values(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [encodable_values(v) for v in value]
+    return value
 
 
 def for_runners(whole: str) -> str:

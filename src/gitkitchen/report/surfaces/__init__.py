@@ -1,0 +1,1 @@
+"""The pull request's surfaces: check runs, annotations, comment, summary, outputs. Pure values in and out."""

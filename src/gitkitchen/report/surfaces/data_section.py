@@ -1,0 +1,95 @@
+"""How the data changed, for a narrow page: breaking contracts first, with numbers, and whom they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitkitchen.data.diff_model import ColumnDiff
+from gitkitchen.model import TestState
+from gitkitchen.report import diff_words, facts
+from gitkitchen.report.comparison import Comparison, DatasetDiff
+from gitkitchen.report.diff import redacted
+from gitkitchen.report.markdown import escape, name
+from gitkitchen.report.sheet import Sheet
+from gitkitchen.report.surfaces.pull import Pull
+from gitkitchen.report.text import count
+
+DATASETS = 20
+LINES = 6
+"""So many lines of schema, notes and columns each a dataset."""
+HITS = 15
+
+_ORDER = ("removed", "unreadable", "changed", "added")
+
+
+def data(sheet: Sheet, pull: Pull) -> None:
+    """Every comparison of the document, and how the expectations fared."""
+    for comparison in pull.differences:
+        _comparison(sheet, redacted(comparison), controls=not pull.policy)
+    if said := _expectations(pull):
+        sheet.add(said)
+
+
+def breaking(pull: Pull) -> list[DatasetDiff]:
+    """The datasets whose readers would notice, of all comparisons."""
+    return [d for c in pull.differences for d in c.datasets if d.breaking]
+
+
+def _comparison(sheet: Sheet, comparison: Comparison, *, controls: bool) -> None:
+    sheet.add(escape(diff_words.headline(comparison), 300))
+    differing = sorted(comparison.differing, key=lambda d: (not d.breaking, _ORDER.index(d.state)))
+    sheet.rows([], (_dataset(d) for d in differing), "dataset", most=DATASETS)
+    if comparison.reaches:
+        who = [name(w) for w in diff_words.owners(comparison.reaches)[:8]]
+        broken = any(d.breaking for d in comparison.datasets)
+        title = "**Breaks or reaches downstream**" if broken else "**Reaches downstream**"
+        title += f", owned by {', '.join(who)}" if who else ""
+        items = (escape(diff_words.hit_line(h), 300) for h in comparison.reaches)
+        sheet.bullets(title, items, "dataset downstream", most=HITS)
+    weaker = [c for c in comparison.controls if c.weaker] if controls else []
+    lines = (escape(diff_words.control_line(c), 300) for c in weaker)
+    sheet.bullets("**Lets more pass than before**", lines, "weaker test", most=10)
+    sheet.bullets("", (escape(n, 300) for n in comparison.notes), "note", most=5)
+
+
+def _dataset(one: DatasetDiff) -> str:
+    """One dataset as an item of a list with items of its own."""
+    contract = "**breaking** " if one.breaking else ""
+    amounts = diff_words.rows_words(one)
+    lines = [f"- {contract}{name(one.dataset)} {one.state}: {escape(amounts, 120)}"]
+    if one.data is not None:
+        lines.append(f"  - {escape(diff_words.change_words(one.data), 300)}")
+    schema = sorted(one.schema, key=lambda c: not c.breaking)
+    told = [diff_words.schema_line(c) for c in schema]
+    told += list(diff_words.notes_of(one))
+    lines += _cut([escape(line, 200) for line in told])
+    if one.data is not None:
+        matched = one.data.rows.matched
+        lines += _cut([_column(c, matched) for c in diff_words.shown_columns(one.data)])
+    return "\n".join(lines)
+
+
+def _cut(lines: list[str]) -> Iterator[str]:
+    yield from (f"  - {line}" for line in lines[:LINES])
+    if len(lines) > LINES:
+        yield f"  - and {len(lines) - LINES:,} more"
+
+
+def _column(column: ColumnDiff, matched: int | None) -> str:
+    title, *cells = diff_words.column_cells(column, matched)
+    heads = ("rows changed", "NULLs", "mean change", "sum", "")
+    said = (f"{head} {cell}".strip() for head, cell in zip(heads, cells, strict=True) if cell)
+    return f"{name(title)}: {escape('; '.join(said), 300)}"
+
+
+def _expectations(pull: Pull) -> str:
+    """``Expectations: 3 held, 1 failed, 1 could not be compared.``"""
+    found = [t for o in pull.recipes for t in o.tests if t.kind in facts.COMPARED]
+    states = (
+        (TestState.PASSED, "held"),
+        (TestState.FAILED, "failed"),
+        (TestState.ERROR, "not evaluated"),
+        (TestState.SKIPPED, "without anything to compare with"),
+    )
+    parts = [f"{n:,} {word}" for state, word in states if (n := sum(t.state is state for t in found))]
+    return f"{count(len(found), 'expectation')}: {', '.join(parts)}." if parts else ""
