@@ -157,6 +157,13 @@ def schema(name: str) -> dict[str, Any]:
     return value
 
 
+def departures(value: Any, name: str) -> list[str]:
+    """In what a machine's document departs from schema ``name``: sentences, none where it does not."""
+    from gitkitchen.document.check import departures as found
+
+    return found(value, schema(name))
+
+
 def schema_fault(value: Mapping[str, Any]) -> str:
     """Why a value is no JSON Schema; empty where it is one."""
     from gitkitchen.document.check import fault

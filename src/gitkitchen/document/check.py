@@ -48,6 +48,26 @@ def fault(schema: Mapping[str, Any]) -> str:
     return ""
 
 
+def departures(value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """In what a value of a machine's document departs from its schema, at most ``MAX_PROBLEMS`` sentences.
+
+    The schema may refer to itself, and to nothing outside; what is wrong is named by its path alone.
+    """
+    found = itertools.islice(_plain(json.dumps(schema)).iter_errors(value), MAX_PROBLEMS)
+    return [f"{subject(tuple(e.absolute_path)) or 'it'}: {_brief(e)}" for e in found]
+
+
+def _brief(error: Any) -> str:
+    if error.validator in ("maxLength", "maxItems", "maxProperties"):
+        return f"larger than {error.validator_value:,}"
+    return str(error.message)[:200]
+
+
+@lru_cache(maxsize=8)
+def _plain(text: str) -> Any:
+    return jsonschema.Draft202012Validator(json.loads(text), registry=Registry())
+
+
 @lru_cache(maxsize=8)
 def _validator(text: str) -> Any:
     """A validator whose local references are written out (faster) and that can fetch none (safer)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gitkitchen.plan.lineage import Hit
 from gitkitchen.report import diff_words as words
-from gitkitchen.report.comparison import Comparison, DatasetDiff
+from gitkitchen.report.comparison import Comparison, ControlChange, DatasetDiff
 from gitkitchen.report.diff import redacted
 from gitkitchen.report.markdown import escape, name
 from gitkitchen.report.sheet import Sheet, counted, row
@@ -18,28 +19,34 @@ def markdown(comparison: Comparison, *, budget: int = BYTES) -> str:
     shown = redacted(comparison)
     sheet = Sheet(budget)
     sheet.add(f"### {escape(words.headline(shown))}")
-    weaker = [escape(words.control_line(c)) for c in shown.controls if c.weaker]
-    sheet.bullets("**Lets more pass than before**", weaker, "weaker test", most=50)
+    weaker = [c for c in shown.controls if c.weaker]
+    sheet.bullets("**Lets more pass than before**", weaker, _control, "weaker test", most=50)
     sheet.part(lambda s: s.table("", OVERVIEW_HEAD, _overview(shown), "dataset"), budget // 3)
     for one in shown.differing:
         block = _one(one)
         if block and not sheet.add(block):
-            sheet.miss("dataset in detail")
+            sheet.miss("detailed dataset")
     if shown.reaches:
         who = words.owners(shown.reaches)[:20]
         title = f"**Downstream**{': ' + ', '.join(name(w) for w in who) if who else ''}"
-        sheet.bullets(
-            title, (escape(words.hit_line(h)) for h in shown.reaches), "dataset downstream", most=50
-        )
-    rest = [escape(words.control_line(c)) for c in shown.controls if not c.weaker]
-    sheet.bullets("**Other changes of tests**", rest, "change of a test", most=50)
-    sheet.bullets("", map(escape, shown.notes), "note", most=50)
+        sheet.bullets(title, shown.reaches, _hit, "downstream dataset", most=50)
+    rest = [c for c in shown.controls if not c.weaker]
+    sheet.bullets("**Other changes of tests**", rest, _control, "changed test", most=50)
+    sheet.bullets("", shown.notes, escape, "note", most=50)
     if sheet.missing:
         sheet.add(
             f"*Left out for length: {counted(sheet.missing)}; {name('gitkitchen diff --data')} shows all.*",
             room=0,
         )
     return sheet.text()
+
+
+def _control(change: ControlChange) -> str:
+    return escape(words.control_line(change))
+
+
+def _hit(hit: Hit) -> str:
+    return escape(words.hit_line(hit))
 
 
 def _list(lines: object) -> str:

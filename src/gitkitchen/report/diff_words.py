@@ -28,7 +28,8 @@ def rows_words(one: DatasetDiff) -> str:
     """``336,776 → 8,036,575 rows``, or bytes where there are no rows."""
     sides = (one.a, one.b)
     if one.data is not None:
-        return f"{one.data.rows.a:,} → {one.data.rows.b:,} rows"
+        a, b = one.data.rows.a, one.data.rows.b
+        return f"{a:,} → {b:,} rows" if a != b else f"{a:,} rows"
     amounts = [
         "-" if v is None else f"{v.rows:,} rows" if v.rows is not None else
         "a view" if v.format == "view" else size(v.bytes)

@@ -50,10 +50,14 @@ _STATE_ORDER = (
 _BREAK = "&#8203;"  # a zero-width space: what follows no longer continues what stands before
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>&|~$@#]|::|(?<=:)//|(?i:\bwww(?=\.)|\bGH(?=-\d)|\bGHSA(?=-))")
 
+_BEGINNING = re.compile(r"^(\d{0,9})([-+=.)])(?=[-+=\s]|$)")
+"""What begins a list or a rule where a block begins, as an item of our own lists does."""
+
 
 def escape(value: str, longest: int = TEXT_LENGTH) -> str:
     """Any text as one line of Markdown that means itself: no markup, mention, link, image, command."""
-    return _SPECIAL.sub(_harmless, clip(one_line(value), longest))
+    escaped = _SPECIAL.sub(_harmless, clip(one_line(value), longest))
+    return _BEGINNING.sub(r"\1\\\2", escaped)
 
 
 def _harmless(match: re.Match[str]) -> str:
@@ -85,18 +89,22 @@ def name(value: str) -> str:
 # --- the summary -------------------------------------------------------------------------------
 
 
-def summary(outcome: Outcome, limit_bytes: int = SUMMARY_BYTES) -> str:
+def summary(outcome: Outcome, limit_bytes: int = SUMMARY_BYTES, *, below: bool = False) -> str:
     """The outcome in Markdown, at most ``limit_bytes`` of UTF-8, "" where not even the verdict fits.
 
-    With 2 kB or more it always holds verdict, counts and what was published.
+    With 2 kB or more it always holds verdict, counts and what was published. ``below``: the verdict has been
+    told above, by one who knows more than the outcome; then only what the run found is told.
     """
     sheet = Sheet(limit_bytes)
-    if not sheet.add(_heading(outcome), room=0):
+    if below:
+        sheet.add(f"### {escape(facts.recipe(outcome), NAME_LENGTH)} in full")
+    elif not sheet.add(_heading(outcome), room=0):
         bare = f"**GitKitchen: {text.VERDICTS[outcome.verdict]}**\n"
         return bare if size(bare) <= limit_bytes else ""
     sheet.add(_counts(outcome))
-    sheet.add(escape(facts.published(outcome), 900))
-    if step := facts.next_step(outcome):
+    if not below:
+        sheet.add(escape(facts.published(outcome), 900))
+    if not below and (step := facts.next_step(outcome)):
         sheet.add(f"Next: {escape(step)}")
     _add_findings(sheet, outcome)
     _add_untested(sheet, outcome)

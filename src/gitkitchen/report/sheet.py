@@ -6,8 +6,11 @@ what was cut is still valid. The most important block comes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 NOTE_ROOM = 400
 """Kept free for the closing note, which says what was left out."""
@@ -34,27 +37,35 @@ class Sheet:
 
     def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> None:
         """A table with as many rows as fit."""
-        self.rows(
-            [*([title, ""] if title else []), row(head), row(["---"] * len(head))], map(row, rows), what
-        )
+        above = [*([title, ""] if title else []), row(head), row(["---"] * len(head))]
+        self.rows(above, rows, row, what)
 
-    def bullets(self, title: str, items: Iterable[str], what: str, most: int = 10_000) -> None:
+    def bullets(
+        self, title: str, items: Sequence[T], show: Callable[[T], str], what: str, most: int = 10_000
+    ) -> None:
         """A list with as many items as fit, ``most`` at the most."""
-        self.rows([title, ""] if title else [], (f"- {item}" for item in items), what, most)
+        self.rows([title, ""] if title else [], items, lambda item: f"- {show(item)}", what, most)
 
-    def rows(self, above: Sequence[str], lines: Iterable[str], what: str, most: int = 1_000_000) -> None:
-        """Lines of one block below others that stand only where a line does."""
-        every = list(lines)
+    def rows(
+        self,
+        above: Sequence[str],
+        items: Sequence[T],
+        show: Callable[[T], str],
+        what: str,
+        most: int = 1_000_000,
+    ) -> None:
+        """Lines of one block below others, which stand only where a line does; only what fits is rendered."""
         cost = size("\n".join(above)) + 3
         kept: list[str] = []
-        for line in every[:most]:
+        for item in items[:most]:
+            line = show(item)
             cost += size(line) + 1
             if self.used + cost + self.room > self.limit:
                 break
             kept.append(line)
         if kept:
             self.add("\n".join([*above, *kept]))
-        self.miss(what, len(every) - len(kept))
+        self.miss(what, len(items) - len(kept))
 
     def part(self, fill: Callable[[Sheet], None], limit: int, heading: str = "") -> None:
         """A part with a budget of its own, so that no part starves those below it."""

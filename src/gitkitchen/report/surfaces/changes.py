@@ -196,7 +196,7 @@ def _parts(was: Any, now: Any) -> tuple[str, ...]:
 
 
 def _differs(was: Any, now: Any) -> tuple[str | int, ...]:
-    """The path of the first part of ``now`` that is new or differs; of its parent, where something is gone."""
+    """The path of the first part of ``now`` that is new or differs; of its parent, where one is gone."""
     path: list[str | int] = []
     while True:
         step: str | int | None = None

@@ -23,6 +23,8 @@ SUMMARY_BYTES = 30_000
 TEXT_BYTES = 60_000
 """Below the 65,535 characters of a check run's summary and text."""
 TITLE_LENGTH = 160
+MOST_ABSENT = 30
+"""So many recipes that did not run get a check run; the comment counts all."""
 PROJECT = "GitKitchen / (project)"
 """The check run where no recipe ran: no recipe can have this name."""
 
@@ -45,12 +47,20 @@ def in_progress(head: str, project_id: str, run: Run, recipes: Sequence[str]) ->
 
 
 def concluded(pull: Pull, run_url: str = "") -> tuple[CheckRun, ...]:
-    """The last form: one for each outcome, one for each recipe that should have run and did not."""
+    """The last form: one for each outcome, one for each recipe that should have run and did not.
+
+    Of two with the same shown name the one that is not green stays.
+    """
     found = [_of_recipe(pull, outcome, run_url) for outcome in pull.recipes]
-    found += [_absent(pull, each, run_url) for each in absent(pull) if each.recipe]
+    found += [_absent(pull, each, run_url) for each in absent(pull) if each.recipe][:MOST_ABSENT]
     if not found:
         found.append(_of_nothing(pull, run_url))
-    return tuple({check.name: check for check in found}.values())
+    by_name: dict[str, CheckRun] = {}
+    for check in found:
+        known = by_name.get(check.name)
+        if known is None or (known.conclusion == "success" and check.conclusion != "success"):
+            by_name[check.name] = check
+    return tuple(by_name.values())
 
 
 def external_id(project_id: str, recipe: str, run: Run) -> str:
@@ -78,8 +88,8 @@ def _summary(pull: Pull, outcome: Outcome, judged: Judgement, run_url: str) -> s
     sheet = Sheet(SUMMARY_BYTES)
     sheet.add(f"### {words.icon(judged)} {escape(judged.words, 300)}")
     sheet.add(f"{escape(facts.nodes_sentence(outcome))} · {escape(facts.tests_sentence(outcome))}")
-    if judged.why:
-        sheet.bullets("", (escape(why, 300) for why in judged.why), "reason")
+    if beside := judged.unsaid:
+        sheet.bullets("", beside, _reason, "reason")
     if step := words.next_step(judged):
         sheet.add(f"Next: {escape(step)}")
     sheet.part(lambda s: sections.policy(s, pull, outcome), 6_000, "#### Policy")
@@ -99,7 +109,7 @@ def _text(pull: Pull, outcome: Outcome) -> str:
     mine = {n.node for n in outcome.nodes}
     differences = [c for c in pull.differences if any(d.node in mine for d in c.differing)]
     share = TEXT_BYTES // 3 if differences else 0
-    parts = [markdown.summary(outcome, TEXT_BYTES - share)]
+    parts = [markdown.summary(outcome, TEXT_BYTES - share, below=True)]
     parts += [diff_markdown(c, budget=share // len(differences)) for c in differences]
     return "\n".join(parts)
 
@@ -108,15 +118,8 @@ def _absent(pull: Pull, missing: NotTested, run_url: str) -> CheckRun:
     title = f"did not run: {missing.why}"
     sheet = Sheet(SUMMARY_BYTES)
     sheet.add("### ⚠️ It did not run, and nothing vouches for it")
-    sheet.part(
-        lambda s: s.bullets(
-            "",
-            (escape(f"{n.what}: {n.why}", 300) for n in pull.not_tested if n.recipe == missing.recipe),
-            "reason",
-            most=30,
-        ),
-        6_000,
-    )
+    reasons = [f"{n.what}: {n.why}" for n in pull.not_tested if n.recipe == missing.recipe]
+    sheet.bullets("", reasons, _reason, "reason", most=30)
     sheet.add(sections.origin(pull, run_url))
     return _bare(pull, f"GitKitchen / {missing.recipe}", missing.recipe, title, _closed(sheet))
 
@@ -125,7 +128,7 @@ def _of_nothing(pull: Pull, run_url: str) -> CheckRun:
     judged = judge_all(pull)
     sheet = Sheet(SUMMARY_BYTES)
     sheet.add(f"### {words.icon(judged)} No recipe ran")
-    sheet.bullets("", (escape(why, 300) for why in judged.why), "reason", most=30)
+    sheet.bullets("", judged.why, _reason, "reason", most=30)
     sheet.add(escape(words.next_step(judged)))
     sheet.add(sections.origin(pull, run_url))
     return _bare(pull, PROJECT, "", judged.words, _closed(sheet), judged)
@@ -143,6 +146,10 @@ def _bare(
         summary=summary,
         external_id=external_id(pull.project_id, recipe, pull.run),
     )
+
+
+def _reason(text: str) -> str:
+    return escape(text, 300)
 
 
 def _closed(sheet: Sheet) -> str:

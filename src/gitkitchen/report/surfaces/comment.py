@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from gitkitchen.github.surfaces import Comment, marker_of
-from gitkitchen.report.markdown import escape
+from gitkitchen.report.markdown import escape, name
 from gitkitchen.report.sheet import Sheet, counted
 from gitkitchen.report.surfaces import sections, words
-from gitkitchen.report.surfaces.data_section import data
+from gitkitchen.report.surfaces.data_section import breaking, data
 from gitkitchen.report.surfaces.judging import judge_all
 from gitkitchen.report.surfaces.pull import Pull
 
@@ -30,10 +30,12 @@ def body(pull: Pull, limit: int, run_url: str = "") -> str:
     """The comment's Markdown within a budget of bytes; with 4 kB or more it holds verdict and reasons."""
     judged = judge_all(pull)
     sheet = Sheet(limit, room=600)
-    sheet.add(f"## {words.icon(judged)} GitKitchen: {escape(judged.words, 200)}")
+    sheet.add(f"## {words.icon(judged)} GitKitchen: {escape(judged.words, 200)}", room=0)
     sheet.part(lambda s: sections.recipes(s, pull), 8_000)
-    if judged.why:
-        sheet.part(lambda s: s.bullets("", (escape(w, 300) for w in judged.why), "reason", most=10), 3_000)
+    if broken := breaking(pull):
+        shown = ", ".join(name(d.dataset) for d in broken[:8])
+        more = f" and {len(broken) - 8:,} more" if len(broken) > 8 else ""
+        sheet.add(f"⚠️ **Breaks its contract:** {shown}{more}. Who reads it is named below.")
     if step := words.next_step(judged):
         sheet.add(f"**Next:** {escape(step)}")
     sheet.part(lambda s: sections.policy(s, pull), 6_000, "### Policy")
@@ -47,7 +49,7 @@ def body(pull: Pull, limit: int, run_url: str = "") -> str:
     sheet.part(lambda s: sections.time(s, pull), 1_500, "### Time")
     sheet.part(lambda s: sections.again_here(s, pull), 1_000)
     sheet.add(sections.origin(pull, run_url), room=300)
-    if sheet.missing:
+    if sheet.missing and sheet.blocks:
         sheet.add(
             f"<sub>Left out for length: {counted(sheet.missing)}. "
             "The job's summary shows more, its artifact all.</sub>",

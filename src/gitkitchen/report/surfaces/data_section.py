@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from gitkitchen.data.diff_model import ColumnDiff
 from gitkitchen.model import TestState
+from gitkitchen.plan.lineage import Hit
 from gitkitchen.report import diff_words, facts
-from gitkitchen.report.comparison import Comparison, DatasetDiff
+from gitkitchen.report.comparison import Comparison, ControlChange, DatasetDiff
 from gitkitchen.report.diff import redacted
 from gitkitchen.report.markdown import escape, name
 from gitkitchen.report.sheet import Sheet
@@ -38,18 +39,28 @@ def breaking(pull: Pull) -> list[DatasetDiff]:
 def _comparison(sheet: Sheet, comparison: Comparison, *, controls: bool) -> None:
     sheet.add(escape(diff_words.headline(comparison), 300))
     differing = sorted(comparison.differing, key=lambda d: (not d.breaking, _ORDER.index(d.state)))
-    sheet.rows([], (_dataset(d) for d in differing), "dataset", most=DATASETS)
+    sheet.rows([], differing, _dataset, "dataset", most=DATASETS)
     if comparison.reaches:
         who = [name(w) for w in diff_words.owners(comparison.reaches)[:8]]
         broken = any(d.breaking for d in comparison.datasets)
         title = "**Breaks or reaches downstream**" if broken else "**Reaches downstream**"
         title += f", owned by {', '.join(who)}" if who else ""
-        items = (escape(diff_words.hit_line(h), 300) for h in comparison.reaches)
-        sheet.bullets(title, items, "dataset downstream", most=HITS)
+        sheet.bullets(title, comparison.reaches, _hit, "downstream dataset", most=HITS)
     weaker = [c for c in comparison.controls if c.weaker] if controls else []
-    lines = (escape(diff_words.control_line(c), 300) for c in weaker)
-    sheet.bullets("**Lets more pass than before**", lines, "weaker test", most=10)
-    sheet.bullets("", (escape(n, 300) for n in comparison.notes), "note", most=5)
+    sheet.bullets("**Lets more pass than before**", weaker, _control, "weaker test", most=10)
+    sheet.bullets("", comparison.notes, _note, "note", most=5)
+
+
+def _hit(hit: Hit) -> str:
+    return escape(diff_words.hit_line(hit), 300)
+
+
+def _control(change: ControlChange) -> str:
+    return escape(diff_words.control_line(change), 300)
+
+
+def _note(note: str) -> str:
+    return escape(note, 300)
 
 
 def _dataset(one: DatasetDiff) -> str:

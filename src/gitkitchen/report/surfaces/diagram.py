@@ -76,7 +76,7 @@ def diagram(pull: Pull) -> str | None:
 def _words(key: Key, node: NodeResult | None, change: Change | None, several: bool) -> str:
     recipe, name = key
     state = f"{SYMBOLS[node.state]} {WORDS[node.state]}" if node else "removed" if change else ""
-    said = f"{change.kind} · {state}" if change and node else state
+    said = f"{change.kind}, {state}" if change and node else state
     shown = f"{recipe} / {name}" if several else name
     cut = shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
     return f"{mermaid_label(cut)}<br/>{mermaid_label(said)}"

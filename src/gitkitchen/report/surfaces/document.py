@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gitkitchen.document import Document, validate
+from gitkitchen.document import departures
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.model import Outcome
 from gitkitchen.report import diff, diff_reading, facts, outcome, redaction
@@ -65,8 +65,10 @@ def to_document(pull: Pull) -> dict[str, Any]:
                 "code": f.code,
                 "severity": f.severity,
                 "message": f.message,
-                "place": _place(f.place),
+                "path": f.path,
+                "line": f.line,
                 "who_may_allow": list(f.who_may_allow),
+                "allowed_by": f.allowed_by,
             }
             for f in pull.policy
         ],
@@ -123,24 +125,17 @@ def read(raw: bytes) -> Pull:
 
 def from_document(value: Any) -> Pull:
     """The same from parsed JSON. Mistake with every problem."""
-    problems = _problems(value, "pull")
-    if not problems:
-        for key, name in (("recipes", "outcome"), ("differences", "diff")):
-            for index, each in enumerate(value[key]):
-                about = f"{key}[{index}]"
-                problems += [
-                    Problem(f"{about}: {p.message}", p.place, p.hint, p.code) for p in _problems(each, name)
-                ]
-    if problems:
-        raise Mistake(*problems[:100])
+    wrong = departures(value, "pull")
+    if not wrong:
+        parts = (("recipes", "outcome"), ("differences", "diff"))
+        each = ((f"{key}[{i}]", one, name) for key, name in parts for i, one in enumerate(value[key]))
+        wrong = [f"{about}: {said}" for about, one, name in each for said in departures(one, name)]
+    if wrong:
+        raise Mistake(*(Problem(said, Place(LABEL), code="bad-document") for said in wrong[:100]))
     try:
         return _pull(value)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _refused(str(error)[:300]) from None
-
-
-def _problems(value: Any, name: str) -> list[Problem]:
-    return validate(Document(value, LABEL, 0), name)
 
 
 def _pull(value: Mapping[str, Any]) -> Pull:
@@ -168,8 +163,7 @@ def _pull(value: Mapping[str, Any]) -> Pull:
         ),
         touched={path: tuple((r[0], r[1]) for r in ranges) for path, ranges in value["touched"].items()},
         policy=tuple(
-            PolicyFinding(f["code"], f["severity"], f["message"], _at(f["place"]), tuple(f["who_may_allow"]))
-            for f in value["policy"]
+            PolicyFinding(**{**f, "who_may_allow": tuple(f["who_may_allow"])}) for f in value["policy"]
         ),
         waivers=tuple(
             Waiver(**{**w, "tests": tuple(w["tests"]), "place": _at(w["place"])}) for w in value["waivers"]

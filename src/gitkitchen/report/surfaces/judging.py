@@ -2,8 +2,8 @@
 
 Green needs evidence: the outcomes' nodes and tests are asked again, whatever verdict they claim, and what
 was left out, ran other content, or waits for somebody's approval is never a success. ``neutral`` and
-``skipped`` satisfy a required check, and are never concluded (https://docs.github.com/en/pull-requests, "about
-status checks").
+``skipped`` satisfy a required check, and are never concluded
+(https://docs.github.com/en/pull-requests, "about status checks").
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ _CONCLUSIONS: dict[Verdict, Conclusion] = {
     Verdict.NOTHING_TESTED: "action_required",
     Verdict.CANCELLED: "cancelled",
 }
+_OF_MANY = {
+    Verdict.FAILED: "failed",
+    Verdict.INFRASTRUCTURE: "could not be checked",
+    Verdict.NOTHING_TESTED: "tested nothing",
+    Verdict.CANCELLED: "cancelled",
+}
 _RANK: tuple[Conclusion, ...] = ("success", "action_required", "cancelled", "failure")
 _CODES = {
     Verdict.PASSED: PASSED,
@@ -48,6 +54,11 @@ class Judgement:
     words: str
     why: tuple[str, ...] = ()
     """What keeps a run that passed from being green."""
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """What of ``why`` the words do not say already."""
+        return tuple(reason for reason in self.why if not self.words.endswith(reason))
 
     @property
     def green(self) -> bool:
@@ -97,14 +108,14 @@ def _against(pull: Pull, outcome: Outcome) -> Iterator[tuple[Conclusion, str]]:
     """What speaks against a recipe beside its own tests, the heaviest first."""
     if outcome.subject.tree != pull.tree or outcome.subject.dirty:
         yield "failure", "its outcome is of other content than this pull request's"
-    found = [f for f in pull.policy if concerns(pull, f, outcome)]
+    found = findings_about(pull, outcome)
     if failing := [f for f in found if f.severity == "failure"]:
         yield "failure", f"the policy refuses it ({count(len(failing), 'finding')})"
     if not outcome.complete:
         yield "action_required", "only a part of it ran"
     if missing := [n for n in pull.not_tested if n.blocks and n.recipe in ("", outcome.recipe)]:
         yield "action_required", f"{count(len(missing), 'part')} could not run"
-    if asked := [f for f in found if f.severity == "action_required"]:
+    if asked := [f for f in found if f.severity == "action" and f.blocks]:
         yield "action_required", f"someone must approve it ({count(len(asked), 'finding')})"
 
 
@@ -115,8 +126,8 @@ def _unshown(pull: Pull) -> Iterator[tuple[Conclusion, str]]:
         yield "action_required", f"{each.recipe or 'this'} did not run: {each.why}"
     if not shown:
         for finding in pull.policy:
-            if finding.severity != "note":
-                yield finding.severity, finding.message
+            if finding.blocks:
+                yield "failure" if finding.severity == "failure" else "action_required", finding.message
 
 
 def absent(pull: Pull) -> tuple[NotTested, ...]:
@@ -129,12 +140,15 @@ def absent(pull: Pull) -> tuple[NotTested, ...]:
     return tuple(found.values())
 
 
-def concerns(pull: Pull, finding: PolicyFinding, outcome: Outcome) -> bool:
-    """Whether a finding is about a recipe. One whose place is in no recipe that ran is about all of them."""
-    folders = {_folder(o): o.recipe for o in pull.recipes}
-    file = finding.place.file if finding.place else ""
-    about = folders.get("/".join(file.split("/")[:2]))
-    return about is None or about == outcome.recipe
+def findings_about(pull: Pull, outcome: Outcome) -> list[PolicyFinding]:
+    """The policy's findings about a recipe. One whose place is in no recipe that ran is about all of them."""
+    folders: dict[str, set[str]] = {}
+    for each in pull.recipes:
+        folders.setdefault(_folder(each), set()).add(each.recipe)
+    everybody = {outcome.recipe}
+    return [
+        f for f in pull.policy if outcome.recipe in folders.get("/".join(f.path.split("/")[:2]), everybody)
+    ]
 
 
 def _folder(outcome: Outcome) -> str:
@@ -182,4 +196,4 @@ def _all_words(each: list[Judgement], verdict: Verdict, conclusion: Conclusion) 
     if len(each) == 1:
         return VERDICTS[verdict]
     bad = sum(j.verdict is verdict for j in each)
-    return f"{VERDICTS[verdict]}: {bad:,} of {count(len(each), 'recipe')}"
+    return f"{bad:,} of {count(len(each), 'recipe')} {_OF_MANY[verdict]}"

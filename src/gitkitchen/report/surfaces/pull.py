@@ -15,7 +15,7 @@ from gitkitchen.model import Outcome
 from gitkitchen.report.comparison import Comparison
 
 Kind = Literal["added", "removed", "changed"]
-Severity = Literal["failure", "action_required", "note"]
+Severity = Literal["failure", "action", "notice"]
 Standing = Literal["used", "unused", "expired"]
 
 
@@ -39,13 +39,26 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PolicyFinding:
-    """What the target's policy says of this change. ``action_required``: someone allowed must approve."""
+    """What the target's policy says of this change. ``failure``: nobody can allow it.
+
+    ``action``: it waits for one of ``who_may_allow``; ``allowed_by`` says who did. ``notice``: to be known.
+    """
 
     code: str
     severity: Severity
     message: str
-    place: Place | None = None
+    path: str = ""
+    line: int = 0
     who_may_allow: tuple[str, ...] = ()
+    allowed_by: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        return self.severity == "failure" or (self.severity == "action" and not self.allowed_by)
+
+    @property
+    def place(self) -> Place | None:
+        return Place(self.path, self.line) if self.path else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gitkitchen.report import diff_words, facts
 from gitkitchen.report.annotations import remark
 from gitkitchen.report.facts import Finding
 from gitkitchen.report.surfaces import words
-from gitkitchen.report.surfaces.judging import concerns, waived_tests
+from gitkitchen.report.surfaces.judging import findings_about, waived_tests
 from gitkitchen.report.surfaces.pull import Change, Pull
 from gitkitchen.report.text import clip_bytes, encodable, for_runners, safe, safe_lines
 
@@ -73,14 +73,14 @@ def remarks(pull: Pull, outcome: Outcome, most: int = MOST) -> tuple[Annotation,
     The last one counts those that were left out. What has no place in a file is told in the check's text.
     """
     touched = Touched(pull.touched)
-    found = [made for r in _remarks(pull, outcome) if (made := _placed(r, touched)) is not None]
-    found.sort(key=lambda pair: (_WEIGHT[pair[0].level], not pair[1]))
-    shown = [annotation for annotation, _ in found]
-    if len(shown) <= most:
-        return tuple(shown)
-    kept, rest = shown[: most - 1], shown[most - 1 :]
+    placed = [(r, place) for r in _remarks(pull, outcome) if (place := _place(r, touched)) is not None]
+    placed.sort(key=lambda pair: (_WEIGHT[pair[0].level], pair[1] not in touched))
+    if len(placed) <= most:
+        return tuple(_annotation(r, place) for r, place in placed)
+    kept, rest = placed[: most - 1], placed[most - 1 :]
     message = f"{len(rest):,} more, which the text of this check run and the job's summary list."
-    return (*kept, replace(rest[0], title=f"and {len(rest):,} more", message=message))
+    last = replace(rest[0][0], title=f"and {len(rest):,} more", message=message)
+    return tuple(_annotation(r, place) for r, place in [*kept, (last, rest[0][1])])
 
 
 def _remarks(pull: Pull, outcome: Outcome) -> Iterator[_Remark]:
@@ -94,9 +94,9 @@ def _remarks(pull: Pull, outcome: Outcome) -> Iterator[_Remark]:
         again = f"Reproduce: {words.command(outcome, finding)}"
         places = _places(finding, changes.get(finding.node.node))
         yield _Remark(level, title, f"{said.message}\n{again}", places)
-    for one in pull.policy:
-        if one.place is not None and concerns(pull, one, outcome):
-            level = {"failure": "failure", "action_required": "warning"}.get(one.severity, "notice")  # type: ignore[assignment]
+    for one in findings_about(pull, outcome):
+        if one.place is not None:
+            level = "notice" if not one.blocks else "failure" if one.severity == "failure" else "warning"
             yield _Remark(level, f"policy: {one.code}", one.message, (one.place,))
     yield from _breaking(pull, outcome, changes)
 
@@ -126,14 +126,15 @@ def _places(finding: Finding, change: Change | None) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(p for p in found if p is not None))
 
 
-def _placed(one: _Remark, touched: Touched) -> tuple[Annotation, bool] | None:
-    """The annotation, and whether its line was touched; None without any place that GitHub takes."""
+def _place(one: _Remark, touched: Touched) -> Place | None:
+    """Where it is shown: on a line that was touched, if one of its places is; None without a usable one."""
     usable = [p for p in one.places if _is_usable(p)]
-    if not usable:
-        return None
-    place = next((p for p in usable if p in touched), usable[0])
+    return next((p for p in usable if p in touched), usable[0]) if usable else None
+
+
+def _annotation(one: _Remark, place: Place) -> Annotation:
     line = min(max(1, place.line), LAST_LINE)
-    message = "\n".join(safe_lines(encodable(one.message))) or "(no message)"
+    message = "\n".join(safe_lines(encodable(one.message[:MESSAGE_BYTES]))) or "(no message)"
     return Annotation(
         path=place.file,
         start_line=line,
@@ -141,7 +142,7 @@ def _placed(one: _Remark, touched: Touched) -> tuple[Annotation, bool] | None:
         level=one.level,
         title=words.plain(one.title, TITLE_LENGTH) or "GitKitchen",
         message=for_runners(clip_bytes(message, MESSAGE_BYTES)),
-    ), place in touched
+    )
 
 
 def _is_usable(place: Place) -> bool:

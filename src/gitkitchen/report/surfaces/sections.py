@@ -6,8 +6,9 @@ Lists rather than tables, the important first. All that comes from the document 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gitkitchen.model import Outcome, State, TestState
 from gitkitchen.report import facts
@@ -16,14 +17,15 @@ from gitkitchen.report.markdown import escape, name
 from gitkitchen.report.sheet import Sheet, details
 from gitkitchen.report.surfaces import words
 from gitkitchen.report.surfaces.diagram import affected, diagram
-from gitkitchen.report.surfaces.judging import Judgement, concerns, judge, waived_tests
-from gitkitchen.report.surfaces.pull import Change, PolicyFinding, Pull, Waiver
+from gitkitchen.report.surfaces.judging import Judgement, absent, findings_about, judge, waived_tests
+from gitkitchen.report.surfaces.pull import Change, NotTested, PolicyFinding, Pull, Waiver
 from gitkitchen.report.text import SYMBOLS, WORDS, count
 
 IN_FULL = 8
 """So many failures are told in full in a comment; the next ones in a line each."""
 IN_SHORT = 30
-_SEVERITIES = {"failure": "refused", "action_required": "needs approval", "note": "noted"}
+T = TypeVar("T")
+_SEVERITIES = {"failure": "refused", "action": "needs approval", "notice": "noted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ def recipes(sheet: Sheet, pull: Pull) -> None:
     """A line a recipe: its verdict first, those that are not green before the others."""
     judged = [(judge(pull, o), o) for o in pull.recipes]
     judged.sort(key=lambda pair: pair[0].green)
-    sheet.bullets("", (_recipe(j, o) for j, o in judged), "recipe", most=40)
+    lines = [_recipe(j, o) for j, o in judged]
+    lines[:0] = [
+        f"⚠️ **{escape(n.recipe, 100)}** did not run: {escape(n.why)}" for n in absent(pull) if n.recipe
+    ]
+    sheet.bullets("", lines, str, "recipe", most=40)
 
 
 def _recipe(judged: Judgement, outcome: Outcome) -> str:
@@ -52,8 +58,8 @@ def _recipe(judged: Judgement, outcome: Outcome) -> str:
         escape(facts.nodes_sentence(outcome)),
         escape(facts.tests_sentence(outcome)),
     ]
-    if judged.why and not judged.words.endswith(judged.why[0]):
-        lines.insert(1, escape("; ".join(judged.why), 400))
+    if judged.unsaid:
+        lines.insert(1, escape("; ".join(judged.unsaid), 400))
     return "<br>".join(lines)
 
 
@@ -85,7 +91,7 @@ def failures(sheet: Sheet, pull: Pull) -> None:
         if not sheet.add(failure(one), room=2500):
             break
         shown += 1
-    sheet.bullets("**More failures**", map(_short, found[shown:]), "failure", most=IN_SHORT)
+    sheet.bullets("**More failures**", found[shown:], _short, "failure", most=IN_SHORT)
 
 
 def failure(one: Found) -> str:
@@ -134,7 +140,7 @@ def warnings(sheet: Sheet, pull: Pull) -> None:
     """What did not keep data from consumers, folded."""
     found = (f for o in pull.recipes for f in _found(pull, o))
     light = [f for f in found if f.finding.weight not in ("stop", "excused")]
-    _folded(sheet, count(len(light), "warning"), map(_short, light), "warning", 30)
+    _folded(sheet, count(len(light), "warning"), light, _short, "warning", 30)
 
 
 # --- policy, waivers, what is not tested ---------------------------------------------------------------
@@ -142,24 +148,26 @@ def warnings(sheet: Sheet, pull: Pull) -> None:
 
 def policy(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
     """What the target's policy says, what refuses or asks for approval first."""
-    found = [f for f in pull.policy if only is None or concerns(pull, f, only)]
-    found.sort(key=lambda f: tuple(_SEVERITIES).index(f.severity))
-    sheet.bullets("", map(_policy, found), "policy finding", most=40)
+    found = list(pull.policy) if only is None else findings_about(pull, only)
+    found.sort(key=lambda f: (not f.blocks, tuple(_SEVERITIES).index(f.severity)))
+    sheet.bullets("", found, _policy, "policy finding", most=40)
 
 
 def _policy(finding: PolicyFinding) -> str:
     where = f" at {name(str(finding.place))}" if finding.place else ""
     who = [name(w) for w in finding.who_may_allow[:8]]
     more = f" and {len(finding.who_may_allow) - 8:,} more" if len(finding.who_may_allow) > 8 else ""
-    allow = f"<br>may be allowed by {', '.join(who)}{more}" if who else ""
-    return f"**{_SEVERITIES[finding.severity]}**: {escape(finding.message, 500)}{where}{allow}"
+    allow = f"<br>may be allowed by {', '.join(who)}{more}" if who and finding.blocks else ""
+    allow = f"<br>allowed by {name(finding.allowed_by)}" if finding.allowed_by else allow
+    word = "allowed" if finding.allowed_by and not finding.blocks else _SEVERITIES[finding.severity]
+    return f"**{word}**: {escape(finding.message, 500)}{where}{allow}"
 
 
 def waivers(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
     """Who answers for which failure, and until when; those in force here first, then the expired."""
     found = [w for w in pull.waivers if only is None or w.recipe == only.recipe]
     found.sort(key=lambda w: ("used", "expired", "unused").index(w.standing))
-    sheet.bullets("", map(_waiver, found), "waiver", most=30)
+    sheet.bullets("", found, _waiver, "waiver", most=30)
 
 
 def _waiver(waiver: Waiver) -> str:
@@ -178,12 +186,12 @@ def not_tested(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
     found = [n for n in pull.not_tested if only is None or n.recipe in ("", only.recipe)]
     found.sort(key=lambda n: not n.blocks)
     several = len(pull.recipes) > 1 and only is None
-    items = (
-        f"{'**could not run**: ' if n.blocks else ''}"
-        f"{name(f'{n.recipe} / {n.what}' if several and n.recipe else n.what)}: {escape(n.why, 300)}"
-        for n in found
-    )
-    sheet.bullets("", items, "thing that was not tested", most=20)
+
+    def show(one: NotTested) -> str:
+        what = name(f"{one.recipe} / {one.what}" if several and one.recipe else one.what)
+        return f"{'**could not run**: ' if one.blocks else ''}{what}: {escape(one.why, 300)}"
+
+    sheet.bullets("", found, show, "untested thing", most=20)
 
 
 def reused(sheet: Sheet, pull: Pull) -> None:
@@ -206,7 +214,7 @@ def changed(sheet: Sheet, pull: Pull) -> None:
     if not pull.changes and not affected(pull):
         return
     several = len({c.recipe for c in pull.changes}) > 1
-    sheet.bullets("", (_change(c, several) for c in pull.changes), "change", most=15)
+    sheet.bullets("", pull.changes, lambda c: _change(c, several), "change", most=15)
     picture = diagram(pull)
     if picture is not None:
         sheet.add(words.fence(picture, "mermaid"))
@@ -243,7 +251,7 @@ def time(sheet: Sheet, pull: Pull) -> None:
     ]
     if pull.timing.seconds is not None:
         items.append(f"the whole job: {words.seconds_against(pull.timing.seconds, None)}")
-    sheet.bullets("", items, "time", most=15)
+    sheet.bullets("", items, str, "recipe's time", most=15)
 
 
 def again_here(sheet: Sheet, pull: Pull) -> None:
@@ -262,14 +270,15 @@ def origin(pull: Pull, run_url: str = "") -> str:
     return f"<sub>{escape(' · '.join(parts), 400)} · {words.run_link(pull, run_url)}</sub>"
 
 
-def _folded(sheet: Sheet, title: str, items: Iterable[str], what: str, most: int) -> None:
-    every: Sequence[str] = list(items)
-    if not every:
+def _folded(
+    sheet: Sheet, title: str, items: Sequence[T], show: Callable[[T], str], what: str, most: int
+) -> None:
+    if not items:
         return
     inner = Sheet(min(sheet.limit - sheet.used - sheet.room - 200, 6_000), room=0)
-    inner.bullets("", every, what, most)
+    inner.bullets("", items, show, what, most)
     if inner.blocks and sheet.add(details(title, "\n\n".join(inner.blocks))):
         for word, amount in inner.missing.items():
             sheet.miss(word, amount)
     else:
-        sheet.miss(what, len(every))
+        sheet.miss(what, len(items))

@@ -27,7 +27,7 @@ def summary(pull: Pull, run_url: str = "", limit: int = SUMMARY_BYTES) -> str:
     parts = [body(pull, min(HEAD_BYTES, limit), run_url)]
     left = limit - size(parts[0]) - NOTE_ROOM
     order = sorted(pull.recipes, key=lambda o: judge(pull, o).green)
-    waiting: list[Callable[[int], str]] = [partial(markdown.summary, o) for o in order]
+    waiting: list[Callable[[int], str]] = [partial(markdown.summary, o, below=True) for o in order]
     waiting += [partial(_difference, c) for c in pull.differences]
     missing = 0
     for index, make in enumerate(waiting):
