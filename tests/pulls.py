@@ -26,7 +26,7 @@ from gitkitchen.model import (
 )
 from gitkitchen.plan.lineage import Hit
 from gitkitchen.report.comparison import Comparison, ControlChange, DatasetDiff, SideName
-from gitkitchen.report.surfaces.assemble import About, assemble
+from gitkitchen.report.surfaces.assemble import assemble
 from gitkitchen.report.surfaces.pull import (
     Change,
     Graph,
@@ -314,7 +314,7 @@ def difference(breaking: bool = False) -> Comparison:
     )
 
 
-ABOUT = About("flights", "7c1e2b90", "pull_request", 12, HEAD, BASE, TREE, Run(4711, 1))
+ABOUT = Pull("flights", "7c1e2b90", "pull_request", 12, HEAD, BASE, TREE, Run(4711, 1))
 POLICY = (
     PolicyFinding(
         "test-removed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from gitkitchen.model import Outcome, Plan, State
 from gitkitchen.report import facts
@@ -16,7 +16,6 @@ from gitkitchen.report.surfaces.pull import (
     NotTested,
     PolicyFinding,
     Pull,
-    Run,
     Timing,
     Waiver,
 )
@@ -25,22 +24,8 @@ from gitkitchen.report.text import WORDS
 _UNDONE = frozenset({State.BLOCKED, State.SKIPPED, State.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
-class About:
-    """Which pull request, and which run of its workflow. ``tree`` is the merge of ``head`` and ``base``."""
-
-    project: str
-    project_id: str
-    event: str
-    number: int | None
-    head: str
-    base: str
-    tree: str
-    run: Run
-
-
 def assemble(
-    about: About,
+    about: Pull,
     outcomes: Sequence[Outcome],
     *,
     differences: Sequence[Comparison] = (),
@@ -52,20 +37,14 @@ def assemble(
     could_not_run: Iterable[NotTested] = (),
     timing: Timing | None = None,
 ) -> Pull:
-    """One ``Pull`` of all that is known. What is not public leaves it here; what nobody tested is named.
+    """All that is known of a pull request. What is not public is left out here; what nobody tested is named.
 
+    ``about`` says which pull request and which run of its workflow, and has nothing else yet.
     ``could_not_run`` names what should have run and did not (a secret that forks lack, data that is not
     public): it keeps the recipe from being green. ``plans`` give the diagram its arrows.
     """
-    return Pull(
-        project=about.project,
-        project_id=about.project_id,
-        event=about.event,
-        number=about.number,
-        head=about.head,
-        base=about.base,
-        tree=about.tree,
-        run=about.run,
+    return replace(
+        about,
         recipes=tuple(public(o) for o in outcomes),
         differences=tuple(redacted(c) for c in differences),
         changes=tuple(changes),
