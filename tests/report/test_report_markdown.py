@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from gitkitchen.model import Outcome, Verdict
-from gitkitchen.report.markdown import escape, summary
+from gitkitchen.report.markdown import escape, name, summary
+from gitkitchen.report.text import one_line
 
 ZERO_WIDTH = "&#8203;"
 
@@ -149,3 +152,38 @@ def test_unclear_endings_never_look_green(green_outcome: Outcome) -> None:
     """Could not check, nothing tested and cancelled have a mark of their own."""
     for verdict in (Verdict.INFRASTRUCTURE, Verdict.NOTHING_TESTED, Verdict.CANCELLED, Verdict.FAILED):
         assert "✅" not in summary(replace(green_outcome, verdict=verdict))
+
+
+SHAPES = {
+    "item": ("- {}\n", "<ul>\n<li>{}</li>\n</ul>\n"),
+    "bold": ("x **{}** y\n", "<p>x <strong>{}</strong> y</p>\n"),
+    "cell": ("| a |\n|---|\n| {} |\n", "<tbody>\n<tr>\n<td>{}</td>\n</tr>\n</tbody>\n</table>\n"),
+    "code": ("- <code>{}</code>\n", "<ul>\n<li><code>{}</code></li>\n</ul>\n"),
+}
+GFM = MarkdownIt("gfm-like")
+MARKS = "- + * _ 1. 2) = --- *** ___ # > | ` ``` ~~ $ $$ [x] (u) ![ ] \\ { } : // :: <!-- --> x é \u200d"
+WORDS = "<b> </td> &amp; & @a #1 www.e.com http://e.com a@e.com GH-1"
+PIECES = st.sampled_from([*MARKS.split(" "), *WORDS.split(" "), "[ref]: u", " ", "  ", "\t", "\n"])
+
+
+TEXTS = st.lists(PIECES, min_size=1, max_size=8).flatmap(
+    lambda parts: st.sampled_from(["".join(parts), " ".join(parts)])
+)
+
+
+@settings(max_examples=300)
+@example("+ x", "item")
+@example("---", "item")
+@example("12. x", "item")
+@given(text=TEXTS, shape=st.sampled_from(sorted(SHAPES)))
+def test_what_is_escaped_reads_as_itself_wherever_it_stands(text: str, shape: str) -> None:
+    """In a list, in bold, in a table, as code: a real renderer shows the very text, and nothing else."""
+    escaped = escape(text)
+    source, result = SHAPES[shape]
+    if shape == "code":
+        escaped = name(text).removeprefix("<code>").removesuffix("</code>")
+    if not escaped:
+        return
+    page = GFM.render(source.format(escaped))
+    shown = html.escape(one_line(text), quote=False).replace('"', "&quot;")
+    assert page.replace("\u200b", "").endswith(result.format(shown))
