@@ -1,4 +1,4 @@
-"""The comment in a real browser, 360 pixels wide. Named as skipped where there is none, and required in CI."""
+"""The comment in a real browser, 360 pixels wide. Skipped by name where there is none, required in CI."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.long.test_report_in_browser import CHROMIUM, FLAGS
 
 from gitkitchen.report.surfaces.comment import comment
 from pulls import RUN_URL, cases, hostile
-from tests.long.test_report_in_browser import CHROMIUM, FLAGS
 
 # What GitHub's own style does to a comment: code and words break, fences and tables scroll in themselves.
 STYLE = """
-body { margin: 0; } #phone { width: 328px; padding: 0 16px; font: 14px/1.5 sans-serif; overflow-wrap: break-word; }
-code { font: 85% monospace; white-space: break-spaces; } pre { overflow: auto; } pre code { white-space: pre; }
+body { margin: 0; }
+#phone { width: 328px; padding: 0 16px; font: 14px/1.5 sans-serif; overflow-wrap: break-word; }
+code { font: 85% monospace; white-space: break-spaces; }
+pre { overflow: auto; } pre code { white-space: pre; }
 table { display: block; overflow: auto; }
 """
 MEASURE = """

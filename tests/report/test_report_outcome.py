@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gitkitchen.document import schema
 from gitkitchen.model import Outcome
+from gitkitchen.report.facts import public_message
 from gitkitchen.report.outcome import from_document, to_document, to_json
 
 
@@ -107,3 +108,11 @@ def test_other_documents_are_refused(change: Any, message: str, green_outcome: O
     change(document)
     with pytest.raises(ValueError, match=message):
         from_document(document)
+
+
+def test_a_masked_message_still_names_the_nodes_of_the_run(rich_outcome: Outcome) -> None:
+    """What an engine quotes is hidden, and what our own messages call a node by is not."""
+    message = "needs 'late_by_hour', which did not pass: Could not convert string 'Jane' to INT32"
+    shown = public_message(rich_outcome, message)
+    assert shown == "needs 'late_by_hour', which did not pass: Could not convert string 'hidden' to INT32"
+    assert public_message(rich_outcome, shown) == shown

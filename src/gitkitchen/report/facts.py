@@ -320,12 +320,13 @@ def public_observed(outcome: Outcome, test: TestResult) -> str:
 def public_message(outcome: Outcome, text: str) -> str:
     """An error's first line with quoted values masked, unless all datasets of the run are public.
 
-    Engines quote the value that they could not read: ``Could not convert string 'Jane' to INT32``.
+    Engines quote the value that they could not read: ``Could not convert string 'Jane' to INT32``. What is
+    quoted and is the name of a node of the run stays, for our own messages name nodes so.
     """
-    return text if is_open(outcome) else _masked(text)
+    return text if is_open(outcome) else _masked(text, frozenset(n.node for n in outcome.nodes))
 
 
-def _masked(text: str) -> str:
+def _masked(text: str, known: frozenset[str] = frozenset()) -> str:
     text = text.strip().partition("\n")[0]
-    text = re.sub(r"'[^']*'", f"'{HIDDEN}'", text)
+    text = re.sub(r"'([^']*)'", lambda quoted: quoted[0] if quoted[1] in known else f"'{HIDDEN}'", text)
     return re.sub(r"\b(string|value|key) \"[^\"]*\"", rf'\1 "{HIDDEN}"', text, flags=re.IGNORECASE)

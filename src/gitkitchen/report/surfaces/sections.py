@@ -189,7 +189,7 @@ def not_tested(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
 
     def show(one: NotTested) -> str:
         what = name(f"{one.recipe} / {one.what}" if several and one.recipe else one.what)
-        return f"{'**could not run**: ' if one.blocks else ''}{what}: {escape(one.why, 300)}"
+        return f"{'**could not run**: ' if one.blocks else ''}{what}: {escape(one.why, 160)}"
 
     sheet.bullets("", found, show, "untested thing", most=20)
 
