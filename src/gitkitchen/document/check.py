@@ -65,7 +65,11 @@ def _brief(error: Any) -> str:
 
 @lru_cache(maxsize=8)
 def _plain(text: str) -> Any:
-    return jsonschema.Draft202012Validator(json.loads(text), registry=Registry())
+    """A validator of a schema that may refer to itself: written out as far as that ends, for speed."""
+    schema = json.loads(text)
+    definitions = schema.get("$defs", {})
+    written_out = {**_inlined(schema, definitions), "$defs": definitions}
+    return jsonschema.Draft202012Validator(written_out, registry=Registry())
 
 
 @lru_cache(maxsize=8)
@@ -85,18 +89,22 @@ def _one_of(
         yield ValidationError("exactly one key of these is needed")
 
 
-def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
+def _inlined(value: Any, definitions: Mapping[str, Any], within: frozenset[str] = frozenset()) -> Any:
+    """``within`` names the definitions that are being written out: a reference to one of these stays."""
     if isinstance(value, dict):
         if "$ref" in value:
-            target = definitions[value["$ref"].removeprefix("#/$defs/")]
-            return _inlined({**target, **{k: v for k, v in value.items() if k != "$ref"}}, definitions)
+            name = value["$ref"].removeprefix("#/$defs/")
+            if name in within:
+                return dict(value)
+            target = {**definitions[name], **{k: v for k, v in value.items() if k != "$ref"}}
+            return _inlined(target, definitions, within | {name})
         return {
-            k: _inlined(v, definitions)
+            k: _inlined(v, definitions, within)
             for k, v in value.items()
             if k != "$defs" and not (k == "description" and isinstance(v, str))
         }
     if isinstance(value, list):
-        return [_inlined(v, definitions) for v in value]
+        return [_inlined(v, definitions, within) for v in value]
     return value
 
 

@@ -23,7 +23,7 @@ from gitkitchen.report.surfaces.pull import (
 from gitkitchen.report.text import encodable_values
 
 VERSION = 1
-MAX_BYTES = 64_000_000
+MAX_BYTES = 32_000_000
 """A document of more bytes is refused unread."""
 MAX_DEPTH = 40
 LABEL = "pull.json"

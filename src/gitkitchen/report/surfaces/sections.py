@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gitkitchen.model import Outcome, State, TestState
+from gitkitchen.model import Outcome, State, TestState, Verdict
 from gitkitchen.report import facts
 from gitkitchen.report.facts import Finding
 from gitkitchen.report.markdown import escape, name
@@ -43,11 +43,10 @@ class Found:
 def recipes(sheet: Sheet, pull: Pull) -> None:
     """A line a recipe: its verdict first, those that are not green before the others."""
     judged = [(judge(pull, o), o) for o in pull.recipes]
-    judged.sort(key=lambda pair: pair[0].green)
-    lines = [_recipe(j, o) for j, o in judged]
-    lines[:0] = [
-        f"⚠️ **{escape(n.recipe, 100)}** did not run: {escape(n.why)}" for n in absent(pull) if n.recipe
-    ]
+    lines = [_recipe(j, o) for j, o in judged if j.verdict is not Verdict.PASSED]
+    lines += [f"⚠️ **{escape(n.recipe, 100)}** did not run: {escape(n.why)}" for n in absent(pull) if n.recipe]
+    passed = [(j, o) for j, o in judged if j.verdict is Verdict.PASSED]
+    lines += [_recipe(j, o) for j, o in sorted(passed, key=lambda pair: pair[0].green)]
     sheet.bullets("", lines, str, "recipe", most=40)
 
 
