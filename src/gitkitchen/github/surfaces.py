@@ -137,7 +137,7 @@ class Comment:
 
 
 def marker_of(name: str) -> str:
-    """The hidden marker for a name of plain characters (``gitkitchen pull 7c1e2b``). ValueError for others."""
+    """The hidden marker for a plain name (``gitkitchen pull 7c1e2b``). ValueError for others."""
     marker = f"<!-- {name} -->"
     if not _MARKER.fullmatch(marker) or "--" in name:
         raise ValueError(f"{name!r:.80} cannot be a marker")
