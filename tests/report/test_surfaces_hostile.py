@@ -200,6 +200,19 @@ def test_no_name_becomes_a_line_of_mermaid_or_shell() -> None:
                     assert re.fullmatch(r"(gitkitchen|git) [\w ./:+@=-]+", line), line
 
 
+def test_an_address_that_is_none_becomes_no_link() -> None:
+    """The run's address comes from the job's surroundings: anything but a plain one is left out."""
+    for url in (
+        "javascript:alert(1)",
+        "https://e.example/a b",
+        "https://e.example/)[x](https://evil.example",
+        "",
+    ):
+        assert Page(body(HOSTILE, BYTES, url)).links == []
+        assert {c.details_url for c in concluded(HOSTILE, url)} == {""}
+    assert concluded(HOSTILE, RUN_URL)[0].details_url == RUN_URL
+
+
 def test_outputs_are_lines_that_nobody_can_break_out_of() -> None:
     """Each output is one line between delimiters; a value that held the delimiter would be refused."""
     values = outputs(HOSTILE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gitkitchen.github.surfaces import CheckRun
 from gitkitchen.model import Outcome
@@ -81,6 +82,7 @@ def _of_recipe(pull: Pull, outcome: Outcome, run_url: str) -> CheckRun:
         text=_text(pull, outcome),
         annotations=remarks(pull, outcome),
         external_id=external_id(pull.project_id, facts.recipe(outcome), pull.run),
+        details_url=words.safe_url(run_url),
     )
 
 
@@ -107,7 +109,8 @@ def _summary(pull: Pull, outcome: Outcome, judged: Judgement, run_url: str) -> s
 def _text(pull: Pull, outcome: Outcome) -> str:
     """All findings and nodes, and how the recipe's datasets changed."""
     mine = {n.node for n in outcome.nodes}
-    differences = [c for c in pull.differences if any(d.node in mine for d in c.differing)]
+    own = (replace(c, datasets=tuple(d for d in c.datasets if d.node in mine)) for c in pull.differences)
+    differences = [c for c in own if c.differing]
     share = TEXT_BYTES // 3 if differences else 0
     parts = [markdown.summary(outcome, TEXT_BYTES - share, below=True)]
     parts += [diff_markdown(c, budget=share // len(differences)) for c in differences]

@@ -100,7 +100,12 @@ def at(finding: Finding) -> str:
 def run_link(pull: Pull, url: str) -> str:
     """The workflow run, as a link where the caller knows its address and that is one."""
     said = f"run {pull.run.id}, attempt {pull.run.attempt}"
-    return f"[{said}]({url})" if _RUN_URL.fullmatch(url) else said
+    return f"[{said}]({url})" if safe_url(url) else said
+
+
+def safe_url(url: str) -> str:
+    """The address of a workflow run, which the caller knows, or "" where it is anything else."""
+    return url if _RUN_URL.fullmatch(url) else ""
 
 
 def title_of(outcome: Outcome) -> str:
