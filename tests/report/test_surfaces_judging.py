@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.model import GOOD_STATES, Outcome, State, Subject, TestState, Verdict
+from gitkitchen.errors import Place
+from gitkitchen.model import GOOD_STATES, Outcome, State, Subject, TestState, Verdict, Waived
 from gitkitchen.report.surfaces.checks import PROJECT, concluded
+from gitkitchen.report.surfaces.comment import comment
+from gitkitchen.report.surfaces.document import from_document, to_document
 from gitkitchen.report.surfaces.judging import exit_code, judge, judge_all
 from gitkitchen.report.surfaces.pull import NotTested, PolicyFinding, Pull
 from pulls import GREEN, HEAD, STOPPED, TREE, WAIVERS, cases, node
@@ -91,6 +94,24 @@ def test_a_waiver_excuses_its_test_and_nothing_else() -> None:
     ):
         assert judge(of(only, waivers=(one,)), only).conclusion == "failure"
     assert judge(of(STOPPED, waivers=(waiver,)), STOPPED).conclusion == "failure"
+
+
+def test_a_waiver_that_the_run_knows_is_shown_and_the_run_is_green() -> None:
+    """A test that the run itself took as waived stands among the failures, with until when and by whom."""
+    waived = Waived(reason="the feed is late", approver="@ada", expires="2027-01-31", place=Place("w.yml", 3))
+    test = replace(STOPPED.nodes[2].tests[0], waived=waived)
+    made = replace(STOPPED.nodes[2], state=State.PASSED, tests=(test, STOPPED.nodes[2].tests[3]))
+    outcome = replace(GREEN, nodes=(*GREEN.nodes[:2], made))
+    pull = of(outcome)
+    assert judge(pull, outcome).words == "passed with 1 waived test"
+    assert judge(pull, outcome).green
+    body = comment(pull).body
+    assert "### Failed" in body
+    assert "waived: until 2027-01-31 by @&#8203;ada: the feed is late (w.yml:3)" in body
+    (check,) = concluded(pull)
+    (note,) = check.annotations
+    assert (note.level, note.title) == ("notice", "late_by_hour: rows(same_as=flights): waived")
+    assert from_document(to_document(pull)).recipes[0].nodes[2].tests[0].waived == waived
 
 
 def test_what_did_not_run_at_all_is_a_check_of_its_own() -> None:

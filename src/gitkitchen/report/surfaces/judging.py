@@ -158,13 +158,11 @@ def _folder(outcome: Outcome) -> str:
 
 
 def waived_tests(pull: Pull, outcome: Outcome) -> frozenset[str]:
-    """The ids of this recipe's failing tests that a waiver in force excuses."""
-    excused = {
-        t for w in pull.waivers if w.standing == "used" and w.recipe == outcome.recipe for t in w.tests
-    }
-    return frozenset(
-        f.test.id for f in facts.findings(outcome) if f.test is not None and f.test.id in excused
-    )
+    """The ids of this recipe's failing tests that a waiver excuses, as the run or the document says."""
+    standing = [w for w in pull.waivers if w.standing == "used" and w.recipe == outcome.recipe]
+    excused = {t for w in standing for t in w.tests}
+    tests = [(f.weight, f.test.id) for f in facts.findings(outcome) if f.test is not None]
+    return frozenset(name for weight, name in tests if weight == "waived" or name in excused)
 
 
 def _only_waived(outcome: Outcome, waived: frozenset[str]) -> bool:

@@ -90,7 +90,7 @@ def _remarks(pull: Pull, outcome: Outcome) -> Iterator[_Remark]:
         said = remark(outcome, finding)
         excused = finding.test is not None and finding.test.id in waived
         level: Level = "notice" if excused else _LEVELS[said.level]
-        title = f"{said.title}, waived" if excused else said.title
+        title = f"{said.title}, waived" if excused and finding.weight != "waived" else said.title
         again = f"Reproduce: {words.command(outcome, finding)}"
         places = _places(finding, changes.get(finding.node.node))
         yield _Remark(level, title, f"{said.message}\n{again}", places)

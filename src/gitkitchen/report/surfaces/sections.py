@@ -21,6 +21,8 @@ from gitkitchen.report.surfaces.judging import Judgement, absent, findings_about
 from gitkitchen.report.surfaces.pull import Change, NotTested, PolicyFinding, Pull, Waiver
 from gitkitchen.report.text import SYMBOLS, WORDS, count
 
+HEAVY = ("stop", "excused", "waived")
+"""Weights of failures, told or waived; the others are warnings."""
 IN_FULL = 8
 """So many failures are told in full in a comment; the next ones in a line each."""
 IN_SHORT = 30
@@ -70,7 +72,7 @@ def heavy(pull: Pull, only: Outcome | None = None) -> list[Found]:
     each = []
     for outcome in pull.recipes:
         if only is None or outcome is only:
-            found = [f for f in _found(pull, outcome) if f.finding.weight in ("stop", "excused")]
+            found = [f for f in _found(pull, outcome) if f.finding.weight in HEAVY]
             each.append(sorted(found, key=lambda f: (f.waived, f.finding.weight != "stop")))
     longest = max(map(len, each), default=0)
     return [column[i] for i in range(longest) for column in each if i < len(column)]
@@ -79,7 +81,8 @@ def heavy(pull: Pull, only: Outcome | None = None) -> list[Found]:
 def _found(pull: Pull, outcome: Outcome) -> Iterator[Found]:
     waived = waived_tests(pull, outcome)
     for finding in facts.findings(outcome):
-        yield Found(outcome, finding, finding.test is not None and finding.test.id in waived)
+        excused = finding.test is not None and finding.test.id in waived
+        yield Found(outcome, finding, excused or finding.weight == "waived")
 
 
 def failures(sheet: Sheet, pull: Pull) -> None:
@@ -97,7 +100,7 @@ def failure(one: Found) -> str:
     """One failure in full: what was observed and expected, where, and the command."""
     outcome, finding = one.outcome, one.finding
     marks = [", excused"] if finding.weight == "excused" else []
-    marks += [", **waived**"] if one.waived else []
+    marks += [", **waived**"] if one.waived and finding.weight != "waived" else []
     marks += [", reused verdict"] if finding.test and finding.test.reused else []
     title = name(finding.title)
     lines = [f"{SYMBOLS[State.FAILED]} **{title}** {finding.word}{''.join(marks)}", ""]
@@ -116,6 +119,7 @@ def _facts_of(outcome: Outcome, finding: Finding) -> Iterator[tuple[str, str]]:
         yield "failing", escape(facts.measured(test))
         yield "why", escape(facts.public_message(outcome, facts.why(test)), 500)
         yield "cause", escape(test.cause, 300)
+        yield "waived", escape(facts.waiver(test), 300)
     yield "at", words.at(finding)
 
 
@@ -131,14 +135,14 @@ def _short(one: Found) -> str:
     if not said and finding.node.failure and not finding.test:
         said = escape(facts.public_message(outcome, finding.node.failure.message), 160)
     where = f" at {words.at(finding)}" if finding.place else ""
-    word = f"{finding.word}, waived" if one.waived else finding.word
+    word = f"{finding.word}, waived" if one.waived and finding.weight != "waived" else finding.word
     return f"{name(finding.title)} {word}{': ' if said else ''}{said}{where}"
 
 
 def warnings(sheet: Sheet, pull: Pull) -> None:
     """What did not keep data from consumers, folded."""
     found = (f for o in pull.recipes for f in _found(pull, o))
-    light = [f for f in found if f.finding.weight not in ("stop", "excused")]
+    light = [f for f in found if f.finding.weight not in HEAVY]
     _folded(sheet, count(len(light), "warning"), light, _short, "warning", 30)
 
 
