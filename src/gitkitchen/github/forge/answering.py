@@ -136,7 +136,8 @@ class Desk:
         if not request.headers.get("user-agent"):
             raise Refused(
                 403,
-                "Request forbidden by administrative rules. Please make sure your request has a User-Agent header",
+                "Request forbidden by administrative rules. "
+                "Please make sure your request has a User-Agent header",
             )
         found = description().find(request.verb, request.path)
         if found is None:
@@ -150,7 +151,7 @@ class Desk:
             return self._checked(operation, self._rate(token))
         repository = self._repository(path)
         rule = ROUTES[operation.id]
-        authorize(self.state, token, repository, rule, request.verb)
+        authorize(token, repository, rule, request.verb)
         query, problems = description().query(operation, parse_qs(request.query, keep_blank_values=True))
         body = _body(request)
         record.body = body

@@ -35,7 +35,8 @@ if [ "$old" != $zero ] && ! git merge-base --is-ancestor "$old" "$new"; then
 fi
 if [ -n "$FORGE_NO_WORKFLOWS" ]; then
   file=$(git log -m --format= --name-only "$new" --not --all -- .github/workflows | sort -u | head -n 1)
-  [ -z "$file" ] || refuse "refusing to allow a GitHub App to create or update workflow \`$file\` without \`workflows\` permission"
+  said="refusing to allow a GitHub App to create or update workflow \`$file\`"
+  [ -z "$file" ] || refuse "$said without \`workflows\` permission"
 fi
 exit 0
 """
@@ -92,7 +93,7 @@ class Bare:
 
     @classmethod
     def make(cls, path: Path, default_branch: str) -> Bare:
-        """A new one that is served over HTTP: pushes allowed, what GitHub keeps for itself hidden from them."""
+        """A new one that is served over HTTP: pushes allowed, but not to what GitHub keeps for itself."""
         path.mkdir(parents=True)
         bare = cls(path)
         bare.git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", ".")

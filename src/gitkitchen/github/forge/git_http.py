@@ -54,9 +54,12 @@ def serve(desk: Desk, request: Incoming, record: Record) -> Reply:
         if before or match["rest"] == "git-receive-pack":
             extra |= _rules(repo, token, request)
         done = capture(
-            ["git", "http-backend"], env=environment(os.environ, extra), cwd=repo.bare.path, input=request.body,
+            ["git", "http-backend"],
+            env=environment(os.environ, extra),
+            cwd=repo.bare.path,
+            input=request.body,
             timeout=TIMEOUT,
-        )  # fmt: skip
+        )
         if match["rest"] == "git-receive-pack" and token is not None:
             moved(desk.state, repo, before, token.user, token)
     return _reply(done.output)
@@ -70,9 +73,9 @@ def _token(desk: Desk, request: Incoming) -> tuple[Token | None, bool]:
             user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None, True
-        candidates = (password, user)
+        candidates = [password, user]
     else:
-        candidates = (value.strip(),)
+        candidates = [value.strip()]
     for one in candidates:
         token = desk.state.tokens.get(one)
         if token is not None and token.valid:

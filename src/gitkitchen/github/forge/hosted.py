@@ -101,9 +101,15 @@ class Hosted:
             bare = Bare.make(self.state.folder / owner / f"{self.repo.name}.git", self.repo.default_branch)
             bare.git("fetch", "--quiet", str(self.repo.bare.path), "+refs/heads/*:refs/heads/*")
             made = Repository(
-                self.state.id(), self.state.user(owner), self.repo.name, bare, self.state.clock(),
-                self.repo.default_branch, self.repo.private, self.repo,
-            )  # fmt: skip
+                self.state.id(),
+                self.state.user(owner),
+                self.repo.name,
+                bare,
+                self.state.clock(),
+                self.repo.default_branch,
+                self.repo.private,
+                self.repo,
+            )
             self.state.repositories[made.full_name] = made
             return Hosted(self.desk, made)
 
@@ -136,9 +142,15 @@ class Hosted:
             return made
 
     def pull(
-        self, head: str, *, base: str = "", title: str = "A change", body: str | None = None, author: str | None = None,
+        self,
+        head: str,
+        *,
+        base: str = "",
+        title: str = "A change",
+        body: str | None = None,
+        author: str | None = None,
         draft: bool = False,
-    ) -> Pull:  # fmt: skip
+    ) -> Pull:
         """Open a pull request; ``head`` is a branch, or ``owner:branch`` of a fork."""
         with self.desk.lock:
             owner = head.rpartition(":")[0] or self.repo.owner.login
@@ -193,21 +205,40 @@ class Hosted:
             return self.repo.workflows[path]
 
     def run(
-        self, workflow: str, event: str, sha: str, *, branch: str | None = None, pull: Pull | None = None,
-        head_repository: str | None = None, actor: str | None = None, attempt: int = 1,
-        conclusion: str | None = "success", job: str = "",
-    ) -> Run:  # fmt: skip
+        self,
+        workflow: str,
+        event: str,
+        sha: str,
+        *,
+        branch: str | None = None,
+        pull: Pull | None = None,
+        head_repository: str | None = None,
+        actor: str | None = None,
+        attempt: int = 1,
+        conclusion: str | None = "success",
+        job: str = "",
+    ) -> Run:
         """A run of a workflow (``conclusion`` None: not yet ended); ``job``: give it a job of that name."""
         with self.desk.lock:
             now, of = self.state.clock(), self.workflow(workflow)
             number = sum(1 for run in self.repo.runs.values() if run.workflow is of) + 1
             source = head_repository or (pull.head_repository if pull is not None else None) or self.full_name
             made = Run(
-                self.state.id(), number, of, event, branch or (pull.head_ref if pull is not None else None), sha,
-                self.state.user(actor or (pull.user.login if pull is not None else self.repo.owner.login)), source,
-                now, now, attempt, "completed" if conclusion else "in_progress", conclusion,
+                self.state.id(),
+                number,
+                of,
+                event,
+                branch or (pull.head_ref if pull is not None else None),
+                sha,
+                self.state.user(actor or (pull.user.login if pull is not None else self.repo.owner.login)),
+                source,
+                now,
+                now,
+                attempt,
+                "completed" if conclusion else "in_progress",
+                conclusion,
                 pull.number if pull is not None else None,
-            )  # fmt: skip
+            )
             if job:
                 suite = suite_of(
                     self.state, self.repo, self.state.app("github-actions", "GitHub Actions"), sha

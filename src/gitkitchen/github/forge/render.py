@@ -13,26 +13,54 @@ from gitkitchen.github.forge.state import RIGHTS, App, Label, Repository, State,
 Json = dict[str, Any]
 
 _PERSON_LINKS = {
-    "followers_url": "/followers", "following_url": "/following{/other_user}", "gists_url": "/gists{/gist_id}",
-    "starred_url": "/starred{/owner}{/repo}", "subscriptions_url": "/subscriptions",
-    "organizations_url": "/orgs", "repos_url": "/repos", "events_url": "/events{/privacy}",
+    "followers_url": "/followers",
+    "following_url": "/following{/other_user}",
+    "gists_url": "/gists{/gist_id}",
+    "starred_url": "/starred{/owner}{/repo}",
+    "subscriptions_url": "/subscriptions",
+    "organizations_url": "/orgs",
+    "repos_url": "/repos",
+    "events_url": "/events{/privacy}",
     "received_events_url": "/received_events",
-}  # fmt: skip
+}
 _REPOSITORY_LINKS = {
-    "archive_url": "/{archive_format}{/ref}", "assignees_url": "/assignees{/user}", "blobs_url": "/git/blobs{/sha}",
-    "branches_url": "/branches{/branch}", "collaborators_url": "/collaborators{/collaborator}",
-    "comments_url": "/comments{/number}", "commits_url": "/commits{/sha}", "compare_url": "/compare/{base}...{head}",
-    "contents_url": "/contents/{+path}", "contributors_url": "/contributors", "deployments_url": "/deployments",
-    "downloads_url": "/downloads", "events_url": "/events", "forks_url": "/forks",
-    "git_commits_url": "/git/commits{/sha}", "git_refs_url": "/git/refs{/sha}", "git_tags_url": "/git/tags{/sha}",
-    "hooks_url": "/hooks", "issue_comment_url": "/issues/comments{/number}",
-    "issue_events_url": "/issues/events{/number}", "issues_url": "/issues{/number}", "keys_url": "/keys{/key_id}",
-    "labels_url": "/labels{/name}", "languages_url": "/languages", "merges_url": "/merges",
-    "milestones_url": "/milestones{/number}", "notifications_url": "/notifications{?since,all,participating}",
-    "pulls_url": "/pulls{/number}", "releases_url": "/releases{/id}", "stargazers_url": "/stargazers",
-    "statuses_url": "/statuses/{sha}", "subscribers_url": "/subscribers", "subscription_url": "/subscription",
-    "tags_url": "/tags", "teams_url": "/teams", "trees_url": "/git/trees{/sha}",
-}  # fmt: skip
+    "archive_url": "/{archive_format}{/ref}",
+    "assignees_url": "/assignees{/user}",
+    "blobs_url": "/git/blobs{/sha}",
+    "branches_url": "/branches{/branch}",
+    "collaborators_url": "/collaborators{/collaborator}",
+    "comments_url": "/comments{/number}",
+    "commits_url": "/commits{/sha}",
+    "compare_url": "/compare/{base}...{head}",
+    "contents_url": "/contents/{+path}",
+    "contributors_url": "/contributors",
+    "deployments_url": "/deployments",
+    "downloads_url": "/downloads",
+    "events_url": "/events",
+    "forks_url": "/forks",
+    "git_commits_url": "/git/commits{/sha}",
+    "git_refs_url": "/git/refs{/sha}",
+    "git_tags_url": "/git/tags{/sha}",
+    "hooks_url": "/hooks",
+    "issue_comment_url": "/issues/comments{/number}",
+    "issue_events_url": "/issues/events{/number}",
+    "issues_url": "/issues{/number}",
+    "keys_url": "/keys{/key_id}",
+    "labels_url": "/labels{/name}",
+    "languages_url": "/languages",
+    "merges_url": "/merges",
+    "milestones_url": "/milestones{/number}",
+    "notifications_url": "/notifications{?since,all,participating}",
+    "pulls_url": "/pulls{/number}",
+    "releases_url": "/releases{/id}",
+    "stargazers_url": "/stargazers",
+    "statuses_url": "/statuses/{sha}",
+    "subscribers_url": "/subscribers",
+    "subscription_url": "/subscription",
+    "tags_url": "/tags",
+    "teams_url": "/teams",
+    "trees_url": "/git/trees{/sha}",
+}
 
 
 def node_id(kind: str, number: int) -> str:
@@ -62,10 +90,21 @@ def public_user(s: State, who: User) -> Json:
     when = moment(1_500_000_000)
     return {
         **user(s, who),
-        "name": None, "company": None, "blog": "", "location": None, "email": None, "hireable": None, "bio": None,
-        "twitter_username": None, "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
-        "created_at": when, "updated_at": when,
-    }  # fmt: skip
+        "name": None,
+        "company": None,
+        "blog": "",
+        "location": None,
+        "email": None,
+        "hireable": None,
+        "bio": None,
+        "twitter_username": None,
+        "public_repos": 0,
+        "public_gists": 0,
+        "followers": 0,
+        "following": 0,
+        "created_at": when,
+        "updated_at": when,
+    }
 
 
 def app(s: State, one: App) -> Json:

@@ -24,10 +24,15 @@ def pull_simple(s: State, repo: Repository, pull: Pull) -> Json:
     issue = f"{repo_url(s, repo)}/issues/{pull.number}"
     page = f"{page_url(s, repo)}/pull/{pull.number}"
     links = {
-        "self": url, "html": page, "issue": issue, "comments": f"{issue}/comments",
-        "review_comments": f"{url}/comments", "review_comment": f"{repo_url(s, repo)}/pulls/comments{{/number}}",
-        "commits": f"{url}/commits", "statuses": f"{repo_url(s, repo)}/statuses/{pull.head_sha}",
-    }  # fmt: skip
+        "self": url,
+        "html": page,
+        "issue": issue,
+        "comments": f"{issue}/comments",
+        "review_comments": f"{url}/comments",
+        "review_comment": f"{repo_url(s, repo)}/pulls/comments{{/number}}",
+        "commits": f"{url}/commits",
+        "statuses": f"{repo_url(s, repo)}/statuses/{pull.head_sha}",
+    }
     head = s.repositories.get(pull.head_repository or "")
     return {
         "url": url,

@@ -148,7 +148,7 @@ def route(
     return keep
 
 
-def authorize(state: State, token: Token | None, repo: Repository | None, rule: Rule, verb: str) -> None:
+def authorize(token: Token | None, repo: Repository | None, rule: Rule, verb: str) -> None:
     """Refused where the token may not ask this, in the words and with the status that GitHub uses."""
     if token is None:
         if verb != "GET" or rule.always or (repo is not None and repo.private) or repo is None:

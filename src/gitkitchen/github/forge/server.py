@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -42,10 +43,8 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         self._thread.join(5)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client that went away is no error; anything else is the forge's own."""
-        import sys
-
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             self.desk.broken.append(f"the forge failed: {error!r}")

@@ -52,8 +52,8 @@ class App:
 
 @dataclass
 class Token:
-    """``repository``: the only one it may write to (None: whatever its user may). ``permissions``: of an App's
-    or job's token, permission -> read or write; a person's token has the person's rights."""
+    """``repository``: the only one it may write to (None: whatever its user may). ``permissions``: of an
+    App's or job's token, permission -> read or write; a person's token has the person's rights."""
 
     value: str
     user: User

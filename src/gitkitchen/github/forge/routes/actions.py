@@ -50,9 +50,20 @@ def dispatch(call: Call) -> Answer:
     number = sum(1 for run in call.repo.runs.values() if run.workflow is one) + 1
     branch = ref.removeprefix("refs/heads/")
     run = Run(
-        call.state.id(), number, one, "workflow_dispatch", branch, refs[ref], call.user, call.repo.full_name, now, now,
-        status="queued", conclusion=None, inputs=inputs,
-    )  # fmt: skip
+        call.state.id(),
+        number,
+        one,
+        "workflow_dispatch",
+        branch,
+        refs[ref],
+        call.user,
+        call.repo.full_name,
+        now,
+        now,
+        status="queued",
+        conclusion=None,
+        inputs=inputs,
+    )
     call.repo.runs[run.id] = run
     if not body.get("return_run_details"):
         return Answer(204)
@@ -68,7 +79,7 @@ def repository(call: Call) -> Answer:
     if len(payload) > 10:
         raise Refused(
             422,
-            "Invalid request.\n\nNo more than 10 properties are allowed; %d were supplied." % len(payload),
+            f"Invalid request.\n\nNo more than 10 properties are allowed; {len(payload)} were supplied.",
         )
     event = repository_dispatch(call.state, call.repo, kind, payload, call.user)
     deliver(call.state, call.repo, call.token, "repository_dispatch", event)

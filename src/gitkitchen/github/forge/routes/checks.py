@@ -81,8 +81,8 @@ def update(call: Call) -> Answer:
     if check.suite.app is not token.app:
         raise Refused(
             403,
-            "Invalid app_id `%d` - check run can only be modified by the GitHub App that created it."
-            % check.suite.app.id,
+            f"Invalid app_id `{check.suite.app.id}` - "
+            "check run can only be modified by the GitHub App that created it.",
         )
     if check.job is not None:
         raise Refused(403, "Check runs of jobs cannot be modified through the API.")
@@ -159,7 +159,7 @@ def get(call: Call) -> Answer:
 
 
 @route("checks/list-annotations", "checks:read")
-def annotations(call: Call) -> Answer:
+def listed_annotations(call: Call) -> Answer:
     check: Check = call.number("check_run_id", call.repo.checks)
     items, headers = call.paged(check.annotations)
     return Answer(
@@ -231,9 +231,15 @@ def create_status(call: Call) -> Answer:
         )
     context = body.get("context", "default")
     status = CommitStatus(
-        call.state.id(), sha, body["state"], context, body.get("description"), body.get("target_url"), call.user,
+        call.state.id(),
+        sha,
+        body["state"],
+        context,
+        body.get("description"),
+        body.get("target_url"),
+        call.user,
         call.now(),
-    )  # fmt: skip
+    )
     call.repo.statuses.append(status)
     return Answer(201, render_actions.status(call.state, call.repo, status))
 

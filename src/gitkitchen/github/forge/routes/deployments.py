@@ -16,7 +16,7 @@ READ, WRITE = "deployments:read", "deployments:write"
 
 @route("repos/create-deployment", WRITE, role="write")
 def create(call: Call) -> Answer:
-    """Unless told otherwise it merges the default branch into ``ref`` and asks for every check to be green."""
+    """Unless told otherwise it merges the default branch into ``ref`` and asks all checks to be green."""
     body, repo = call.body, call.repo
     sha = repo.bare.resolve(body["ref"])
     if sha is None:
@@ -31,10 +31,18 @@ def create(call: Call) -> Answer:
     name = body.get("environment", "production")
     repo.environments.setdefault(name, call.state.id())
     made = Deployment(
-        call.state.id(), body["ref"], sha, body.get("task", "deploy"), name, body.get("description"),
-        body.get("payload", {}), call.user, call.now(), bool(body.get("transient_environment")),
+        call.state.id(),
+        body["ref"],
+        sha,
+        body.get("task", "deploy"),
+        name,
+        body.get("description"),
+        body.get("payload", {}),
+        call.user,
+        call.now(),
+        bool(body.get("transient_environment")),
         bool(body.get("production_environment", name == "production")),
-    )  # fmt: skip
+    )
     repo.deployments[made.id] = made
     return Answer(201, render_actions.deployment(call.state, repo, made))
 
@@ -100,9 +108,14 @@ def create_status(call: Call) -> Answer:
                 )
     log_url = body.get("log_url") or body.get("target_url") or ""
     made = DeploymentStatus(
-        call.state.id(), body["state"], body.get("description") or "", body.get("environment_url") or "", log_url,
-        call.user, call.now(),
-    )  # fmt: skip
+        call.state.id(),
+        body["state"],
+        body.get("description") or "",
+        body.get("environment_url") or "",
+        log_url,
+        call.user,
+        call.now(),
+    )
     of.statuses.append(made)
     return Answer(201, render_actions.deployment_status(call.state, call.repo, of, made))
 

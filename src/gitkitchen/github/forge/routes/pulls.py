@@ -15,10 +15,18 @@ EVENTS = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMEN
 
 
 def open_pull(
-    s: State, repo: Repository, user: User, head: str, base: str, title: str, body: str | None,
-    token: Token | None, *, draft: bool = False,
-) -> Pull:  # fmt: skip
-    """A new pull request; ``head`` is a branch, or ``owner:branch`` of a fork. Refused where GitHub refuses."""
+    s: State,
+    repo: Repository,
+    user: User,
+    head: str,
+    base: str,
+    title: str,
+    body: str | None,
+    token: Token | None,
+    *,
+    draft: bool = False,
+) -> Pull:
+    """A new pull request; ``head`` is a branch, or ``owner:branch`` of a fork. Refused as GitHub does."""
     owner, colon, branch = head.rpartition(":")
     source = repo
     if colon and owner != repo.owner.login:
@@ -43,9 +51,21 @@ def open_pull(
     repo.numbers += 1
     now = s.clock()
     pull = Pull(
-        s.id(), repo.numbers, user, title, body, base, at, branch, sha, source.full_name, source.owner, now, now,
+        s.id(),
+        repo.numbers,
+        user,
+        title,
+        body,
+        base,
+        at,
+        branch,
+        sha,
+        source.full_name,
+        source.owner,
+        now,
+        now,
         draft=draft,
-    )  # fmt: skip
+    )
     repo.pulls[pull.number] = pull
     refresh(s, repo, pull)
     deliver(s, repo, token, *pull_request(s, repo, pull, "opened", user))
@@ -250,5 +270,5 @@ def _check_workflows(call: Call, old: str, new: str) -> None:
         return
     for one in call.repo.bare.changed(call.repo.bare.merge_base(old, new) or old, new):
         if one.path.startswith(".github/workflows/"):
-            words = f"refusing to allow a GitHub App to create or update workflow `{one.path}` without `workflows` permission"
-            raise Refused(403, words)
+            words = f"refusing to allow a GitHub App to create or update workflow `{one.path}`"
+            raise Refused(403, f"{words} without `workflows` permission")

@@ -49,7 +49,7 @@ def protection(call: Call) -> Answer:
 
 @route("repos/get-branch-rules", "metadata:read")
 def of_branch(call: Call) -> Answer:
-    """The rules of rulesets that are active for a branch; those of a classic protection are not among them."""
+    """The rules of rulesets that are active for a branch; a classic protection is not among them."""
     found = []
     for one in call.repo.protections_of(call.path["branch"]):
         if one.ruleset:
@@ -100,7 +100,7 @@ def _rules(one: Protection) -> list[dict[str, Any]]:
     if one.no_force:
         rules.append({"type": "non_fast_forward"})
     if one.pull_request:
-        told = {
+        told: dict[str, Any] = {
             "required_approving_review_count": one.approvals,
             "dismiss_stale_reviews_on_push": False,
             "require_code_owner_review": one.code_owners,
