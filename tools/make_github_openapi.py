@@ -104,6 +104,12 @@ GET ./environments/{environment_name}
 """
 PROSE = {"description", "summary", "example", "examples", "title", "externalDocs", "deprecated", "default",
          "discriminator", "readOnly", "writeOnly"}  # fmt: skip
+NULL_TOO = (
+    ("pull-request", "head", "repo"),
+    ("pull-request-simple", "head", "repo"),
+    ("workflow-run", "head_repository"),
+)
+"""Where GitHub answers null though its description does not allow it: the fork was deleted."""
 KEPT = {
     "type", "properties", "required", "items", "enum", "oneOf", "anyOf", "allOf", "$ref", "format", "pattern",
     "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
@@ -212,6 +218,11 @@ def main(package: Path) -> None:
             verb, path = line.split(" ")
             path = REPOSITORY + path[1:] if path.startswith(".") else path
             operations[f"{verb} {path}"] = trimmer.operation(verb, path)
+    for name, *path, last in NULL_TOO:
+        place = trimmer.schemas[name]["properties"]
+        for part in path:
+            place = place[part]["properties"]
+        place[last] = {"anyOf": [place[last], {"type": "null"}]}
     origin = {
         "source": "https://github.com/octokit/openapi",
         "package": f"{about['name']} {about['version']}",

@@ -138,6 +138,8 @@ class Bare:
         """The commit that a branch, tag, full ref, or (part of a) SHA names."""
         if not name or name.startswith("-") or re.search(r"[\0-\x20~^:?*\[\\]|\.\.|@\{", name):
             return None
+        if re.fullmatch(r"[0-9a-f]{40}", name):
+            return name if self.kind(name) == "commit" else None
         for candidate in (f"refs/heads/{name}", f"refs/tags/{name}", f"refs/{name}", name):
             done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
             if not done.code:

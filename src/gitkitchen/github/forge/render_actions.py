@@ -148,7 +148,7 @@ def run(s: State, repo: Repository, one: Run) -> Json:
         "head_branch": one.branch,
         "head_sha": one.sha,
         "path": one.workflow.path,
-        "display_title": pull.title if pull is not None else one.workflow.name,
+        "display_title": one.title or (pull.title if pull is not None else one.workflow.name),
         "run_number": one.number,
         "event": one.event,
         "status": one.status,

@@ -62,6 +62,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header tells the forge's own time."""
+        return super().date_time_string(self.server.desk.state.clock() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing is printed: the log is a list of records."""
 

@@ -222,6 +222,7 @@ class Run:
     status: str = "completed"
     conclusion: str | None = "success"
     pull: int | None = None
+    title: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
 

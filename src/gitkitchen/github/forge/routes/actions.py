@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from gitkitchen.github.forge import render, render_actions
 from gitkitchen.github.forge.happening import deliver
 from gitkitchen.github.forge.payloads import repository_dispatch, workflow_dispatch
@@ -62,6 +65,7 @@ def dispatch(call: Call) -> Answer:
         now,
         status="queued",
         conclusion=None,
+        title=_run_name(call, refs[ref], one, inputs),
         inputs=inputs,
     )
     call.repo.runs[run.id] = run
@@ -69,6 +73,15 @@ def dispatch(call: Call) -> Answer:
         return Answer(204)
     made = render_actions.run(call.state, call.repo, run)
     return Answer(200, {"workflow_run_id": run.id, "run_url": made["url"], "html_url": made["html_url"]})
+
+
+def _run_name(call: Call, sha: str, one: Workflow, inputs: dict[str, Any]) -> str:
+    """``run-name:`` of the workflow's file, with the inputs that it names; no other expression."""
+    text = call.repo.bare.git("show", f"{sha}:{one.path}")
+    line = re.search(r"^run-name:[ ]*[\"']?(.*?)[\"']?[ ]*$", text, re.MULTILINE)
+    if line is None:
+        return one.name
+    return re.sub(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}", lambda name: str(inputs.get(name[1], "")), line[1])
 
 
 @route("repos/create-dispatch-event", "contents:write", role="write")

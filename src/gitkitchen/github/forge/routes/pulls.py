@@ -117,7 +117,7 @@ def listed(call: Call) -> Answer:
 
 @route("repos/list-pull-requests-associated-with-commit", READ)
 def of_commit(call: Call) -> Answer:
-    """A commit of the default branch names merged pull requests only; others those that contain it."""
+    """Those of this repository's own branches that contain it: of a fork's commit GitHub finds none."""
     bare = call.repo.bare
     sha = bare.resolve(call.path["commit_sha"])
     if sha is None:
@@ -125,8 +125,11 @@ def of_commit(call: Call) -> Answer:
     found = [
         pull
         for pull in call.repo.pulls.values()
-        if sha in (pull.head_sha, pull.merge_sha if pull.merged_at else None)
-        or (bare.is_ancestor(sha, pull.head_sha) and not bare.is_ancestor(sha, pull.base_sha))
+        if pull.head_repository == call.repo.full_name
+        and (
+            sha in (pull.head_sha, pull.merge_sha if pull.merged_at else None)
+            or (bare.is_ancestor(sha, pull.head_sha) and not bare.is_ancestor(sha, pull.base_sha))
+        )
     ]
     return _simple(call, found)
 
