@@ -1,4 +1,5 @@
-"""Makes ``src/gitkitchen/github/forge/openapi.json`` from GitHub's own OpenAPI description.
+"""Makes ``src/gitkitchen/github/forge/openapi.json`` from GitHub's own OpenAPI description, and
+``tests/github/webhooks.json`` with the payloads of events.
 
     npm pack @octokit/openapi@VERSION && tar xzf octokit-openapi-VERSION.tgz
     python tools/make_github_openapi.py package
@@ -16,6 +17,13 @@ from pathlib import Path
 from typing import Any
 
 TARGET = Path(__file__).parent.parent / "src" / "gitkitchen" / "github" / "forge" / "openapi.json"
+WEBHOOKS = Path(__file__).parent.parent / "tests" / "github" / "webhooks.json"
+EVENTS = """
+create delete push merge-group-checks-requested workflow-dispatch repository-dispatch-sample.collected
+issue-comment-created issue-comment-edited issue-comment-deleted pull-request-review-submitted
+pull-request-opened pull-request-synchronize pull-request-reopened pull-request-closed
+workflow-run-completed workflow-run-requested
+"""
 REPOSITORY = "/repos/{owner}/{repo}"
 OPERATIONS = """
 GET /user
@@ -229,16 +237,27 @@ def main(package: Path) -> None:
         "license": about["license"],
         "made_by": "tools/make_github_openapi.py",
     }
+    _write(TARGET, origin, {"operations": operations, "$defs": trimmer.schemas})
+    sys.stdout.write(f"{len(operations)} operations, {len(trimmer.schemas)} schemas\n")
+    trimmer.schemas = {}
+    hooks = trimmer.whole.get("webhooks") or trimmer.whole["x-webhooks"]
+    for name in EVENTS.split():
+        content = hooks[name]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        trimmer.schemas[f"event {name}"] = trimmer.schema(content)
+    _write(WEBHOOKS, origin, {"operations": {}, "$defs": trimmer.schemas})
+
+
+def _write(target: Path, origin: dict[str, str], parts: dict[str, dict[str, Any]]) -> None:
+    """One line a part, so that a new release shows what changed."""
     lines = [f'"about": {json.dumps(origin)}']
-    for key, values in (("operations", operations), ("$defs", trimmer.schemas)):
+    for key, values in parts.items():
         rows = [
             f"{json.dumps(name)}: {json.dumps(values[name], separators=(',', ':'), sort_keys=True)}"
             for name in sorted(values)
         ]
         lines.append(f'"{key}": {{\n' + ",\n".join(rows) + "\n}")
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    sys.stdout.write(f"{len(operations)} operations, {len(trimmer.schemas)} schemas\n")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

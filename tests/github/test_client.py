@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gitkitchen.errors import Mistake
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import Budget
-from gitkitchen.github.forge import KINDS, Ticking, zipped
-from gitkitchen.github.surfaces import Annotation, CheckRun, marker_of
+from gitkitchen.github.forge import KINDS, Forge, Ticking, zipped
+from gitkitchen.github.surfaces import Annotation, marker_of
 from gitkitchen.github.trouble import Trouble
 
 from stage import MARKER, Stage, staged
@@ -213,7 +213,7 @@ def test_an_answer_that_comes_too_late(stage: Stage) -> None:
         max_size=6,
     )
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_any_failures_in_any_order(kept: Stage, faults: list[tuple[str, int]]) -> None:
     """Whatever fails whenever: what is there is never doubled, and the first job that gets through mends it."""
     stage = kept
@@ -254,10 +254,10 @@ def test_a_wait_beyond_our_time_is_not_begun(stage: Stage) -> None:
 def test_many_writes_are_a_second_apart(stage: Stage) -> None:
     """A few writes need no pause; many are paced, so that GitHub's limit of content is never met."""
     client = stage.client(budget=Budget(requests=1000, seconds=1000))
-    for number in range(90):
+    for number in range(40):
         client.put_check(stage.check(name=f"check {number}", external_id=str(number)))
     assert not any(record.status in (403, 429) for record in stage.forge.log)
-    assert sum(stage.time.slept) >= 85
+    assert stage.time.slept == [1.0] * 36
 
 
 def test_the_budget_of_requests_ends(stage: Stage) -> None:
@@ -414,8 +414,6 @@ def test_dates_of_the_forge_can_be_reproduced(tmp_path: Path) -> None:
     """With a ticking clock two forges say the same: what golden files are made of."""
     seen = []
     for name in ("one", "two"):
-        from gitkitchen.github.forge import Forge
-
         with Forge(tmp_path / name, clock=Ticking()) as forge:
             repo = forge.repository("octo/shop")
             repo.commit("feature", {"a": "b"})
@@ -423,7 +421,8 @@ def test_dates_of_the_forge_can_be_reproduced(tmp_path: Path) -> None:
     assert seen[0] == seen[1]
 
 
-def test_one_value_of_each_kind_is_needed() -> None:
-    """The marker of a reply is its own: it never becomes the sticky comment."""
-    assert not marker_of("gitkitchen reply 1").startswith(MARKER)
-    assert isinstance(CheckRun, type)
+def test_an_answer_to_a_command_is_not_the_sticky_comment() -> None:
+    """The marker of a reply is its own: neither is ever taken for the other."""
+    reply = marker_of("gitkitchen reply 1")
+    assert not reply.startswith(MARKER)
+    assert not marker_of("gitkitchen reply 12").startswith(reply)
