@@ -63,12 +63,18 @@ class Stage:
 
     def check(self, notes: int = 0, **changed: Any) -> CheckRun:
         made: dict[str, Any] = {
-            "name": "GitKitchen / delays", "head_sha": self.pull.head_sha, "status": "completed",
-            "conclusion": "failure", "title": "2 of 9 tests failed", "summary": "# No", "external_id": "7c1e/delays/1/1",
+            "name": "GitKitchen / delays",
+            "head_sha": self.pull.head_sha,
+            "status": "completed",
+            "conclusion": "failure",
+            "title": "2 of 9 tests failed",
+            "summary": "# No",
+            "external_id": "7c1e/delays/1/1",
             "annotations": tuple(
-                Annotation("a.sql", line, line, "failure", f"test {line}", "it failed") for line in range(1, notes + 1)
+                Annotation("a.sql", line, line, "failure", f"test {line}", "it failed")
+                for line in range(1, notes + 1)
             ),
-        }  # fmt: skip
+        }
         return CheckRun(**{**made, **changed})
 
 

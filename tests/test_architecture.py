@@ -43,7 +43,7 @@ OWNERS = {
     "yaml": {"document"},
     "jsonschema": {"document"},
     "referencing": {"document"},
-    "github": {"github"},
+    "github": {"github/asking"},  # PyGithub
     "duckdb": {"data", "run/child", "run/dbt_child", "run/pytest_plugin"},
     "sqlglot": {"plan/sql_reading", "plan/sql_meaning", "plan/lineage", "data/engines/postgres_sql"},
     "psycopg": {

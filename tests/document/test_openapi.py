@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,18 +12,48 @@ from gitkitchen.document.openapi import Description
 DESCRIPTION: dict[str, Any] = {
     "about": {},
     "operations": {
-        "GET /things/{name}": {"id": "get", "parameters": {"name": {"in": "path", "schema": {"type": "string"}}}, "responses": {"200": {"$ref": "#/$defs/thing"}, "204": None}},
-        "GET /things/all": {"id": "all", "parameters": {"n": {"in": "query", "schema": {"type": "integer"}}, "done": {"in": "query", "schema": {"type": "boolean"}, "required": True}}, "responses": {"200": {"type": "array"}}},
-        "POST /things": {"id": "make", "body": {"required": True, "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "parts": {"type": "array", "items": {"$ref": "#/$defs/thing"}}}}}, "responses": {"201": {"$ref": "#/$defs/thing"}}},
+        "GET /things/{name}": {
+            "id": "get",
+            "parameters": {"name": {"in": "path", "schema": {"type": "string"}}},
+            "responses": {"200": {"$ref": "#/$defs/thing"}, "204": None},
+        },
+        "GET /things/all": {
+            "id": "all",
+            "parameters": {
+                "n": {"in": "query", "schema": {"type": "integer"}},
+                "done": {"in": "query", "schema": {"type": "boolean"}, "required": True},
+            },
+            "responses": {"200": {"type": "array"}},
+        },
+        "POST /things": {
+            "id": "make",
+            "body": {
+                "required": True,
+                "schema": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "parts": {"type": "array", "items": {"$ref": "#/$defs/thing"}},
+                    },
+                },
+            },
+            "responses": {"201": {"$ref": "#/$defs/thing"}},
+        },
     },
     "$defs": {
         "thing": {
             "type": "object",
             "required": ["at"],
-            "properties": {"at": {"type": ["string", "null"], "format": "date-time"}, "url": {"type": "string", "format": "uri"}, "inner": {"anyOf": [{"$ref": "#/$defs/thing"}, {"type": "null"}]}, "way": {"oneOf": [{"type": "string"}, {"type": "integer"}]}},
+            "properties": {
+                "at": {"type": ["string", "null"], "format": "date-time"},
+                "url": {"type": "string", "format": "uri"},
+                "inner": {"anyOf": [{"$ref": "#/$defs/thing"}, {"type": "null"}]},
+                "way": {"oneOf": [{"type": "string"}, {"type": "integer"}]},
+            },
         }
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ from gitkitchen.github.asking import Budget
 from gitkitchen.github.forge import KINDS, Forge, Ticking, zipped
 from gitkitchen.github.surfaces import Annotation, marker_of
 from gitkitchen.github.trouble import Trouble
-
 from stage import MARKER, Stage, staged
 
 
@@ -119,6 +120,14 @@ def test_an_open_check_run_of_a_dead_attempt_is_taken_over(stage: Stage) -> None
     assert (check.external_id, check.conclusion) == ("run/2", "failure")
 
 
+def test_a_job_that_runs_again_goes_on_with_the_check_run_it_made(stage: Stage) -> None:
+    """Another attempt without annotations in the way: still one check run of the name, and its result counts."""
+    stage.client().put_check(stage.check(external_id="run/1"))
+    stage.client().put_check(stage.check(external_id="run/2", conclusion="success", title="All passed"))
+    (check,) = stage.checks
+    assert (check.external_id, check.conclusion, check.title) == ("run/2", "success", "All passed")
+
+
 def test_annotations_of_a_dead_attempt_are_not_mixed_with_ours(stage: Stage) -> None:
     """Annotations cannot be taken back: an open check run that has some is ended, and ours is a new one."""
     client = stage.client()
@@ -141,7 +150,7 @@ def test_check_runs_of_recipes_that_are_gone_are_ended(stage: Stage) -> None:
     assert sorted(check.status for check in stage.checks) == ["completed", "in_progress", "in_progress"]
 
 
-# Every call failing in every way. A job makes these requests, in this order: list, create, update, list, create.
+# Every call failing in every way. A job asks, in this order: list, create, update, list, create.
 CALLS = 5
 LONGEST = 300.0
 
@@ -157,8 +166,9 @@ def test_one_failure_anywhere(kept: Stage, kind: str, call: int) -> None:
     client = stage.client()
     try:
         post(client, stage)
-    except Trouble as trouble:
-        assert kind in ("401", "403", "404", "422"), trouble
+    except Trouble:
+        if kind not in ("401", "403", "404", "422"):
+            raise
         post(stage.client(), stage)
     is_right(stage)
     assert sum(stage.time.slept) <= 70
@@ -188,10 +198,8 @@ def test_writes_that_never_get_an_answer(stage: Stage, kind: str) -> None:
         lambda: stage.client().put_check(stage.check(60)),
         lambda: stage.client().put_comment(stage.pull.number, MARKER, "It failed."),
     ):
-        try:
+        with contextlib.suppress(Trouble):
             put()
-        except Trouble as trouble:
-            assert trouble.kind in ("unsure", "limit", "unreachable")
     assert len(stage.checks) <= 1
     assert len(stage.comments) <= 1
     stage.forge.heal()
@@ -215,7 +223,7 @@ def test_an_answer_that_comes_too_late(stage: Stage) -> None:
 )
 @settings(max_examples=12)
 def test_any_failures_in_any_order(kept: Stage, faults: list[tuple[str, int]]) -> None:
-    """Whatever fails whenever: what is there is never doubled, and the first job that gets through mends it."""
+    """Whatever fails whenever: nothing is doubled, and the first job that gets through mends it."""
     stage = kept
     stage.clear()
     for kind, skip in faults:
@@ -263,15 +271,16 @@ def test_many_writes_are_a_second_apart(stage: Stage) -> None:
 def test_the_budget_of_requests_ends(stage: Stage) -> None:
     """A client cannot spend the requests that all jobs of the repository share."""
     client = stage.client(budget=Budget(requests=3))
+    for _ in range(3):
+        client.pull(stage.pull.number)
     with pytest.raises(Trouble) as caught:
-        for _ in range(5):
-            client.pull(stage.pull.number)
+        client.pull(stage.pull.number)
     assert caught.value.kind == "budget"
     assert len(stage.forge.log) == 3
 
 
 def test_a_missing_permission_says_what_to_add(stage: Stage) -> None:
-    """The warning holds the block to paste, with what this write needs and what the job had to have anyway."""
+    """The warning holds the block to paste: what this write needs and what the job had anyway."""
     stage.token = stage.forge.job_token(stage.repo, contents="read")
     with pytest.raises(Trouble) as caught:
         stage.client().put_check(stage.check())
@@ -426,3 +435,10 @@ def test_an_answer_to_a_command_is_not_the_sticky_comment() -> None:
     reply = marker_of("gitkitchen reply 1")
     assert not reply.startswith(MARKER)
     assert not marker_of("gitkitchen reply 12").startswith(reply)
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    """What docs/github.md shows works as it stands."""
+    page = Path(__file__).parent.parent.parent / "docs" / "github.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile(example, str(page), "exec"), {})

@@ -22,7 +22,8 @@ client = Client(api, token, repo, sleep=lambda seconds: None)
 notes = tuple(Annotation("a.sql", n, n, "failure", "", "it failed") for n in range(1, 61))
 about = {"name": "GitKitchen / delays", "head_sha": sha, "external_id": f"7c1e/delays/{attempt}"}
 client.put_check(CheckRun(**about, status="in_progress", conclusion=None, title="Running", summary=""))
-client.put_check(CheckRun(**about, status="completed", conclusion="failure", title="No", summary="No", annotations=notes))
+done = {"status": "completed", "conclusion": "failure", "title": "No", "summary": "No"}
+client.put_check(CheckRun(**about, **done, annotations=notes))
 client.put_comment(int(number), marker, "It failed.")
 """
 CALLS = 7
@@ -70,7 +71,9 @@ def test_killed_at_any_call(kept: Stage, kind: str, call: int, same_attempt: boo
     newest = max(kept.checks, key=lambda check: check.id)
     assert newest.conclusion == "failure"
     assert [one["start_line"] for one in newest.annotations] == list(range(1, 61))
-    assert all(check.conclusion == "cancelled" for check in kept.checks if check is not newest)
+    # What the killed attempt had concluded stays beside it, as GitHub keeps it when a job is run again.
+    left = {check.conclusion for check in kept.checks if check is not newest}
+    assert left <= {"cancelled", "failure"}
     assert len(kept.checks) == 1 or not same_attempt
 
 

@@ -1,4 +1,4 @@
-"""The forge answers as GitHub's description says and refuses as GitHub does; a forge that does not is found out."""
+"""The forge answers as GitHub's description says and refuses as GitHub does, or it is found out."""
 
 from __future__ import annotations
 
@@ -151,20 +151,61 @@ def test_every_question_is_answered_as_described(stage: Stage) -> None:
     tree = repo.repo.bare.facts(sha).tree
     blob = repo.repo.bare.entries(tree)[0][2]
     for path in (
-        "", "labels", "branches", "branches/main", "rules/branches/main", "rulesets",
-        f"rulesets/{repo.repo.protections[0].id}", "contents/", "contents/a.sql", "contents/.github?ref=main", "commits",
-        "commits/feature", "commits/feature/check-runs", "commits/feature/check-suites", "commits/feature/status",
-        "commits/feature/statuses", f"commits/{sha}/pulls", "compare/main...feature", "git/ref/heads/main",
-        "git/matching-refs/heads/", f"git/commits/{sha}", f"git/trees/{tree}?recursive=1", f"git/blobs/{blob}",
-        f"check-runs/{check['id']}", f"check-runs/{check['id']}/annotations", f"check-suites/{check['check_suite']['id']}",
-        f"check-suites/{check['check_suite']['id']}/check-runs", "issues/1", "issues/1/comments", "issues/1/labels",
-        f"issues/comments/{comment['id']}", f"issues/comments/{comment['id']}/reactions", "pulls", "pulls/1",
-        "pulls/1/files", "pulls/1/commits", "pulls/1/reviews", "actions/workflows", "actions/workflows/ci.yml",
-        "actions/workflows/ci.yml/runs", "actions/runs", f"actions/runs/{run.id}", f"actions/runs/{run.id}/jobs",
-        f"actions/runs/{run.id}/artifacts", "actions/artifacts", f"actions/artifacts/{stored.id}", "deployments",
-        f"deployments/{deployment['id']}", f"deployments/{deployment['id']}/statuses", "environments", "environments/a%2Fb",
-        "collaborators/bob/permission", "/rate_limit", "/users/bob",
-    ):  # fmt: skip
+        "",
+        "labels",
+        "branches",
+        "branches/main",
+        "rules/branches/main",
+        "rulesets",
+        f"rulesets/{repo.repo.protections[0].id}",
+        "contents/",
+        "contents/a.sql",
+        "contents/.github?ref=main",
+        "commits",
+        "commits/feature",
+        "commits/feature/check-runs",
+        "commits/feature/check-suites",
+        "commits/feature/status",
+        "commits/feature/statuses",
+        f"commits/{sha}/pulls",
+        "compare/main...feature",
+        "git/ref/heads/main",
+        "git/matching-refs/heads/",
+        f"git/commits/{sha}",
+        f"git/trees/{tree}?recursive=1",
+        f"git/blobs/{blob}",
+        f"check-runs/{check['id']}",
+        f"check-runs/{check['id']}/annotations",
+        f"check-suites/{check['check_suite']['id']}",
+        f"check-suites/{check['check_suite']['id']}/check-runs",
+        "issues/1",
+        "issues/1/comments",
+        "issues/1/labels",
+        f"issues/comments/{comment['id']}",
+        f"issues/comments/{comment['id']}/reactions",
+        "pulls",
+        "pulls/1",
+        "pulls/1/files",
+        "pulls/1/commits",
+        "pulls/1/reviews",
+        "actions/workflows",
+        "actions/workflows/ci.yml",
+        "actions/workflows/ci.yml/runs",
+        "actions/runs",
+        f"actions/runs/{run.id}",
+        f"actions/runs/{run.id}/jobs",
+        f"actions/runs/{run.id}/artifacts",
+        "actions/artifacts",
+        f"actions/artifacts/{stored.id}",
+        "deployments",
+        f"deployments/{deployment['id']}",
+        f"deployments/{deployment['id']}/statuses",
+        "environments",
+        "environments/a%2Fb",
+        "collaborators/bob/permission",
+        "/rate_limit",
+        "/users/bob",
+    ):
         do("GET", path)
     owner = forge.user_token("octo")
     for path in (
@@ -220,7 +261,7 @@ def test_what_the_description_does_not_know_is_misuse(tmp_path: Path) -> None:
 
 
 def test_limits_of_check_runs(stage: Stage) -> None:
-    """A 51st annotation, a long text, a wrong conclusion fail the whole request, and nothing of it is kept."""
+    """A 51st annotation, a long text, a wrong conclusion fail the whole request; nothing of it is kept."""
     note = {"path": "a", "start_line": 1, "end_line": 1, "annotation_level": "failure", "message": "m"}
     output = {"title": "t", "summary": "s", "annotations": [note]}
     body = {"name": "x", "head_sha": stage.pull.head_sha, "status": "in_progress", "output": output}
@@ -334,7 +375,7 @@ def test_the_primary_and_the_secondary_limit(stage: Stage) -> None:
 
 
 def test_merging(stage: Stage) -> None:
-    """409 for another head, 405 while rules or conflicts stand against it; the landed tree is the tested one."""
+    """409 for another head, 405 while rules stand against it; the landed tree is the tested one."""
     token = stage.forge.job_token(stage.repo, contents="write", checks="write")
     rule = stage.repo.protect("main", ruleset=True, approvals=1, checks=("gate",))
 
@@ -395,14 +436,17 @@ def test_what_a_job_does_starts_workflows_by_dispatch_alone(stage: Stage) -> Non
     ask(stage, "POST", "dispatches", {"event_type": "go"}, token)
     happened = [(one.name, one.starts) for one in stage.repo.deliveries()][-4:]
     assert happened == [
-        ("issue_comment", False), ("issue_comment", True), ("workflow_dispatch", True), ("repository_dispatch", True),
-    ]  # fmt: skip
+        ("issue_comment", False),
+        ("issue_comment", True),
+        ("workflow_dispatch", True),
+        ("repository_dispatch", True),
+    ]
     assert ask(stage, "POST", "actions/workflows/ci.yml/dispatches", {"ref": "gone"}, token).status == 422
     assert ask(stage, "POST", "actions/workflows/no.yml/dispatches", {"ref": "main"}, token).status == 404
 
 
 def test_events_have_the_shapes_that_github_describes(stage: Stage) -> None:
-    """What the forge renders, and what it delivers of itself, is valid against GitHub's own schemas of payloads."""
+    """What the forge renders, and what it delivers of itself, is valid against GitHub's own schemas."""
     hooks = Description(HERE / "webhooks.json")
     repo, pull = stage.repo, stage.pull
     repo.commit("main", {".github/workflows/ci.yml": "on: push\n", "old": "x"})

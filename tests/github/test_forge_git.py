@@ -97,7 +97,7 @@ def test_a_private_repository_is_not_there_for_strangers(stage: Stage, tmp_path:
 
 @pytest.mark.parametrize(("ruleset", "code"), [(False, "GH006"), (True, "GH013")], ids=["classic", "ruleset"])
 def test_protected_branches_refuse_pushes(stage: Stage, tmp_path: Path, ruleset: bool, code: str) -> None:
-    """The job's token lands nothing where a pull request is required, not even atomically with another ref."""
+    """A job's token lands nothing where a pull request is required, nor what it pushes atomically beside."""
     stage.repo.protect("main", ruleset=ruleset)
     token = stage.forge.job_token(stage.repo, contents="write")
     clone = Clone(stage, tmp_path / "clone", token)

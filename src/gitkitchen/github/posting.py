@@ -59,15 +59,14 @@ def settle(
 
 
 def _find_check(asking: Asking, repo: str, app: str, check: CheckRun, doing: str) -> Json | None:
-    """The check run to write to. The newest with our ``external_id``; else one of our name that a job left
-    open before it had annotations. Every other open one of the name is ended: one check run, not two."""
+    """The check run to write to: the newest with our ``external_id``; else the newest of our name, from a
+    job before us, where it has no annotations that would be mixed with ours. Every other one of the name
+    that is open is ended."""
     ours = _ours(asking, repo, app, check.head_sha, check.name, doing)
-    same = [one for one in ours if one.get("external_id") == check.external_id]
-    left = [one for one in ours if one.get("status") != "completed" and one not in same]
-    chosen = next(iter(same), None)
-    if chosen is None:
-        chosen = next((one for one in left if not _count(one)), None)
-    for other in [*same[1:], *left]:
+    chosen = next((one for one in ours if one.get("external_id") == check.external_id), None)
+    if chosen is None and ours and not _count(ours[0]):
+        chosen = ours[0]
+    for other in ours:
         if other is not chosen and other.get("status") != "completed":
             _cancel(asking, repo, other, doing)
     return chosen
