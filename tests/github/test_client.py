@@ -121,7 +121,7 @@ def test_an_open_check_run_of_a_dead_attempt_is_taken_over(stage: Stage) -> None
 
 
 def test_a_job_that_runs_again_goes_on_with_the_check_run_it_made(stage: Stage) -> None:
-    """Another attempt without annotations in the way: still one check run of the name, and its result counts."""
+    """Without annotations in the way there is still one check run of the name, with the new result."""
     stage.client().put_check(stage.check(external_id="run/1"))
     stage.client().put_check(stage.check(external_id="run/2", conclusion="success", title="All passed"))
     (check,) = stage.checks

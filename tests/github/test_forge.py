@@ -501,3 +501,23 @@ def test_pull_requests_that_cannot_be(stage: Stage) -> None:
     stage.repo.commit("second", {"x": "y"})
     got = ask(stage, "POST", "pulls", {"title": "t", "head": "second", "base": "main"}, token)
     assert (got.status, got.body["mergeable"]) == (201, True)
+
+
+def test_what_becomes_of_a_pull_request_whose_branch_goes(stage: Stage) -> None:
+    """Branch deleted: closed. Fork deleted: open, with no head repository. Commits pushed: merged."""
+    for number in (1, 2):
+        stage.repo.commit(f"branch{number}", {f"{number}.sql": "x\n"})
+    gone, pushed = stage.repo.pull("branch1"), stage.repo.pull("branch2")
+    fork = stage.repo.fork("mallory")
+    fork.commit("change", {"z.sql": "z\n"})
+    forked = stage.repo.pull("mallory:change")
+    stage.repo.delete_branch("branch1")
+    fork.delete()
+    stage.repo.commit("main", {"y.sql": "y\n"}, force_from=pushed.head_sha)
+    bodies = [ask(stage, "GET", f"pulls/{pull.number}").body for pull in (gone, forked, pushed)]
+    assert [(body["state"], body["merged"]) for body in bodies] == [
+        ("closed", False),
+        ("open", False),
+        ("closed", True),
+    ]
+    assert bodies[1]["head"]["repo"] is None

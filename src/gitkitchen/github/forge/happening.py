@@ -45,8 +45,8 @@ def moved(s: State, repo: Repository, before: dict[str, str], user: User, token:
 
 def _follow(s: State, repo: Repository, pull: Pull, user: User, token: Token | None) -> None:
     head = s.repositories.get(pull.head_repository or "")
-    refs = head.bare.refs() if head is not None else {}
-    at = refs.get(f"refs/heads/{pull.head_ref}")
+    # A pull request whose fork is gone stays as it is; one whose branch is gone is closed.
+    at = head.bare.refs().get(f"refs/heads/{pull.head_ref}") if head is not None else pull.head_sha
     if at is None:
         pull.state, pull.closed_at, pull.updated = "closed", s.clock(), s.clock()
         deliver(s, repo, token, *payloads.pull_request(s, repo, pull, "closed", user))
@@ -55,10 +55,9 @@ def _follow(s: State, repo: Repository, pull: Pull, user: User, token: Token | N
     if at == pull.head_sha and base == pull.base_sha:
         return
     before, pull.head_sha = pull.head_sha, at
-    # A pull request whose commits are all in its base, by a push, counts as merged.
-    if at != before or base != pull.base_sha:
-        pull.updated = s.clock()
+    pull.updated = s.clock()
     refresh(s, repo, pull)
+    # A pull request whose commits are all in its base, by a push, counts as merged.
     if repo.bare.is_ancestor(pull.head_sha, base):
         pull.state, pull.merged_at, pull.closed_at, pull.merged_by = "closed", s.clock(), s.clock(), user
         pull.merge_sha = base
