@@ -442,3 +442,17 @@ def test_the_example_of_the_documentation_runs() -> None:
     page = Path(__file__).parent.parent.parent / "docs" / "github.md"
     (example,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     exec(compile(example, str(page), "exec"), {})
+
+
+def test_a_list_that_is_too_long_is_not_taken_for_the_whole(stage: Stage) -> None:
+    """Whoever floods a pull request may keep us from posting, and never makes us post twice."""
+    client = stage.client()
+    first = client.put_comment(stage.pull.number, MARKER, "one")
+    for number in range(250):
+        stage.repo.comment(stage.pull, "mallory", f"{MARKER} {number}")
+    path = f"/repos/octo/shop/issues/{stage.pull.number}/comments"
+    with pytest.raises(Trouble) as caught:
+        client._asking.pages(path, "look", {}, most=200)
+    assert caught.value.kind == "budget"
+    kept = client._asking.pages(path, "look", {}, keep=lambda one: one["user"]["login"] == client.author)
+    assert [one["id"] for one in kept] == [first]

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from gitkitchen.errors import Mistake, Problem
@@ -79,6 +79,16 @@ class Client:
             raise Mistake(Problem(f"{lacking} is not set", hint=hint, code="github-environment"))
         api_url = environ.get("GITHUB_API_URL") or API
         return cls(api_url, token, repository, budget=budget, clock=clock, sleep=sleep)
+
+    def close(self) -> None:
+        """End the connection. A client that goes on afterwards begins another."""
+        self._asking.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def requests(self) -> int:

@@ -83,11 +83,16 @@ class Asking:
         query: Mapping[str, Any] | None = None,
         *,
         key: str = "",
+        keep: Callable[[Any], bool] = lambda _item: True,
         most: int = 10_000,
     ) -> list[Any]:
-        """All items of a list, page by page. ``key``: where the list stands in each answer. Raises Trouble,
-        also where there are more than ``most``: half of a list must not be taken for the whole."""
+        """All items of a list that ``keep`` wants, page by page. ``key``: where it stands in each answer.
+
+        Raises Trouble, also where there are more than ``most``: half of a list must not be taken for the
+        whole. What is not kept takes no memory: anybody may have written a thousand long comments.
+        """
         found: list[Any] = []
+        seen = 0
         number = 1
         while True:
             asked = {**(query or {}), "per_page": PAGE, "page": number}
@@ -95,10 +100,11 @@ class Asking:
             items = answer.get(key) if key and isinstance(answer, dict) else answer
             if not isinstance(items, list):
                 raise Trouble("unreachable", doing, "the answer is not the list that was asked for")
-            found += items
+            found += filter(keep, items)
+            seen += len(items)
             if 'rel="next"' not in headers.get("link", ""):
                 return found
-            if len(found) >= most:
+            if seen >= most:
                 raise Trouble("budget", doing, f"there are more than {most}")
             number += 1
 
@@ -137,6 +143,12 @@ class Asking:
                 raise Trouble("unreachable", doing, reason, status=status)
             self.pause(PAUSES[min(tries, len(PAUSES) - 1)], doing)
             tries += 1
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._requester is not None:
+            self._requester.close()
+            self._requester = None
 
     def pause(self, seconds: float, doing: str) -> None:
         """Wait, if that leaves time. Raises Trouble."""

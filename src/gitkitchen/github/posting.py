@@ -76,8 +76,11 @@ def _ours(asking: Asking, repo: str, app: str, sha: str, name: str, doing: str) 
     """The check runs of our App at a commit, newest first; ``filter=latest`` would hide all but one."""
     query = {"filter": "all", **({"check_name": name} if name else {})}
     path = f"{repo}/commits/{sha}/check-runs"
-    found = asking.pages(path, doing, CHECKS, query, key="check_runs")
-    ours = [one for one in found if isinstance(one, dict) and (one.get("app") or {}).get("slug") == app]
+
+    def is_ours(one: Any) -> bool:
+        return isinstance(one, dict) and (one.get("app") or {}).get("slug") == app
+
+    ours = asking.pages(path, doing, CHECKS, query, key="check_runs", keep=is_ours)
     return sorted(ours, key=lambda one: -int(one["id"]))
 
 
@@ -207,14 +210,14 @@ def put_comment(asking: Asking, repo: str, author: str, number: int, comment: Co
 
 
 def _comments(asking: Asking, repo: str, author: str, number: int, marker: str, doing: str) -> list[Json]:
-    found = asking.pages(f"{repo}/issues/{number}/comments", doing, COMMENTS)
-    ours = [
-        one
-        for one in found
-        if isinstance(one, dict)
-        and (one.get("user") or {}).get("login") == author
-        and str(one.get("body") or "").startswith(marker)
-    ]
+    def is_ours(one: Any) -> bool:
+        return (
+            isinstance(one, dict)
+            and (one.get("user") or {}).get("login") == author
+            and str(one.get("body") or "").startswith(marker)
+        )
+
+    ours = asking.pages(f"{repo}/issues/{number}/comments", doing, COMMENTS, keep=is_ours)
     return sorted(ours, key=lambda one: int(one["id"]))
 
 
