@@ -325,6 +325,22 @@ def test_the_pull_request_of_a_fork_is_found_by_its_branch(stage: Stage) -> None
     assert client.pull(pull.number).is_fork
 
 
+def test_a_head_is_as_new_as_its_last_arrival(stage: Stage) -> None:
+    """A head that another pull request had first, or that was taken away and came back, is not an old one."""
+    sha, client = stage.pull.head_sha, stage.client()
+    path = ".github/workflows/ci.yml"
+    assert client.head_seen(stage.pull.number, sha) is None
+    stage.repo.run(path, "pull_request", sha, branch="other")
+    stage.repo.run(path, "workflow_dispatch", sha, branch="feature")
+    assert client.head_seen(stage.pull.number, sha) is None
+    for _ in range(2):
+        stage.time.sleep(60)
+        stage.repo.run(path, "pull_request", sha, pull=stage.pull)
+        seen = client.head_seen(stage.pull.number, sha)
+        assert seen is not None
+        assert seen.timestamp() == stage.time.now
+
+
 def test_commands_are_acknowledged_and_answered_once(stage: Stage) -> None:
     """A reaction and an answer, however often the event is delivered."""
     command = stage.repo.comment(stage.pull, "alice", "/kitchen run")

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -184,6 +185,28 @@ class Client:
             and pull.base_repository.casefold() == self.repository.casefold()
         }
         return tuple(ours[number] for number in sorted(ours))
+
+    def head_seen(self, number: int, sha: str) -> datetime | None:
+        """When this head came to the pull request, by GitHub's own clock: the newest run that it started for
+        it; None where there is none.
+
+        The newest, and of this branch of this repository: a head that was there before, was taken away and
+        came back after somebody looked, or that another pull request had first, is as new as its return.
+        """
+        doing = f"find out when {sha[:12]} came to pull request {number}"
+        pull = self.pull(number)
+        path, needs = f"{self._repo}/actions/runs", {"actions": "read"}
+        query = {"head_sha": sha, "event": "pull_request"}
+        found = self._asking.pages(path, doing, needs, query, key="workflow_runs")
+        moments = [
+            _made(facts.started, one, doing)
+            for one in found
+            if isinstance(one, dict)
+            and one.get("head_sha") == sha
+            and one.get("head_branch") == pull.head_ref
+            and (one.get("head_repository") or {}).get("full_name") == pull.head_repository
+        ]
+        return max(moments, default=None)
 
     def permission(self, login: str) -> str:
         """The live role of a person here: none, read, triage, write, maintain or admin."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
@@ -131,6 +132,11 @@ def stored(answer: Mapping[str, Any]) -> Stored:
         run=int(run.get("id") or 0),
         head_sha=str(run.get("head_sha") or ""),
     )
+
+
+def started(answer: Mapping[str, Any]) -> datetime:
+    """When a run was created, with its zone. Raises KeyError and ValueError where the answer is no run."""
+    return datetime.fromisoformat(str(answer["created_at"]).replace("Z", "+00:00"))
 
 
 def _login(user: Any) -> str:
