@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,19 @@ def validate(document: Document, name: str) -> list[Problem]:
 
 
 def _check(document: Document, name: str) -> list[tuple[tuple[str | int, ...], Problem]]:
+    accepts = _accepting(name)
+    if accepts is not None and accepts(document.value):
+        return []
     from gitkitchen.document.check import check
 
     return check(document, schema(name))
+
+
+@cache
+def _accepting(name: str) -> Callable[[Any], bool] | None:
+    from gitkitchen.document.quick import accepting
+
+    return accepting(schema(name))
 
 
 def schema(name: str) -> dict[str, Any]:

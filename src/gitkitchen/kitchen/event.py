@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitkitchen.errors import GitKitchenError
-from gitkitchen.github.events import Event, Group, Pull, dispatched_pull, read_event
+
+if TYPE_CHECKING:
+    from gitkitchen.github.events import Event
 
 OWN_EVENTS = ("push", "schedule", "workflow_dispatch")
 """Events whose GITHUB_REF is the branch of what is run. Of others (workflow_run) it is the default branch,
@@ -43,6 +46,8 @@ def head_of(environ: Mapping[str, str], root: Path) -> Head | None:
         return None
     if not root.is_relative_to(Path(workspace).resolve()):
         return None
+    from gitkitchen.github.events import read_event
+
     try:
         return head_of_event(read_event(environ))
     except GitKitchenError:  # a damaged event says nothing
@@ -52,6 +57,8 @@ def head_of(environ: Mapping[str, str], root: Path) -> Head | None:
 def head_of_event(event: Event) -> Head | None:
     """The head that an event is about; None for events that are about no branch. Mistake for a dispatch that
     names half a pull request."""
+    from gitkitchen.github.events import Group, Pull, dispatched_pull
+
     about = dispatched_pull(event) or event.about
     if isinstance(about, Pull | Group):
         # A fork that was deleted has no name: it is nobody's, and surely not ours.
