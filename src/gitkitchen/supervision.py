@@ -18,6 +18,7 @@ import fcntl
 import json
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -36,6 +37,7 @@ from gitkitchen.process import Cancel, Completed
 from gitkitchen.supervisor import NUMBER, SERVED, content, framed, is_whole
 
 LOST = "the process of ours that watched it was killed"
+NONE_LEFT = "no process of ours that could start it stays alive"
 _START = (
     "import sys; sys.path.append({path!r}); from gitkitchen.supervisor import serve; "
     "serve({lines!r}, {bell}, {board}, {alive!r}, {first})"
@@ -43,9 +45,19 @@ _START = (
 _TICK = struct.pack("@ll", 0, 100_000)
 """Seconds and microseconds after which a thread that waits for an answer looks around."""
 _LOST_AFTER = 50
+_SPARES = 16
+"""Supervisors that may be started in place of others, and as many more as there were at first."""
 _CHUNK = 65536
 _ENDING = 10.0
 """Seconds that supervisors have to end when their run has."""
+
+
+class Lost(OSError):
+    """Nobody watches the process any more; whether it did its work is not known."""
+
+
+class BrokenOutput(OSError):
+    """A process was ended because its log cannot be written: the disk is full."""
 
 
 class Turns(AbstractContextManager[None]):
@@ -98,6 +110,7 @@ class Supervisors(AbstractContextManager["Supervisors"]):
         self.most = most or os.cpu_count() or 1
         self._lock = threading.Lock()
         self._switchboard: _Switchboard | None = None
+        self._closed = False
 
     def run(
         self,
@@ -117,7 +130,8 @@ class Supervisors(AbstractContextManager["Supervisors"]):
         It ends early after ``timeout`` seconds or when ``cancel`` is set: its group gets SIGTERM, and
         SIGKILL after ``GRACE`` seconds. What it left running in its group is killed when it ends itself.
         ``secrets`` are values that become ``***``. ``turns``: the process takes one of them, else its caller
-        has it. Raises OSError where it cannot start.
+        has it. Raises OSError where it cannot start, Lost where its supervisor goes, and BrokenOutput where
+        what it prints cannot be written.
         """
         question = [list(argv), dict(env), str(cwd), timeout, log and str(log), list(secrets), limit_bytes]
         text = json.dumps(question).encode()
@@ -126,6 +140,8 @@ class Supervisors(AbstractContextManager["Supervisors"]):
             kind, *values = json.loads(switchboard.ask(text, cancel))
         if kind == "system":
             raise OSError(*values)
+        if kind == "output":
+            raise BrokenOutput(*values)
         if kind == "value":
             raise ValueError(*values)
         code, timed_out, cancelled, tail, logged = values
@@ -134,8 +150,10 @@ class Supervisors(AbstractContextManager["Supervisors"]):
     def start(self) -> _Switchboard:
         """Start the supervisors, which takes them a moment, if they are not there yet."""
         with self._lock:
+            if self._closed:  # by a run that gave this thread up
+                raise Lost(None, LOST)
             if self._switchboard is None:
-                self._switchboard = _Switchboard(self.most)
+                self._switchboard = _Switchboard(_affordable(self.most))
             return self._switchboard
 
     def __exit__(self, *_: object) -> None:
@@ -144,9 +162,22 @@ class Supervisors(AbstractContextManager["Supervisors"]):
     def close(self) -> None:
         """End the supervisors, and all that they still watch."""
         with self._lock:
+            self._closed = True
             switchboard, self._switchboard = self._switchboard, None
         if switchboard is not None:
             switchboard.close()
+
+
+def _affordable(most: int) -> int:
+    """How many supervisors the limit of open files has room for; what is more waits for a line.
+
+    Each takes four handles of the run while they start; the run keeps a part for data.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return most
+    room = limit - limit // 4 - len(os.listdir("/dev/fd"))  # noqa: PTH208 - handles, not a folder
+    return max(1, min(most, room // 4 - 4))
 
 
 class _Switchboard:
@@ -154,52 +185,81 @@ class _Switchboard:
 
     def __init__(self, most: int) -> None:
         count = most + 2
-        self._pairs = [socket.socketpair() for _ in range(count)]
-        for here, _ in self._pairs:
-            here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TICK)
+        self._most, self._spares = most, most + _SPARES
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._handles: list[int] = []
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._names = self._deaths = 0
+        self._alive: dict[int, int] = {}
+        """The number of each supervisor that is there, by the pipe that only it holds open."""
+        self._ends = select.poll()
+        self._free = list(range(count))
+        self._lines_free = threading.Semaphore(count)
+        self._board = mmap.mmap(-1, 1)
+        try:
+            self._open(count)
+            self._start(most)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, count: int) -> None:
+        for _ in range(count):
+            here, there = socket.socketpair()
+            self._pairs.append((here, there))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                here.setsockopt(socket.SOL_SOCKET, option, _TICK)
         self._bell, self._ring = os.pipe()
+        self._handles += [self._bell, self._ring]
         with tempfile.TemporaryFile() as board:
             board.truncate(count * SERVED.size)
             self._board_handle = os.dup(board.fileno())
+        self._handles.append(self._board_handle)
         self._board = mmap.mmap(self._board_handle, count * SERVED.size)
-        self._free = list(range(count))
-        self._lines_free = threading.Semaphore(count)
-        self._lock = threading.Lock()
-        self._alive: dict[int, int] = {}
-        self._started: list[subprocess.Popen[bytes]] = []
-        self._start(most)
 
     def _start(self, count: int) -> None:
         """Start one process, which becomes ``count`` supervisors."""
-        first = len(self._alive)
-        pipes = [os.pipe() for _ in range(count)]
+        reads: list[int] = []
+        writes: list[int] = []
         theirs = [there.fileno() for _, there in self._pairs]
-        alive = [write for _, write in pipes]
-        code = _START.format(
-            path=str(Path(__file__).parent.parent),
-            lines=theirs,
-            bell=self._bell,
-            board=self._board_handle,
-            alive=alive,
-            first=first,
-        )
         try:
+            for _ in range(count):
+                read, write = os.pipe()
+                reads.append(read)
+                writes.append(write)
+            code = _START.format(
+                path=str(Path(__file__).parent.parent),
+                lines=theirs,
+                bell=self._bell,
+                board=self._board_handle,
+                alive=writes,
+                first=self._names,
+            )
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", code],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the run, which asks for the end in its own way
-                pass_fds=[*theirs, self._bell, self._board_handle, *alive],
+                pass_fds=[*theirs, self._bell, self._board_handle, *writes],
             )
+        except BaseException:
+            for read in reads:
+                os.close(read)
+            raise
         finally:
-            for write in alive:
+            for write in writes:
                 os.close(write)
         self._started.append(process)
-        self._alive |= {first + i: read for i, (read, _) in enumerate(pipes)}
+        for read in reads:
+            self._alive[read] = self._names
+            self._names += 1
+            self._ends.register(read, 0)
 
     def ask(self, question: bytes, cancel: Cancel | None) -> bytes:
-        """The answer to one question, when the process has ended. Raises OSError when nobody answers."""
+        """The answer to one question, when the process has ended. Raises Lost when nobody answers."""
         self._lines_free.acquire()
         number = self._free.pop()
         try:
@@ -213,86 +273,111 @@ class _Switchboard:
 
     def _clear(self, number: int) -> None:
         """Take back what nobody took from a line whose supervisor is gone."""
-        SERVED.pack_into(self._board, number * SERVED.size, 0, 0)
-        for end in self._pairs[number]:
-            with contextlib.suppress(OSError):  # BlockingIOError: that was all
-                while end.recv(_CHUNK, socket.MSG_DONTWAIT):
-                    pass
+        with self._lock:
+            if self._is_closed:
+                return
+            SERVED.pack_into(self._board, number * SERVED.size, 0, 0)
+            for end in self._pairs[number]:
+                with contextlib.suppress(OSError):  # BlockingIOError: that was all
+                    while end.recv(_CHUNK, socket.MSG_DONTWAIT):
+                        pass
 
     def _talk(self, number: int, line: socket.socket, question: bytes, cancel: Cancel | None) -> bytes:
-        os.write(self._ring, NUMBER.pack(number))
-        line.sendall(framed(question))
-        told, ticks, dead = False, 0, self._dead()
+        with self._lock:
+            if self._is_closed:
+                raise Lost(None, LOST)
+            deaths = self._deaths
+            os.write(self._ring, NUMBER.pack(number))
+        to_say = memoryview(framed(question))
+        told, untaken = False, 0
         answer = bytearray()
         while not is_whole(answer):
             try:
+                if to_say:  # in pieces: who takes it may die before it has it all
+                    to_say = to_say[line.send(to_say) :]
+                    continue
                 part = line.recv(_CHUNK)
             except BlockingIOError:  # a tick has gone by
                 part = None
+            except BrokenPipeError:
+                part = b""
             if part == b"":
-                raise OSError(None, LOST)
+                raise Lost(None, LOST)
             if part:
                 answer += part
                 continue
-            if cancel is not None and cancel.is_set and not told:
+            if cancel is not None and cancel.is_set and not told and not to_say:
                 told = True
                 line.sendall(framed(b""))
-            ticks += 1
-            if self._lost(number, dead, ticks) and not _readable(line):
-                raise OSError(None, LOST)
+            untaken = untaken + 1 if self._is_nowhere(number, deaths) else 0
+            if (untaken > _LOST_AFTER or self._is_lost(number)) and not _readable(line):
+                raise Lost(None, LOST if self._alive else NONE_LEFT)
         return content(answer)
 
-    def _lost(self, number: int, dead: frozenset[int], ticks: int) -> bool:
-        """Whether the supervisor of a line is gone. What it watched is ended, and another one started.
+    def _is_nowhere(self, number: int, deaths: int) -> bool:
+        """Whether nobody says to have a question and it is in no pipe, and there were more ``deaths`` since.
 
-        ``dead``: who was gone before the question was asked; ``ticks`` have gone by since. One may die
-        between taking a question and writing that down: then nobody has it, and it is in no pipe.
+        One may die between taking a question and writing that down. One that lives may be there just now, so
+        that only who is seen here again and again is lost.
         """
-        server, watched = SERVED.unpack_from(self._board, number * SERVED.size)
         with self._lock:
-            gone = {n for n, pipe in self._alive.items() if pipe >= 0 and _is_closed(pipe)}
-            for n in gone:
-                os.close(self._alive[n])
-                self._alive[n] = -1
-            for _ in gone:
-                self._start(1)
-        now_dead = self._dead()
-        lost = server - 1 in now_dead
-        if server == 0 and now_dead > dead and ticks > _LOST_AFTER:
-            lost = not _waiting(self._bell)
+            if self._is_closed:
+                return False
+            server, _ = SERVED.unpack_from(self._board, number * SERVED.size)
+            return server == 0 and self._deaths > deaths and not _waiting(self._bell)
+
+    def _is_lost(self, number: int) -> bool:
+        """Whether the supervisor of a line is gone, or all are. Its process is ended, another one started."""
+        with self._lock:
+            if self._is_closed:
+                return True
+            server, watched = SERVED.unpack_from(self._board, number * SERVED.size)
+            self._replace()
+            if not self._alive:
+                server = -1  # nobody: also what waits at the bell is lost
+            lost = server != 0 and server - 1 not in self._alive.values()
         if lost and watched:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(watched, signal.SIGKILL)
         return lost
 
-    def _dead(self) -> frozenset[int]:
-        return frozenset(n for n, pipe in self._alive.items() if pipe == -1)
+    def _replace(self) -> None:
+        """Take note of who is gone, and start others as long as that may help."""
+        for pipe, _ in self._ends.poll(0):
+            self._ends.unregister(pipe)
+            del self._alive[pipe]
+            os.close(pipe)
+            self._deaths += 1
+        while len(self._alive) < self._most and self._spares > 0:
+            self._spares -= 1
+            try:
+                self._start(1)
+            except OSError:  # too many processes: those that are left go on, and it is tried again
+                return
 
     def close(self) -> None:
         """Hang up: who serves a line ends what it watches, and itself."""
-        os.close(self._ring)
-        for here, _ in self._pairs:
-            here.shutdown(socket.SHUT_RDWR)  # also for a thread that was given up and still waits
+        with self._lock:
+            self._is_closed = True
+            for here, _ in self._pairs:
+                with contextlib.suppress(OSError):
+                    here.shutdown(socket.SHUT_RDWR)  # also for a thread that was given up and still waits
+            for handle in self._handles:
+                os.close(handle)
         for process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_ENDING)
         for pair in self._pairs:
             for end in pair:
                 end.close()
-        for handle in (self._bell, self._board_handle, *(p for p in self._alive.values() if p >= 0)):
-            os.close(handle)
+        for pipe in self._alive:
+            os.close(pipe)
         self._board.close()
 
 
 def _readable(line: socket.socket) -> bool:
     poll = select.poll()
     poll.register(line, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _is_closed(pipe: int) -> bool:
-    poll = select.poll()
-    poll.register(pipe, 0)
     return bool(poll.poll(0))
 
 

@@ -47,7 +47,11 @@ def serve(lines: Sequence[int], bell: int, board: int, alive: Sequence[int], fir
     shared = mmap.mmap(board, len(lines) * SERVED.size)
     mine = 0
     for number in range(1, len(alive)):
-        if os.fork() == 0:
+        try:
+            forked = os.fork()
+        except OSError:  # too many processes: those that are there do it
+            break
+        if forked == 0:
             mine = number
             break
     for number, pipe in enumerate(alive):
@@ -104,11 +108,16 @@ class _Service:
         if poll.poll(0):
             self.hear()
             return ["done", -signal.SIGTERM, False, True, [], False]  # it need not begin any more
-        output = Output(log, secrets=secrets, limit_bytes=limit_bytes)
         try:
             number, pipe = _start(argv, env, folder, self.nothing)
-            self._note(number)
-            watch = _Watch(number, pipe, output, timeout, self)
+        except OSError as error:
+            return ["system", error.errno, error.strerror]
+        except ValueError as error:
+            return ["value", str(error)]
+        self._note(number)
+        output = Output(log, secrets=secrets, limit_bytes=limit_bytes)
+        watch = _Watch(number, pipe, output, timeout, self)
+        try:
             try:
                 watch.until_its_end()
             finally:
@@ -118,9 +127,7 @@ class _Service:
         except ConnectionError:
             raise
         except OSError as error:
-            return ["system", error.errno, error.strerror]
-        except ValueError as error:
-            return ["value", str(error)]
+            return ["output", error.errno, error.strerror]
         return ["done", watch.code, watch.timed_out, watch.cancelled, output.tail(), output.lines > 0]
 
 
@@ -224,6 +231,7 @@ class _Watch:
         if self.kill_at is not None:
             if time.monotonic() >= self.kill_at:
                 _signal_group(self.number, signal.SIGKILL)
+                self.kill_at += 1.0  # one that sleeps in the system takes its time
             return
         self.cancelled = self.service.asked_to_end
         self.timed_out = (

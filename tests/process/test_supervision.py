@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from gitkitchen import supervision
 from gitkitchen.process import Cancel, Completed
-from gitkitchen.supervision import LOST, Supervisors, Turns
+from gitkitchen.supervision import LOST, NONE_LEFT, BrokenOutput, Lost, Supervisors, Turns
 
 ENV = {"PATH": os.environ["PATH"]}
 BOUND = 30.0
@@ -240,3 +241,79 @@ def test_closing_ends_all(tmp_path: Path) -> None:
             asked.result(BOUND)
     assert gone(child)
     assert gone(parent)
+
+
+FEW_HANDLES = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from gitkitchen.supervision import Supervisors
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Supervisors(64) as many, ThreadPoolExecutor(64) as pool:
+    ask = lambda n: many.run(["bash", "-c", f"exit {n}"], env={"PATH": sys.argv[1]}, cwd=".").code
+    print(list(pool.map(ask, range(100))) == list(range(100)))
+"""
+
+
+def test_more_jobs_than_files_may_be_open(tmp_path: Path) -> None:
+    """Where the limit of open files has no room for as many as were asked for, fewer do all of it."""
+    command = [sys.executable, "-c", FEW_HANDLES, ENV["PATH"]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=BOUND, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_supervisors_that_never_live_are_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every supervisor ends at once (a broken Python), who asks is told, and soon."""
+    monkeypatch.setattr(sys, "executable", "false")
+    with Supervisors(2) as none, pytest.raises(Lost, match=NONE_LEFT):
+        none.run(["true"], env=ENV, cwd=tmp_path)
+
+
+def test_a_machine_that_forks_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the first supervisor cannot fork the others, it answers alone until they could be started."""
+    refuse = "import os, errno\ndef no(): raise OSError(errno.EAGAIN, 'refused')\nos.fork = no\n"
+    monkeypatch.setattr(supervision, "_START", refuse + supervision._START)
+    with Supervisors(3) as three, ThreadPoolExecutor(3) as pool:
+        command = "echo > here$0; until [ -e here0 -a -e here1 -a -e here2 ]; do sleep 0.02; done"
+        asked = [
+            pool.submit(three.run, ["bash", "-c", command, str(n)], env=ENV, cwd=tmp_path, timeout=BOUND)
+            for n in range(3)
+        ]
+        assert [a.result(BOUND).timed_out for a in asked] == [False] * 3
+
+
+def test_a_supervisor_that_dies_over_a_long_question(tmp_path: Path) -> None:
+    """A question that is longer than a line holds does not wait for ever for one who took a part of it."""
+    with Supervisors(1) as one, ThreadPoolExecutor(1) as pool:
+        one.run(["bash", "-c", "echo $PPID > p"], env=ENV, cwd=tmp_path)
+        supervisor = written(tmp_path / "p")
+        os.kill(supervisor, signal.SIGSTOP)
+        env = {**ENV, **{f"PART_{i}": "x" * 100_000 for i in range(30)}}
+        asked = pool.submit(one.run, ["true"], env=env, cwd=tmp_path)
+        time.sleep(0.3)
+        os.kill(supervisor, signal.SIGKILL)
+        with pytest.raises(OSError, match=f"{LOST}|Argument list too long"):  # or another took it
+            asked.result(BOUND)
+        assert one.run(["true"], env=ENV, cwd=tmp_path).code == 0
+
+
+def test_a_log_that_cannot_be_written_ends_the_process(two: Supervisors, tmp_path: Path) -> None:
+    """On a full disk the process is ended, and the error is not that it could not start."""
+    command = ["bash", "-c", "echo $$ > c; while echo x; do sleep 0.01; done"]
+    with pytest.raises(BrokenOutput, match="No space left"):
+        two.run(command, env=ENV, cwd=tmp_path, log=Path("/dev/full"))
+    assert gone(written(tmp_path / "c"))
+    assert two.run(["true"], env=ENV, cwd=tmp_path).code == 0
+
+
+def test_who_asks_after_the_end_gets_no_supervisors(tmp_path: Path) -> None:
+    """A thread that its run gave up starts nothing any more, and leaves no handle open."""
+    supervisors = Supervisors(1)
+    before = len(list(Path("/dev/fd").iterdir()))
+    supervisors.run(["true"], env=ENV, cwd=tmp_path)
+    supervisors.close()
+    with pytest.raises(Lost):
+        supervisors.run(["touch", "begun"], env=ENV, cwd=tmp_path)
+    assert not (tmp_path / "begun").exists()
+    assert len(list(Path("/dev/fd").iterdir())) == before

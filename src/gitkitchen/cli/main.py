@@ -150,10 +150,9 @@ def _run_commands(command: Any) -> None:
 
 
 def _jobs(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 256:
-        raise argparse.ArgumentTypeError("1 to 256")
-    return number
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 256):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no whole number from 1 to 256")
+    return int(text)
 
 
 def _reading_commands(command: Any) -> None:

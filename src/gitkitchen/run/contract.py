@@ -25,7 +25,7 @@ from gitkitchen.printed import text_safe
 from gitkitchen.process import Completed, search_path
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.report_file import read_report
-from gitkitchen.supervision import Turns
+from gitkitchen.supervision import BrokenOutput, Lost, Turns
 
 TEMPORARY = "tmp"
 _DECLARED = ("file:", "code:")
@@ -182,6 +182,12 @@ def run_process(
             secrets=tuple(task.secrets.values()),
             turns=turns,
         )
+    except Lost as error:
+        failure = Failure("infrastructure", f"its process was lost: {error.strerror}", task.node.place)
+        raise NodeFailed(failure) from error
+    except BrokenOutput as error:
+        message = f"its process was ended, since its log cannot be written: {error.strerror}"
+        raise NodeFailed(Failure("infrastructure", message, task.node.place)) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         message = f"its process cannot be started: {reason}"
