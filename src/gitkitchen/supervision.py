@@ -28,10 +28,9 @@ import sys
 import tempfile
 import termios
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from gitkitchen.process import Cancel, Completed
 from gitkitchen.supervisor import NUMBER, SERVED, content, framed, is_whole
@@ -77,11 +76,12 @@ class Turns(AbstractContextManager[None]):
         self._turns.release()
 
     @contextlib.contextmanager
-    def of_process(self) -> Any:
-        """The turn of a process that supervisors start.
+    def of_process(self) -> Iterator[Callable[[], None]]:
+        """The turn of a process that supervisors start. What it gives is called when the bell was rung.
 
-        Where every turn is such a process's, one more may come before its turn: it waits at the bell, and
-        the supervisor whose process ends goes on with it at once. It has the turn of the one that ended.
+        Where every turn is such a process's, one more may come before its turn: it waits at the bell, behind
+        all that have one, and the supervisor whose process ends goes on with it at once. It has the turn of
+        the one that ended.
         """
         early = False
         if not self._turns.acquire(blocking=False):
@@ -90,15 +90,23 @@ class Turns(AbstractContextManager[None]):
                 self._early = self._early or early
             if not early:
                 self._turns.acquire()
-        if not early:
-            with self._lock:
-                self._processes += 1
+        counts = early
+
+        def rung() -> None:
+            nonlocal counts
+            if not counts:
+                with self._lock:
+                    self._processes += 1
+                counts = True
+
         try:
-            yield
+            yield rung
         finally:
+            passed_on = False
             with self._lock:
-                passed_on, self._early = self._early, False
-                self._processes -= not passed_on
+                if counts:
+                    passed_on, self._early = self._early, False
+                    self._processes -= not passed_on
             if not passed_on:
                 self._turns.release()
 
@@ -136,8 +144,8 @@ class Supervisors(AbstractContextManager["Supervisors"]):
         question = [list(argv), dict(env), str(cwd), timeout, log and str(log), list(secrets), limit_bytes]
         text = json.dumps(question).encode()
         switchboard = self.start()
-        with turns.of_process() if turns else nullcontext():
-            kind, *values = json.loads(switchboard.ask(text, cancel))
+        with turns.of_process() if turns else nullcontext(_nothing) as rung:
+            kind, *values = json.loads(switchboard.ask(text, cancel, rung))
         if kind == "system":
             raise OSError(*values)
         if kind == "output":
@@ -258,12 +266,12 @@ class _Switchboard:
             self._names += 1
             self._ends.register(read, 0)
 
-    def ask(self, question: bytes, cancel: Cancel | None) -> bytes:
+    def ask(self, question: bytes, cancel: Cancel | None, rung: Callable[[], None]) -> bytes:
         """The answer to one question, when the process has ended. Raises Lost when nobody answers."""
         self._lines_free.acquire()
         number = self._free.pop()
         try:
-            return self._talk(number, self._pairs[number][0], question, cancel)
+            return self._talk(number, self._pairs[number][0], question, cancel, rung)
         except OSError:
             self._clear(number)
             raise
@@ -282,12 +290,20 @@ class _Switchboard:
                     while end.recv(_CHUNK, socket.MSG_DONTWAIT):
                         pass
 
-    def _talk(self, number: int, line: socket.socket, question: bytes, cancel: Cancel | None) -> bytes:
+    def _talk(
+        self,
+        number: int,
+        line: socket.socket,
+        question: bytes,
+        cancel: Cancel | None,
+        rung: Callable[[], None],
+    ) -> bytes:
         with self._lock:
             if self._is_closed:
                 raise Lost(None, LOST)
             deaths = self._deaths
             os.write(self._ring, NUMBER.pack(number))
+        rung()
         to_say = memoryview(framed(question))
         told, untaken = False, 0
         answer = bytearray()
@@ -373,6 +389,10 @@ class _Switchboard:
         for pipe in self._alive:
             os.close(pipe)
         self._board.close()
+
+
+def _nothing() -> None:
+    """What is called where nobody counts."""
 
 
 def _readable(line: socket.socket) -> bool:
