@@ -319,33 +319,28 @@ def test_who_asks_after_the_end_gets_no_supervisors(tmp_path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_who_comes_before_its_turn_waits_behind_those_that_have_one(tmp_path: Path) -> None:
-    """However three threads meet, the two that have a turn are served first: the third waits for an end."""
-    for attempt in range(20):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        turns = Turns(2)
-        first = Barrier()
-        with Supervisors(2) as two, ThreadPoolExecutor(3) as pool:
-            two.run(["true"], env=ENV, cwd=folder)
-            asked = [
-                pool.submit(
-                    first.then, two, ["bash", "-c", "sleep 0.05; echo $0 >> order", str(n)], folder, turns, n
-                )
-                for n in range(3)
-            ]
-            for future in asked:
-                future.result(BOUND)
-        assert sorted((folder / "order").read_text().split()[:2]) == ["0", "1"]
+def test_who_comes_before_its_turn_waits_behind_those_that_have_one() -> None:
+    """Nobody goes ahead while one that has a turn has not rung yet; when all have, exactly one more may."""
+    turns, came = Turns(2), threading.Semaphore(0)
 
+    def come() -> None:
+        with turns.of_process() as rung:
+            came.release()
+            rung()
 
-class Barrier:
-    """Lets the third begin when the other two have taken their turns, and not later."""
-
-    def then(
-        self, supervisors: Supervisors, argv: list[str], folder: Path, turns: Turns, number: int
-    ) -> Completed:
-        end = time.monotonic() + BOUND
-        while number == 2 and turns._turns._value and time.monotonic() < end:  # type: ignore[attr-defined]
-            pass
-        return supervisors.run(argv, env=ENV, cwd=folder, turns=turns)
+    with turns.of_process() as first:
+        with turns.of_process() as second:
+            first()
+            waits = threading.Thread(target=come)
+            waits.start()
+            assert not came.acquire(timeout=0.3)
+            second()
+            early = threading.Thread(target=come)
+            early.start()
+            assert came.acquire(timeout=BOUND)
+            early.join(BOUND)
+            assert not came.acquire(timeout=0.3)
+        assert came.acquire(timeout=BOUND)
+        waits.join(BOUND)
+    with turns, turns:  # all turns were given back
+        pass
