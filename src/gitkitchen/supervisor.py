@@ -34,6 +34,7 @@ SERVED = struct.Struct("=qq")
 _LENGTH = struct.Struct("!I")
 _CHUNK = 65536
 _POLL = 0.1
+_SHORT_MS = 5
 _IGNORED_BY_PYTHON = [signal.SIGPIPE, signal.SIGXFSZ]
 
 
@@ -185,11 +186,13 @@ class _Watch:
         """Take its output until it ended; it may close its output before, or leave it open to a fork."""
         line = self.service.line.fileno()
         poll = select.poll()
-        poll.register(self.pipe, select.POLLIN)
         poll.register(line, select.POLLIN)
         exited = _exit_handle(self.number)
         if exited is not None:
             poll.register(exited, select.POLLIN)
+            # A process closes its pipe an instant before it has ended: who waits for its end alone wakes once.
+            poll.poll(_SHORT_MS)
+        poll.register(self.pipe, select.POLLIN)
         pause = 0.0005
         try:
             while True:
