@@ -190,7 +190,7 @@ class _Watch:
         exited = _exit_handle(self.number)
         if exited is not None:
             poll.register(exited, select.POLLIN)
-            # A process closes its pipe an instant before it has ended: who waits for its end alone wakes once.
+            # A process closes its pipe an instant before its end: who waits for that alone wakes once.
             poll.poll(_SHORT_MS)
         poll.register(self.pipe, select.POLLIN)
         pause = 0.0005

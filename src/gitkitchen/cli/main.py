@@ -343,7 +343,7 @@ def entry() -> NoReturn:
     """The console script."""
     # A command makes many small values that live to its end: looking through all of them again and again
     # for cycles finds nothing and takes time.
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
     code = main()
     try:
         sys.stdout.flush()
