@@ -29,6 +29,8 @@ from gitkitchen.supervision import BrokenOutput, Lost, Turns
 
 TEMPORARY = "tmp"
 _DECLARED = ("file:", "code:")
+_UNTOUCHED = 1_000_000_000
+"""When a fresh folder says that it was changed last, in nanoseconds: long ago, so that a change is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,11 @@ def _fresh(task: Task) -> Private:
     work.mkdir(parents=True)
     (top / TEMPORARY).mkdir()
     between = [folder for folder in work.parents if folder != top and folder.is_relative_to(top)]
-    folders = [top, top / TEMPORARY, work, *between]
-    return Private(top, work, top / "result.json", tuple((str(f), sorted(os.listdir(f))) for f in folders))  # noqa: PTH208 - quick
+    folders = [str(f) for f in (top, top / TEMPORARY, work, *between)]
+    held = tuple((f, sorted(os.listdir(f))) for f in folders)  # noqa: PTH208 - quick
+    for folder in folders:
+        os.utime(folder, ns=(_UNTOUCHED, _UNTOUCHED))
+    return Private(top, work, top / "result.json", held)
 
 
 def new_folder(task: Task) -> Path:
@@ -102,11 +107,16 @@ def close_private(task: Task, private: Private) -> None:
 
 
 def _untouched(private: Private) -> bool:
-    """Whether a folder is as ``_fresh`` made it."""
+    """Whether a folder is as ``_fresh`` made it: nothing came or went since, or what came went again."""
     try:
-        return all(sorted(os.listdir(folder)) == held for folder, held in private.folders)  # noqa: PTH208
+        for folder, held in private.folders:
+            if os.stat(folder).st_mtime_ns != _UNTOUCHED:  # noqa: PTH116 - quick
+                if sorted(os.listdir(folder)) != held:  # noqa: PTH208
+                    return False
+                os.utime(folder, ns=(_UNTOUCHED, _UNTOUCHED))
     except OSError:
         return False
+    return True
 
 
 # --- environment ---------------------------------------------------------------------------------
