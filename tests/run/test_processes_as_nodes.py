@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from tests.run.desk import Desk, python, shell
 
 from gitkitchen.errors import Place
@@ -292,3 +293,33 @@ def test_a_cancel_ends_everything_in_time(desk: Desk) -> None:
     assert {n: r.state for n, r in results.items()} == dict.fromkeys(results, State.CANCELLED)
     assert verdict(results.values()) is Verdict.CANCELLED
     assert [e.kind for e in desk.events].count("cancelling") == 1
+
+
+LOOK = """\
+found=$(find ../.. -mindepth 1 ! -type d; find . "$TMPDIR" -mindepth 1)
+if [ -n "$found" ]; then echo "$found"; exit 1; fi
+"""
+LEAVES = [
+    "touch x",
+    "touch $TMPDIR/x",
+    "touch ../x",
+    "touch ../../x",
+    "mkdir x",
+    "echo '{}' > $GITKITCHEN_RESULT",
+]
+
+
+@pytest.mark.parametrize("leaves", LEAVES)
+def test_what_a_node_leaves_is_gone_for_the_next(desk: Desk, leaves: str) -> None:
+    """Nodes that run one after the other find their private folder empty, whatever the one before left."""
+    nodes = [shell("a", leaves), shell("b", LOOK), shell("c", LOOK + leaves), shell("d", LOOK + "true")]
+    results = desk.run(nodes, jobs=1)
+    assert [(r.state, r.log_tail) for r in results.values()] == [(State.PASSED, ())] * 4
+
+
+def test_a_folder_that_was_only_used_in_passing_is_used_again(desk: Desk) -> None:
+    """What comes and goes leaves the folder as it was: two nodes work in it, one after the other."""
+    where = f"echo x > $TMPDIR/x; rm $TMPDIR/x; pwd >> {desk.root}/where"
+    desk.run([shell("a", where), shell("b", f"{where}; true")], jobs=1)
+    first, second = (desk.root / "where").read_text().split()
+    assert first == second
