@@ -18,6 +18,7 @@ FLOORS = [
     {"reading", "holdings", "declared", "policing"},
     {"past"},
     {"workplace", "start"},
+    {"offering", "automation"},
     {"promote", "report"},
     {"run"},
     {"controls", "plan"},

@@ -284,6 +284,21 @@ class Repository:
             return _text(_checked(self.root, ("write-tree",), extra)).strip()
 
 
+def merge_texts(start: Path, ours: str, base: str, theirs: str, names: tuple[str, str, str]) -> tuple[str, int]:
+    """Three versions of a text as one, and how many places are left to a person: these stand in it with all
+    three, between marks that bear ``names``. Infrastructure where git cannot do it."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
+        for path, text in zip(paths, (ours, base, theirs), strict=True):
+            path.write_bytes(text.encode())
+        labels = [word for name in names for word in ("-L", name)]
+        argv = ("merge-file", "-p", "--diff3", "-q", *labels, "--", *map(str, paths))
+        done = _capture(start, argv)
+    if done.code < 0 or done.code > 127:  # git-merge-file(1): the number of conflicts, at most 127; 255 fails
+        raise _failed(argv[:1], _text(done.errors))
+    return done.output.decode(), done.code
+
+
 def without_credentials(url: str) -> str:
     """``https://user:token@host/path`` without what stands before the ``@``; other forms as they are."""
     parts = urlsplit(url)

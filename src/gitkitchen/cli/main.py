@@ -71,8 +71,16 @@ def _start_commands(command: Any) -> None:
         "path", nargs="?", type=Path, help="where to make the repository (default: ./gitkitchen-demo)"
     )
     demo.add_argument("--replace", action="store_true", help="replace an earlier demo in that place")
-    init = command("init", "project", "write kitchen.yml and a first recipe into this repository")
+    init = command(
+        "init", "project", "write kitchen.yml, a first recipe and workflows, or bring them up to date"
+    )
     init.add_argument("--name", help="the project's name (default: the folder's)")
+    init.add_argument(
+        "--action",
+        default="",
+        metavar="OWNER/REPO@SHA",
+        help="write workflows for GitHub Actions, with the action of this repository at this commit",
+    )
     validate = command("validate", "project", "check every file; prints all mistakes with file and line")
     validate.add_argument("--format", choices=("text", "json", "github"), default="text")
     schema = command("schema", "project", "print a JSON Schema of this version")
@@ -268,6 +276,7 @@ def _job_commands(command: Any) -> None:
         "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
     )
     ci.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
+    ci.set_defaults(json=False)  # it shows progress as `run` does
 
 
 def _duration(text: str) -> float:

@@ -5,21 +5,41 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from gitkitchen import reading, workplace
+from gitkitchen.cli.main import complain
 from gitkitchen.cli.runs import request
 from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
 
 
 def init(options: argparse.Namespace) -> int:
-    from gitkitchen.start import write_project
+    from gitkitchen.start import action_of, write_project
 
     folder = Path(options.folder).resolve()
-    for line in write_project(folder, options.name or folder.name):
-        print(line)
+    action = options.action or action_of(folder) or _asked()
+    started = write_project(folder, options.name or folder.name, action)
+    for one in started.offered:
+        if one.word != "same":
+            print(f"{one.word:8} {one.path}{f' ({one.said})' if one.said else ''}")
+    if all(one.word == "same" or one.word == "kept" for one in started.offered):
+        print("nothing is to be done")
+    if started.open:
+        complain(*started.open)
+        return MISTAKE
+    if not started.action:
+        print("\nWorkflows for pull requests: gitkitchen init --action OWNER/REPO@SHA")
     print("\nNext: gitkitchen run")
     return PASSED
+
+
+def _asked() -> str:
+    """The action that a person names; "" where nobody is there to ask."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return ""
+    print("Workflows for pull requests use GitKitchen's action, at one commit that you trust.")
+    return input("OWNER/REPO@SHA (empty: no workflows): ").strip()
 
 
 def validate(options: argparse.Namespace) -> int:
