@@ -35,7 +35,9 @@ _STEP = re.compile(
     rf"^(?P<in> +)uses: {re.escape(ACTION)} # GitKitchen\n(?:(?P=in)with:\n(?P<with>(?:(?P=in)  .*\n)*))?", re.M
 )
 _LEDGER = re.compile(r"contents: write( # [^\n]*\(ledger: branch\))")
-_GLOB = re.compile(r"([*?+\[\]!\\])")
+_GLOB = re.compile(r"([+!\]])")
+"""What Git lets stand in the name of a branch and GitHub reads as a pattern."""
+
 
 
 def pinned(text: str) -> str:

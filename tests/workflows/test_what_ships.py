@@ -1,0 +1,296 @@
+"""The action and the workflows that ship, and those that `init` makes of them: safe, valid, and as documented."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gitkitchen.automation import ACTION as PLACEHOLDER
+from gitkitchen.automation import WORKFLOWS, workflows
+from gitkitchen.ci import results
+from gitkitchen.ci.decide import Action, Decision
+from gitkitchen.ci.work import Report
+from gitkitchen.cli.main import parser
+from gitkitchen.github.artifacts import DISPATCHED
+from gitkitchen.github.events import PULL_INPUTS, Dispatch, Event
+from gitkitchen.kitchen.config import load_project
+from gitkitchen.shipped import find
+from workflows.tools import ACTION, HERE, ROOT, github_says, schema_says, zizmor_says
+
+PINS = {
+    "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/cache": ("27d5ce7f107fe9357f9df03efb73ab90386fccae", "v5.0.5"),
+    "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
+}
+KITCHENS = {
+    "folder": "environments: {prod: {branch: main}}",
+    "branch": "environments: {dev: {branch: develop}, prod: {branch: 'release/+1'}}\nledger: branch\n"
+    "store: oci://ghcr.io/acme/shop\nconnections: {warehouse: {type: postgres, dsn: '${{ secrets.DSN }}'}}",
+    "none": "ledger: branch\nstore: s3://bucket/shop",
+}
+# YAML 1.1's `on:` is true; GitHub's own reader takes 1.2, where it is a word.
+ON: Any = True
+
+
+def load(path: Path) -> dict[Any, Any]:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def action() -> dict[Any, Any]:
+    return load(ROOT / "action.yml")
+
+
+@pytest.fixture(params=["shipped", *KITCHENS])
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
+    """The workflows as they ship, and as `init` makes them for projects of several kinds."""
+    if request.param == "shipped":
+        return [find(f"workflows/{name}.yml") for name in WORKFLOWS]
+    top = "version: 1\nproject: {name: shop, id: 0123456789abcdef}\n"
+    (tmp_path / "kitchen.yml").write_text(top + KITCHENS[request.param])
+    folder = "." if request.param == "folder" else "data: team"
+    made = workflows(load_project(tmp_path), ACTION, folder)
+    for name, text in made.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return [tmp_path / name for name in made]
+
+
+# --- what others say of it --------------------------------------------------------------------------
+
+
+def test_github_finds_nothing_in_workflows(written: list[Path]) -> None:
+    """GitHub's own validator has nothing to say: shape, expressions, inputs of actions."""
+    assert github_says(written) == []
+
+
+def test_github_finds_nothing_in_the_action() -> None:
+    """GitHub's own validator has nothing to say of action.yml."""
+    assert github_says([ROOT / "action.yml"]) == []
+
+
+def test_github_finds_mistakes(tmp_path: Path) -> None:
+    """The validator that finds nothing in ours finds an unknown key, context and input."""
+    text = find("workflows/report.yml").read_text(encoding="utf-8")
+    broken = text.replace("runs-on", "run-on", 1).replace("github.event_name", "githu.event_name", 1)
+    (tmp_path / "broken.yml").write_text(broken.replace("extras: github", "extra: github"))
+    said = " ".join(str(one["message"]) for one in github_says([tmp_path / "broken.yml"]))
+    assert "run-on" in said
+    assert "githu" in said
+    assert "'extra'" in said
+
+
+def test_zizmor_finds_nothing(written: list[Path]) -> None:
+    """The security audit, at its strictest, has nothing to say of workflows, action and hook."""
+    code, said = zizmor_says([*written, ROOT / "action.yml", ROOT / ".pre-commit-hooks.yaml"])
+    assert code == 0, said
+    assert "No findings to report" in said
+
+
+def test_zizmor_finds_mistakes(tmp_path: Path) -> None:
+    """The audit that finds nothing in ours finds a title in a script and credentials that stay."""
+    text = find("workflows/pull-request.yml").read_text(encoding="utf-8")
+    text = text.replace("persist-credentials: false", "persist-credentials: true")
+    text = text.replace("exec test", "echo ${{ github.event.pull_request.title }}; exec test")
+    (tmp_path / "broken.yml").write_text(text)
+    code, said = zizmor_says([tmp_path / "broken.yml"])
+    assert code != 0
+    assert "template-injection" in said
+    assert "artipacked" in said
+
+
+def test_schemas_find_nothing(written: list[Path]) -> None:
+    """The schemas that editors use have nothing to say."""
+    for kind, paths in (("github-workflows", written), ("github-actions", [ROOT / "action.yml"])):
+        code, said = schema_says(kind, paths)
+        assert code == 0, said
+
+
+# --- what we promise of it --------------------------------------------------------------------------
+
+
+def test_workflows_give_the_least(written: list[Path]) -> None:
+    """No right but what a job names, no write beside a stranger's code, no trigger that mixes the two."""
+    for path in written:
+        found = load(path)
+        assert found["permissions"] == {}, path
+        assert "pull_request_target" not in found[ON]
+        for trigger in found[ON].values():
+            assert not isinstance(trigger, dict) or not {"paths", "paths-ignore"} & set(trigger)
+        for name, job in found["jobs"].items():
+            assert "permissions" in job, f"{path.name}: {name}"
+            assert job["timeout-minutes"] <= 120
+            if "pull-request" in path.name:
+                assert set(job["permissions"].values()) <= {"read"}
+        assert "secrets." not in path.read_text(encoding="utf-8")
+
+
+def test_every_action_is_pinned(written: list[Path]) -> None:
+    """Each action is one whole commit, the one of the table, with its release behind it."""
+    for path in [*written, ROOT / "action.yml"]:
+        for line in re.findall(r"uses: (.*)", path.read_text(encoding="utf-8")):
+            name, sha, _, note = re.fullmatch(r"([\w./-]+)@([0-9a-f]{40})( # (.*))?", line).groups()  # type: ignore[union-attr]
+            assert (sha, note) == PINS[name] if name in PINS else f"{name}@{sha}" in (ACTION, PLACEHOLDER)
+
+
+def test_checkouts_keep_no_credentials(written: list[Path]) -> None:
+    """No job leaves its token in the clone."""
+    for path in written:
+        for job in load(path)["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False
+
+
+def test_trusted_jobs_check_out_nothing_of_a_pull_request(written: list[Path]) -> None:
+    """Where a job may write, `ref:` is the default branch's, or none; the event decides it, and no stranger."""
+    for path in written:
+        if "pull-request" in path.name:
+            continue
+        for job in load(path)["jobs"].values():
+            refs = {step.get("with", {}).get("ref") for step in job["steps"]}
+            assert refs <= {None, "${{ github.event.repository.default_branch }}"}
+
+
+def test_jobs_that_write_read_no_cache(written: list[Path]) -> None:
+    """A cache may be poisoned: no job that is more than a reader takes anything from one."""
+    for path in written:
+        if "pull-request" in path.name:
+            continue
+        for job in load(path)["jobs"].values():
+            for step in job["steps"]:
+                if "/checkout@" not in step["uses"]:
+                    assert step["with"]["cache"] == "false"
+
+
+def test_the_gate_passes_only_success(written: list[Path]) -> None:
+    """The one required job always runs, and asks for `success` of the job that tests (S16)."""
+    (path,) = (p for p in written if p.name.endswith("pull-request.yml"))
+    gate = load(path)["jobs"]["gate"]
+    assert gate["if"] == "always()"
+    assert gate["needs"] == ["recipes"]
+    (step,) = gate["steps"]
+    assert step["env"] == {"RESULT": "${{ needs.recipes.result }}"}
+    assert step["run"] == 'exec test "$RESULT" = success'
+
+
+def test_the_dispatch_is_what_commands_and_posters_expect(written: list[Path]) -> None:
+    """The dispatched workflow takes what a command gives, and its title says what the poster reads."""
+    (path,) = (p for p in written if p.name.endswith("pull-request.yml"))
+    found = load(path)
+    assert set(found[ON]["workflow_dispatch"]["inputs"]) == {*PULL_INPUTS, "fresh", "dataset", "key"}
+    made = re.search(r"format\('([^']*)', inputs.key, inputs.number, inputs.head_sha\)", found["run-name"])
+    assert made
+    assert DISPATCHED.search(made[1].format("[comment 1]", 7, "a" * 40))
+    assert load(path.with_name(path.name.replace("pull-request", "report")))[ON]["workflow_run"][
+        "workflows"
+    ] == [found["name"]]
+
+
+def test_rights_follow_the_project(tmp_path: Path) -> None:
+    """Only a ledger on a branch gets `contents: write`, only a store on ghcr.io `packages: write`."""
+    rights = {}
+    for name, more in KITCHENS.items():
+        (tmp_path / "kitchen.yml").write_text(
+            f"version: 1\nproject: {{name: shop, id: 0123456789abcdef}}\n{more}"
+        )
+        made = workflows(load_project(tmp_path), ACTION)
+        jobs = yaml.safe_load(made[".github/workflows/gitkitchen-cleanup.yml"])["jobs"]
+        rights[name] = jobs["drop"]["permissions"]
+        step = jobs["drop"]["steps"][1]["with"]
+        assert step.get("extras") == {"folder": None, "branch": "oci,postgres", "none": "s3"}[name]
+        if name == "branch":
+            pushed = yaml.safe_load(made[".github/workflows/gitkitchen-publish.yml"])[ON]["push"]
+            assert pushed["branches"] == ["develop", "release/\\+1"]
+        assert (".github/workflows/gitkitchen-publish.yml" in made) == (name != "none")
+    assert rights == {
+        "folder": {"contents": "read"},
+        "branch": {"contents": "write", "packages": "write"},
+        "none": {"contents": "write"},
+    }
+
+
+def test_starter_workflows_have_their_properties() -> None:
+    """Each workflow has the file by which GitHub shows it as a starter workflow, and the other way round."""
+    folder = find("workflows")
+    assert {p.name for p in folder.iterdir()} == {
+        f"{name}.{end}" for name in WORKFLOWS for end in ("yml", "properties.json")
+    }
+    for name in WORKFLOWS:
+        found = json.loads((folder / f"{name}.properties.json").read_text())
+        assert found["name"] == load(folder / f"{name}.yml")["name"]
+        assert set(found) == {"name", "description", "iconName", "creator", "categories", "filePatterns"}
+        assert re.fullmatch(r"octicon [a-z-]+", found["iconName"])
+
+
+# --- the action -------------------------------------------------------------------------------------
+
+
+def test_each_input_is_used_and_there_are_few() -> None:
+    """Fewer than 15 inputs, all described, all read by a step or naming its artifact; none is read that is none."""
+    found = action()
+    assert len(found["inputs"]) < 15
+    read = set(re.findall(r"inputs\.([a-z-]+)", json.dumps(found["runs"])))
+    assert read == set(found["inputs"])
+    assert all(i["description"] and "default" in i for i in found["inputs"].values())
+
+
+def test_inputs_agree_with_the_code() -> None:
+    """Defaults and commands are those of the program; outputs are those that it writes."""
+    found = action()
+    ci = parser().parse_args(["ci"])
+    assert found["inputs"]["results"]["default"] == str(ci.results) == results.FOLDER
+    assert parser().parse_args(["ci", "--results", "x", "--jobs", "2"]).jobs == 2
+    assert parser().parse_args(["gc", "--apply"]).apply
+    event = Event("x", "", "a/b", "", "", "", "", "", 0, 0, Dispatch())
+    written = results.outputs(Report(event, Decision(Action.IGNORE, "")), None)
+    assert set(found["outputs"]) == {*written, "program"}
+    for action_word in Action:
+        assert action_word.value in found["outputs"]["action"]["description"]
+    extras = json.loads((ROOT / "action/extras.json").read_text())
+    assert all(re.search(rf"\b{e}\b", found["inputs"]["extras"]["description"]) for e in extras if e)
+
+
+def test_inputs_agree_with_the_documentation() -> None:
+    """The tables of docs/action.md are the inputs and outputs of action.yml, defaults and order included."""
+    found, text = action(), (ROOT / "docs/action.md").read_text(encoding="utf-8")
+    tables = [re.findall(r"(?m)^\| `([a-z-]+)` \| (.*?) \|", part) for part in text.split("\n### ")]
+    inputs = next(t for t in tables if t and t[0][0] == "command")
+    defaults = {name: value.get("default", "") for name, value in found["inputs"].items()}
+    assert [(n, d.strip("`")) for n, d in inputs] == list(defaults.items())
+    outputs = next(t for t in tables if t and t[0][0] == "action")
+    assert [name for name, _ in outputs] == list(found["outputs"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    given = set(re.findall(r"`with: \{([a-z-]+):", readme))
+    assert given <= set(found["inputs"])
+
+
+def test_nothing_untrusted_is_written_into_a_script() -> None:
+    """No expression stands in `run:`: what people wrote arrives by the environment. Steps end with `exec`."""
+    for step in action()["runs"]["steps"]:
+        if "run" in step:
+            assert "${{" not in step["run"]
+            assert step["shell"] == "bash"
+            assert step["run"].strip().splitlines()[-1].startswith("exec ")
+    for name in WORKFLOWS:
+        for job in load(find(f"workflows/{name}.yml"))["jobs"].values():
+            for step in job["steps"]:
+                assert "${{" not in step.get("run", "")
+                assert step.get("run", "exec").strip().splitlines()[-1].startswith("exec")
+
+
+def test_doubles_are_of_actions_that_we_use() -> None:
+    """Each third-party action has a double of its release, and docs/action.md says what it stands for."""
+    text = (ROOT / "docs/action.md").read_text(encoding="utf-8")
+    assert {f"actions/{p.name}" for p in (HERE / "doubles").iterdir()} == set(PINS)
+    for name, (sha, release) in PINS.items():
+        double = load(HERE / "doubles" / name.split("/")[1] / "action.yml")
+        assert double["description"] == f"Stands for {name} {release}"
+        assert f"| `{name}` | {release} | `{sha}` |" in text
