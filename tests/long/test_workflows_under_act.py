@@ -1,0 +1,236 @@
+"""The workflows that `init` writes and the action, run by act on this machine. docs/action.md lists what it lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import occasions
+from shop import Shop
+from workflows.tools import ACTION, HERE, ROOT, required
+
+PINNED = re.compile(r"uses: (actions/[\w-]+)@([0-9a-f]{40})")
+SHIPPED = ("action.yml", "action", "src", "templates", "workflows")
+
+
+def act() -> str:
+    """Where act is, named by ACT or on the PATH. Skips, visibly, where it is not."""
+    found = shutil.which(os.environ.get("ACT", "act"))
+    if found is None:
+        assert not required("act"), "GITKITCHEN_REQUIRE names act, and it is not installed"
+        pytest.skip("act is not installed (go install github.com/nektos/act@latest), nor named by ACT")
+    return found
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of a workflow did. ``log``: of act; ``kept``: what the doubles kept."""
+
+    code: int
+    log: str
+    kept: Path
+
+    def outputs(self) -> dict[str, str]:
+        """The outputs of all steps, the last of each name."""
+        return dict(re.findall(r"::set-output:: ([\w-]+)=(.*)", self.log))
+
+    def jobs(self) -> dict[str, bool]:
+        """The jobs that ran, by the name that is shown, and whether each succeeded."""
+        found = re.findall(r"(?m)^\[[^]/]*/([^]]*?)\s*\].*🏁  Job (succeeded|failed)", self.log)
+        return {name: word == "succeeded" for name, word in found}
+
+    def artifact(self, name: str) -> Any:
+        (folder,) = (self.kept / "artifacts").iterdir()
+        assert folder.name == "gitkitchen-results-1"
+        return json.loads((folder / name).read_text())
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A repository on a server (``origin``), and the action's checkout."""
+
+    shop: Shop
+    origin: Path
+    action: Path
+    wheels: Path
+
+    def run(self, name: str, event: str, payload: dict[str, Any], at: str, ref: str = "") -> Ran:
+        """Run one workflow as GitHub would: its file as it is in commit ``at``, for one event. ``ref``: what a
+        checkout takes that names none, where act would not know it."""
+        folder = self.origin.parent / f"run-{len(list(self.origin.parent.glob('run-*')))}"
+        self.shop.git("clone", "-q", "--no-checkout", str(self.origin), str(folder))
+        subprocess.run(["git", "fetch", "-q", "origin", "+refs/*:refs/all/*"], cwd=folder, check=True)
+        subprocess.run(["git", "checkout", "-q", "--detach", at], cwd=folder, check=True)
+        kept = folder.with_name(f"{folder.name}.kept")
+        kept.mkdir()
+        if self.wheels.is_dir():
+            shutil.copytree(self.wheels, kept / "cache" / "wheels")
+        (kept / "event.json").write_text(json.dumps(payload))
+        words = [act(), event, "--workflows", f".github/workflows/gitkitchen-{name}.yml"]
+        words += ["--eventpath", str(kept / "event.json"), "--platform", "ubuntu-latest=-self-hosted"]
+        words += ["--no-skip-checkout", "--action-cache-path", str(kept / "act")]
+        words += ["--local-repository", f"{ACTION}={self.action}"]
+        given = {"TEST_REMOTE": str(self.origin), "TEST_KEPT": str(kept)} | ({"TEST_REF": ref} if ref else {})
+        for key, value in given.items():
+            words += ["--env", f"GITKITCHEN_{key}={value}"]
+        words += ["--env", "GITHUB_REPOSITORY=acme/shop"]
+        for path in [*(folder / ".github/workflows").iterdir(), self.action / "action.yml"]:
+            for used, sha in set(PINNED.findall(path.read_text())):
+                words += ["--local-repository", f"{used}@{sha}={HERE / 'doubles' / used.split('/')[1]}"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=400)
+        made = sorted(kept.glob("act/*/tmp/gitkitchen-wheels"))
+        if made and not self.wheels.is_dir():
+            shutil.copytree(made[0], self.wheels)
+        return Ran(done.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout + done.stderr), kept)
+
+    def merged(self, branch: str) -> tuple[str, str, str]:
+        """Head, base and GitHub's merge commit of a pull request, which refs/pull/7/… name."""
+        head, base = self.shop.git("rev-parse", branch), self.shop.git("rev-parse", "main")
+        tree = self.shop.git("merge-tree", "--write-tree", base, head)
+        merge = self.shop.git("commit-tree", "-p", base, "-p", head, "-m", "merge", tree)
+        refs = [f"+{head}:refs/pull/7/head", f"+{merge}:refs/pull/7/merge", "+main:main", f"+{branch}:{branch}"]
+        self.shop.git("push", "-q", str(self.origin), *refs)
+        return head, base, merge
+
+    def pull(self, branch: str, action: str = "opened", **more: Any) -> tuple[dict[str, Any], str]:
+        """The event of a pull request of this branch, and the merge commit."""
+        head, base, merge = self.merged(branch)
+        return occasions.pull(action, branch=branch, head_sha=head, base_sha=base, **more), merge
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where downloaded packages are kept between runs that read a cache."""
+    return tmp_path_factory.mktemp("wheels") / "kept"
+
+
+@pytest.fixture
+def hosted(tmp_path: Path, wheels: Path) -> Hosted:
+    """What `init` writes, committed on main, on a server; and what this repository would check out of the action."""
+    act()
+    action = tmp_path / "action"
+    for name in SHIPPED:
+        source, target = ROOT / name, action / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    shop = Shop(tmp_path / "shop")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(shop.root)], check=True)
+    assert shop.cli("init", "--action", ACTION).code == 0
+    shop.commit(message="Start")
+    origin = tmp_path / "origin.git"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
+    shop.git("push", "-q", str(origin), "main")
+    return Hosted(shop, origin, action, wheels)
+
+
+def change(shop: Shop, branch: str, old: str, new: str) -> None:
+    """A branch with one change of the example's SQL."""
+    shop.git("switch", "-q", "-c", branch)
+    shop.replace("recipes/orders/sales_by_country.sql", old, new)
+    shop.commit(message="Change")
+
+
+@pytest.mark.long
+def test_a_good_pull_request_is_green(hosted: Hosted) -> None:
+    """A change that passes: both jobs succeed, the outputs name what was tested, and the artifact claims it."""
+    change(hosted.shop, "feature", "'returned'", "'open'")
+    payload, merge = hosted.pull("feature")
+    ran = hosted.run("pull-request", "pull_request", payload, merge)
+    assert ran.code == 0, ran.log
+    assert ran.jobs() == {"Recipes": True, "GitKitchen": True}
+    said, claim = ran.outputs(), ran.artifact("claim.json")
+    assert (said["action"], said["verdict"]) == ("test", "passed")
+    about = payload["pull_request"]
+    assert (said["head"], said["base"]) == (about["head"]["sha"], about["base"]["sha"])
+    assert (claim["head"], claim["number"], claim["tree"]) == (said["head"], 7, said["tree"])
+    assert ran.artifact("orders.outcome.json")["verdict"] == "passed"
+    assert (ran.kept / "cache/asked").read_text().endswith(" pull_request\n")
+
+
+@pytest.mark.long
+def test_a_bad_pull_request_is_red(hosted: Hosted) -> None:
+    """A change that fails a test: both jobs fail, and the artifact is kept all the same."""
+    change(hosted.shop, "feature", "count(*)", "2 * count(*)")
+    payload, merge = hosted.pull("feature")
+    ran = hosted.run("pull-request", "pull_request", payload, merge)
+    assert ran.code != 0
+    assert ran.jobs() == {"Recipes": False, "GitKitchen": False}
+    assert ran.outputs()["verdict"] == "failed"
+    assert ran.artifact("orders.outcome.json")["verdict"] == "failed"
+
+
+@pytest.mark.long
+def test_an_edited_title_stands_in_for_no_result(hosted: Hosted) -> None:
+    """An edit that tests nothing gets a gate of another name: the red one stays the newest `GitKitchen`."""
+    change(hosted.shop, "feature", "count(*)", "2 * count(*)")
+    payload, merge = hosted.pull("feature", "edited")
+    payload["changes"] = {"title": {"from": "x"}}
+    ran = hosted.run("pull-request", "pull_request", payload, merge)
+    assert ran.code == 0, ran.log
+    assert ran.jobs() == {"Recipes": True, "GitKitchen (nothing to test)": True}
+    assert ran.outputs()["verdict"] == "ignored"
+    assert not (ran.kept / "artifacts").exists()
+
+
+@pytest.mark.long
+def test_a_command_tests_the_head_that_was_seen(hosted: Hosted) -> None:
+    """The dispatch of a command, on the default branch, tests the head that it names; no cache is read or left.
+    Once the pull request has moved on, it tests nothing and is red."""
+    change(hosted.shop, "feature", "'returned'", "'open'")
+    head, base, _ = hosted.merged("feature")
+    inputs = {"number": "7", "head_repository": "acme/shop", "head_branch": "feature", "head_sha": head}
+    inputs |= {"base_branch": "main", "base_sha": base, "fresh": "false", "dataset": "", "key": "[comment 1]"}
+    payload = {"inputs": inputs, "repository": occasions.pull()["repository"], "ref": "refs/heads/main"}
+    ran = hosted.run("pull-request", "workflow_dispatch", payload, "main", "refs/heads/main")
+    assert ran.code == 0, ran.log
+    assert (ran.outputs()["verdict"], ran.outputs()["head"]) == ("passed", head)
+    assert not (ran.kept / "cache/asked").exists()
+    hosted.shop.commit({"recipes/orders/orders.csv": "order_id,country,status,amount\n1,DE,paid,1\n"})
+    hosted.merged("feature")
+    moved = hosted.run("pull-request", "workflow_dispatch", payload, "main", "refs/heads/main")
+    assert moved.code != 0
+    assert moved.jobs() == {"Recipes": False, "GitKitchen": False}
+    assert "the command was for" in moved.log
+
+
+@pytest.mark.long
+def test_a_push_runs_the_environment(hosted: Hosted) -> None:
+    """A push to the environment's branch runs its recipes, and takes nothing from a cache."""
+    head = hosted.shop.git("rev-parse", "main")
+    payload = occasions.push("main", after=head)
+    ran = hosted.run("publish", "push", payload, "main", "refs/heads/main")
+    assert ran.code == 0, ran.log
+    assert ran.outputs()["verdict"] == "passed"
+    assert ran.outputs()["action"] == "run"
+    assert not (ran.kept / "cache/asked").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("event", ["delete", "pull_request", "schedule"])
+def test_ends_are_cleared_up(hosted: Hosted, event: str) -> None:
+    """A branch that is gone and a pull request that ended drop a kitchen; the daily job collects: one job each."""
+    change(hosted.shop, "feature", "'returned'", "'open'")
+    payload, _ = hosted.pull("feature", "closed")
+    if event == "delete":
+        payload = occasions.example("delete") | {"ref": "feature", "ref_type": "branch"}
+        payload["repository"] |= {"full_name": "acme/shop", "default_branch": "main"}
+    elif event == "schedule":
+        payload = {"schedule": "23 3 * * *", "repository": payload["repository"]}
+    payload["repository"]["default_branch"] = "main"
+    ran = hosted.run("cleanup", event, payload, "main", "refs/heads/main")
+    assert ran.code == 0, ran.log
+    job = "Remove what nobody needs" if event == "schedule" else "Drop the kitchen"
+    assert ran.jobs() == {job: True}
+    if event != "schedule":
+        assert ran.outputs()["action"] == "drop"

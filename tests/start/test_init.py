@@ -1,0 +1,178 @@
+"""`gitkitchen init`: a first project, workflows, editors, pre-commit; again and again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gitkitchen.automation import TESTS, WORKFLOWS
+from gitkitchen.offering import RECORD
+from shop import Shop
+
+SHA, NEXT = "a" * 40, "b" * 40
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Shop:
+    """A repository without a commit."""
+    made = Shop(tmp_path / "new")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(made.root)], check=True)
+    return made
+
+
+def files(shop: Shop) -> dict[str, bytes]:
+    paths = (p for p in shop.root.rglob("*") if p.is_file() and ".git" not in p.relative_to(shop.root).parts)
+    return {str(p.relative_to(shop.root)): p.read_bytes() for p in paths}
+
+
+def test_init_writes_a_project_that_runs(empty: Shop) -> None:
+    """Without an action: a project that validates and passes, settings for editors and pre-commit, no workflow."""
+    said = empty.cli("init")
+    assert said.code == 0
+    assert "gitkitchen init --action OWNER/REPO@SHA" in said.out
+    assert not (empty.root / ".github").exists()
+    empty.commit()
+    assert empty.cli("validate").code == 0
+    assert empty.cli("run", "--quiet").code == 0
+    settings = json.loads((empty.root / ".vscode/settings.json").read_text())
+    for name, globs in settings["yaml.schemas"].items():
+        assert json.loads((empty.root / name).read_text())["$schema"]
+        assert name.endswith(("effects.schema.json", "waiver.schema.json")) or list(empty.root.glob(globs[0]))
+    (repo,) = yaml.safe_load((empty.root / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["hooks"][0]["entry"] == "gitkitchen validate"
+
+
+def test_init_writes_the_workflows(empty: Shop) -> None:
+    """With an action: each workflow uses it at that commit and no other; the hook too."""
+    assert empty.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
+    written = sorted(p.name for p in (empty.root / ".github/workflows").iterdir())
+    assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS)
+    assert TESTS in written
+    for name in written:
+        text = (empty.root / ".github/workflows" / name).read_text()
+        assert f"uses: acme/kitchen@{SHA} # GitKitchen" in text
+        assert not re.search("OWNER/REPO|0{40}|default-branch]", text)
+    assert f"rev: {SHA}" in (empty.root / ".pre-commit-config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        ("acme/kitchen@v1", "'v1' is a tag or branch, which may name other code tomorrow"),
+        ("acme/kitchen@main", "'main' is a tag or branch"),
+        (f"acme/kitchen@{SHA[:12]}", "only the beginning of a commit"),
+        ("acme/kitchen", "names no commit"),
+        (f"kitchen@{SHA}", "is not OWNER/REPO@SHA"),
+        (f"./kitchen@{SHA}", "is not OWNER/REPO@SHA"),
+        (f"acme/kitchen@{SHA}\n  run: x", "tag or branch"),
+        (f"acme/kitchen@{SHA.upper()}", "tag or branch"),
+    ],
+    ids=["tag", "branch", "short", "none", "owner", "path", "lines", "case"],
+)
+def test_an_action_that_may_move_is_refused(empty: Shop, action: str, why: str) -> None:
+    """What is no whole commit of a repository is refused with the reason, before anything is written."""
+    said = empty.cli("init", "--action", action)
+    assert said.code == 2
+    assert why in said.err
+    assert files(empty) == {}
+
+
+def test_init_again_changes_nothing(empty: Shop) -> None:
+    """A second init, told of the action or not, changes no byte and says that nothing is to be done."""
+    empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    before = files(empty)
+    for words in ((), ("--action", f"acme/kitchen@{SHA}"), ("--name", "other")):
+        said = empty.cli("init", *words)
+        assert said.code == 0
+        assert "nothing is to be done" in said.out
+        assert files(empty) == before
+
+
+def test_a_newer_action_is_merged_with_edits(empty: Shop) -> None:
+    """A person's timeout and a newer commit of the action are both in the workflow, in a clone of its own, too."""
+    empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    name = f".github/workflows/{TESTS}"
+    empty.replace(name, "timeout-minutes: 60", "timeout-minutes: 90")
+    empty.commit()
+    clone = Shop(empty.root.parent / "clone")
+    empty.git("clone", "-q", str(empty.root), str(clone.root))
+    said = clone.cli("init", "--action", f"acme/kitchen@{NEXT}")
+    assert said.code == 0, said.err
+    text = (clone.root / name).read_text()
+    assert "timeout-minutes: 90" in text
+    assert f"acme/kitchen@{NEXT}" in text
+    assert SHA not in text
+
+
+def test_a_conflict_is_shown(empty: Shop) -> None:
+    """An edit of the same line as ours ends with exit code 2, names file and lines, and keeps both."""
+    empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    name = f".github/workflows/{TESTS}"
+    empty.replace(name, f"acme/kitchen@{SHA} # GitKitchen", f"fork/kitchen@{SHA} # mine")
+    said = empty.cli("init", "--action", f"acme/kitchen@{NEXT}")
+    assert said.code == 2
+    assert re.search(rf"{re.escape(name)}: you and init changed the same lines: \d+", said.err)
+    text = (empty.root / name).read_text()
+    assert f"fork/kitchen@{SHA} # mine" in text
+    assert f"acme/kitchen@{NEXT} # GitKitchen" in text
+
+
+def test_what_people_have_stays(empty: Shop) -> None:
+    """A project, settings and hooks of one's own are not touched; only the example of a new project is left out."""
+    mine = {
+        "kitchen.yml": "version: 1\nproject: {name: mine, id: 0123456789abcdef}\n",
+        ".vscode/settings.json": "{}\n",
+        ".pre-commit-config.yaml": "repos: []\n",
+        ".gitignore": "*.log",
+    }
+    empty.write(mine)
+    said = empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 0, said.err
+    found = files(empty)
+    for name, text in mine.items():
+        expected = f"{text}\n.gitkitchen/\n" if name == ".gitignore" else text
+        assert found[name].decode() == expected
+    assert not (empty.root / "recipes").exists()
+    assert "gitkitchen-publish.yml" not in said.out  # no environment is declared
+    assert (empty.root / f".github/workflows/{TESTS}").exists()
+
+
+def test_a_workflow_of_somebody_else_is_not_replaced(empty: Shop) -> None:
+    """A file in the place of a workflow of ours stays, and init ends with exit code 2."""
+    empty.write({f".github/workflows/{TESTS}": "mine\n"})
+    said = empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 2
+    assert "init did not write it" in said.err
+    assert (empty.root / f".github/workflows/{TESTS}").read_text() == "mine\n"
+
+
+def test_a_project_below_the_top(empty: Shop) -> None:
+    """In a folder of a repository: workflows at its top, told of the folder; a second project is refused."""
+    (empty.root / "team").mkdir()
+    below = Shop(empty.root / "team")
+    assert below.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
+    steps = yaml.safe_load((empty.root / f".github/workflows/{TESTS}").read_text())["jobs"]["recipes"]["steps"]
+    assert steps[-1]["with"]["folder"] == "team"
+    assert json.loads((empty.root / ".vscode/settings.json").read_text())["yaml.schemas"][
+        ".vscode/gitkitchen/kitchen.schema.json"
+    ] == ["team/kitchen.yml"]
+    assert (empty.root / "team/kitchen.yml").exists()
+    (empty.root / "other").mkdir()
+    said = Shop(empty.root / "other").cli("init")
+    assert said.code == 2
+    assert "this repository's project is in 'team'" in said.err
+
+
+def test_a_broken_project_gets_no_workflows(empty: Shop) -> None:
+    """A kitchen.yml with mistakes is named by file and line, and no workflow or record is written."""
+    empty.write({"kitchen.yml": "version: 1\nproject: {name: mine}\n"})
+    said = empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 2
+    assert "kitchen.yml:2" in said.err
+    assert not (empty.root / ".github").exists()
+    assert not (empty.root / RECORD).exists()
