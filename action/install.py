@@ -4,8 +4,9 @@
     python -I install.py install    makes it, where this job has not made it yet
 
 The environment lies in the runner's folder for this job alone. What is installed is pinned by digest
-(``lock.txt``): wheels that a cache brings along are held against that, too. GitKitchen itself is not built: the
-environment is told to read it from the checkout of the action. The job's own Python stays as it is.
+(``lock.txt``): wheels that a cache brings along are held against that, too. GitKitchen itself is not
+built: the environment is told to read it from the checkout of the action. The job's own Python stays as it
+is.
 """
 
 from __future__ import annotations
@@ -155,8 +156,6 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
         want = wanted(environ)
         if list(words) == ["install"]:
             install(want)
-        elif list(words) != ["place"]:
-            raise Stop("place or install", MISTAKE)
     except Stop as stop:
         said = str(stop).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         print(f"::error title=GitKitchen::{said}")

@@ -1,7 +1,8 @@
 """What ``init`` writes for GitHub Actions, editors and pre-commit, made to measure for one project.
 
-The workflows are the starter workflows that ship (``workflows/``). The action's place and commit, the branches
-of environments, the folder of the project and the rights that its store and ledger need are put in. Pure.
+The workflows are the starter workflows that ship (``workflows/``). The action's place and commit, the
+branches of environments, the folder of the project and the rights that its store and ledger need are put
+in. Pure.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Project
 from gitkitchen.shipped import find
 
-WORKFLOWS = ("pull-request", "report", "cleanup", "publish")
-TESTS = "gitkitchen-pull-request.yml"
-"""The workflow of pull requests, which a command in a comment dispatches."""
+WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish")
+COMMAND = "gitkitchen-command.yml"
+"""The workflow that a command in a comment dispatches."""
 
 ACTION = "OWNER/REPO@" + 40 * "0"
 """What stands for the action in the starter workflows."""
@@ -32,12 +33,12 @@ SCHEMAS = {
 
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}@([0-9a-f]{40}|[0-9a-f]{64})")
 _STEP = re.compile(
-    rf"^(?P<in> +)uses: {re.escape(ACTION)} # GitKitchen\n(?:(?P=in)with:\n(?P<with>(?:(?P=in)  .*\n)*))?", re.M
+    rf"^(?P<in> +)uses: {re.escape(ACTION)} # GitKitchen\n(?:(?P=in)with:\n(?P<with>(?:(?P=in)  .*\n)*))?",
+    re.M,
 )
 _LEDGER = re.compile(r"contents: write( # [^\n]*\(ledger: branch\))")
 _GLOB = re.compile(r"([+!\]])")
 """What Git lets stand in the name of a branch and GitHub reads as a pattern."""
-
 
 
 def pinned(text: str) -> str:
@@ -54,7 +55,9 @@ def pinned(text: str) -> str:
     else:
         part = bool(re.fullmatch(r"[0-9a-f]{7,63}", ref))
         what = "only the beginning of a commit" if part else "a tag or branch"
-        message = f"--action: '{ref[:80]}' is {what}, which may name other code tomorrow, with your jobs' rights"
+        message = (
+            f"--action: '{ref[:80]}' is {what}, which may name other code tomorrow, with your jobs' rights"
+        )
         hint = f"give all 40 digits of the commit; `git ls-remote https://github.com/{name}` prints them"
     raise Mistake(Problem(message, hint=hint, code="action-not-pinned"))
 
@@ -117,7 +120,9 @@ def _extras(project: Project) -> Iterable[str]:
 def editor(folder: str = ".") -> dict[str, str]:
     """Settings by which editors check and complete our files: schemas beside them, for VS Code and others."""
     where = "" if folder == "." else f"{folder}/"
-    globs = {f".vscode/gitkitchen/{n}.schema.json": [where + g for g in globs] for n, globs in SCHEMAS.items()}
+    globs = {
+        f".vscode/gitkitchen/{n}.schema.json": [where + g for g in globs] for n, globs in SCHEMAS.items()
+    }
     made = {".vscode/settings.json": _json({"yaml.schemas": globs})}
     for name in SCHEMAS:
         made[f".vscode/gitkitchen/{name}.schema.json"] = _json(schema(name))
@@ -128,14 +133,20 @@ def hook(action: str, folder: str = ".") -> dict[str, str]:
     """The configuration by which pre-commit checks our files before each commit."""
     entry = "gitkitchen validate" if folder == "." else f"gitkitchen -C {json.dumps(folder)} validate"
     name, _, sha = action.partition("@")
-    lines = ["# Before each commit our files are checked: `pipx run pre-commit install`, once a clone.", "repos:"]
+    lines = [
+        "# Before each commit our files are checked: `pipx run pre-commit install`, once a clone.",
+        "repos:",
+    ]
     if action:
         lines += [f"  - repo: https://github.com/{name}", f"    rev: {sha}"]
         lines += ["    hooks:", "      - id: gitkitchen-validate"]
         lines += [] if folder == "." else [f"        entry: {json.dumps(entry, ensure_ascii=False)}"]
     else:
         lines += ["  - repo: local", "    hooks:", "      - id: gitkitchen-validate"]
-        lines += ["        name: gitkitchen validate", f"        entry: {json.dumps(entry, ensure_ascii=False)}"]
+        lines += [
+            "        name: gitkitchen validate",
+            f"        entry: {json.dumps(entry, ensure_ascii=False)}",
+        ]
         lines += ["        language: system", "        pass_filenames: false"]
         lines += [r"        files: ^(.*/)?(kitchen\.yml|(recipes|effects|waivers)/.*)$"]
     return {".pre-commit-config.yaml": "\n".join(lines) + "\n"}

@@ -284,7 +284,9 @@ class Repository:
             return _text(_checked(self.root, ("write-tree",), extra)).strip()
 
 
-def merge_texts(start: Path, ours: str, base: str, theirs: str, names: tuple[str, str, str]) -> tuple[str, int]:
+def merge_texts(
+    start: Path, ours: str, base: str, theirs: str, names: tuple[str, str, str]
+) -> tuple[str, int]:
     """Three versions of a text as one, and how many places are left to a person: these stand in it with all
     three, between marks that bear ``names``. Infrastructure where git cannot do it."""
     with tempfile.TemporaryDirectory() as folder:

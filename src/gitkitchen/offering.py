@@ -1,8 +1,8 @@
 """Files that ``init`` writes and keeps up to date: merged three ways with what it wrote before.
 
-What was written last is kept in the repository (``.gitkitchen-init.json``), so that any clone can tell a person's
-edits from ours. Edits are kept; where both sides changed the same lines, all versions stand in the file between
-git's marks, and the command says so. A file that a person wrote, or removed, stays as it is.
+What was written last is kept in the repository (``.gitkitchen-init.json``), so that any clone can tell a
+person's edits from ours. Edits are kept; where both sides changed the same lines, all versions stand in
+the file between git's marks, and the command says so. A file that a person wrote, or removed, stays as it is.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Offered:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to a person. A workflow of somebody else's in our place is; their settings of
-        editors and of pre-commit are theirs."""
+        """Whether nothing is left to a person. A workflow of somebody else's in our place is; their
+        settings of editors and of pre-commit are theirs."""
         return self.word != "conflict" and not (self.word == "foreign" and self.path.startswith(".github/"))
 
 
@@ -119,7 +119,9 @@ def _weigh(root: Path, path: str, base: str | None, new: str) -> tuple[Offered, 
     if _MARKS.search(ours):
         return Offered(path, "conflict", "settle what the last time left open, and run init again"), None
     if base is None:
-        return Offered(path, "foreign", "init did not write it: move it away to get ours, or add by hand"), None
+        return Offered(
+            path, "foreign", "init did not write it: move it away to get ours, or add by hand"
+        ), None
     if base in (ours, _digest(ours)):
         return Offered(path, "updated"), new
     if base.startswith(_SHA):

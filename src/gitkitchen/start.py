@@ -92,9 +92,9 @@ def action_of(folder: Path) -> str:
 def write_project(folder: Path, name: str, action: str = "") -> Started:
     """Write a first project into the repository of ``folder``, or bring what ``init`` wrote up to date.
 
-    What people wrote is never changed, except that ``.gitignore`` gains a line. ``action`` (OWNER/REPO@SHA) is
-    what the workflows use; without one, and none from before, there are none. Mistake for one that is not pinned,
-    and for files that cannot be read.
+    What people wrote is never changed, except that ``.gitignore`` gains a line. ``action``
+    (OWNER/REPO@SHA) is what the workflows use; without one, and none from before, there are none. Mistake
+    for one that is not pinned, and for files that cannot be read.
     """
     repository = Repository.find(folder)
     top, below = repository.root, folder_of(folder, repository.root)

@@ -42,6 +42,8 @@ def test_the_wheel_runs_the_example_in_a_bare_environment(tmp_path: Path) -> Non
         "gitkitchen/schemas/recipe.schema.json",
         "gitkitchen/_shipped/templates/report.html.j2",
         "gitkitchen/_shipped/examples/flights/kitchen.yml",
+        "gitkitchen/_shipped/workflows/pull-request.yml",
+        "gitkitchen/_shipped/workflows/report.properties.json",
         "gitkitchen/py.typed",
     ):
         assert wanted in names

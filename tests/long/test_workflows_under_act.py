@@ -1,4 +1,5 @@
-"""The workflows that `init` writes and the action, run by act on this machine. docs/action.md lists what it lacks."""
+"""The workflows that `init` writes and the action, run by act on this machine. docs/action.md lists what
+it lacks."""
 
 from __future__ import annotations
 
@@ -63,8 +64,8 @@ class Hosted:
     wheels: Path
 
     def run(self, name: str, event: str, payload: dict[str, Any], at: str, ref: str = "") -> Ran:
-        """Run one workflow as GitHub would: its file as it is in commit ``at``, for one event. ``ref``: what a
-        checkout takes that names none, where act would not know it."""
+        """Run one workflow as GitHub would: its file as it is in commit ``at``, for one event. ``ref``:
+        what a checkout takes that names none, where act would not know it."""
         folder = self.origin.parent / f"run-{len(list(self.origin.parent.glob('run-*')))}"
         self.shop.git("clone", "-q", "--no-checkout", str(self.origin), str(folder))
         subprocess.run(["git", "fetch", "-q", "origin", "+refs/*:refs/all/*"], cwd=folder, check=True)
@@ -96,7 +97,12 @@ class Hosted:
         head, base = self.shop.git("rev-parse", branch), self.shop.git("rev-parse", "main")
         tree = self.shop.git("merge-tree", "--write-tree", base, head)
         merge = self.shop.git("commit-tree", "-p", base, "-p", head, "-m", "merge", tree)
-        refs = [f"+{head}:refs/pull/7/head", f"+{merge}:refs/pull/7/merge", "+main:main", f"+{branch}:{branch}"]
+        refs = [
+            f"+{head}:refs/pull/7/head",
+            f"+{merge}:refs/pull/7/merge",
+            "+main:main",
+            f"+{branch}:{branch}",
+        ]
         self.shop.git("push", "-q", str(self.origin), *refs)
         return head, base, merge
 
@@ -114,7 +120,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hosted(tmp_path: Path, wheels: Path) -> Hosted:
-    """What `init` writes, committed on main, on a server; and what this repository would check out of the action."""
+    """What `init` writes, committed on main, on a server; and what this repository would check out of the
+    action."""
     act()
     action = tmp_path / "action"
     for name in SHIPPED:
@@ -143,7 +150,8 @@ def change(shop: Shop, branch: str, old: str, new: str) -> None:
 
 @pytest.mark.long
 def test_a_good_pull_request_is_green(hosted: Hosted) -> None:
-    """A change that passes: both jobs succeed, the outputs name what was tested, and the artifact claims it."""
+    """A change that passes: both jobs succeed, the outputs name what was tested, and the artifact claims
+    it."""
     change(hosted.shop, "feature", "'returned'", "'open'")
     payload, merge = hosted.pull("feature")
     ran = hosted.run("pull-request", "pull_request", payload, merge)
@@ -171,36 +179,38 @@ def test_a_bad_pull_request_is_red(hosted: Hosted) -> None:
 
 
 @pytest.mark.long
-def test_an_edited_title_stands_in_for_no_result(hosted: Hosted) -> None:
-    """An edit that tests nothing gets a gate of another name: the red one stays the newest `GitKitchen`."""
+@pytest.mark.parametrize("event", ["pull_request", "pull_request_review"])
+def test_what_asks_for_no_test_stands_in_for_no_result(hosted: Hosted, event: str) -> None:
+    """A new title and a remark of a reviewer get a gate of another name: the red one stays the newest
+    `GitKitchen`."""
     change(hosted.shop, "feature", "count(*)", "2 * count(*)")
-    payload, merge = hosted.pull("feature", "edited")
+    payload, merge = hosted.pull("feature", "edited" if event == "pull_request" else "submitted")
     payload["changes"] = {"title": {"from": "x"}}
-    ran = hosted.run("pull-request", "pull_request", payload, merge)
+    payload["review"] = {"id": 1, "state": "commented"}
+    ran = hosted.run("pull-request", event, payload, merge, "refs/pull/7/merge")
     assert ran.code == 0, ran.log
     assert ran.jobs() == {"Recipes": True, "GitKitchen (nothing to test)": True}
     assert ran.outputs()["verdict"] == "ignored"
-    assert not (ran.kept / "artifacts").exists()
 
 
 @pytest.mark.long
 def test_a_command_tests_the_head_that_was_seen(hosted: Hosted) -> None:
-    """The dispatch of a command, on the default branch, tests the head that it names; no cache is read or left.
-    Once the pull request has moved on, it tests nothing and is red."""
+    """The dispatch of a command, on the default branch, tests the head that it names; no cache is read or
+    left. Once the pull request has moved on, it tests nothing and is red."""
     change(hosted.shop, "feature", "'returned'", "'open'")
     head, base, _ = hosted.merged("feature")
     inputs = {"number": "7", "head_repository": "acme/shop", "head_branch": "feature", "head_sha": head}
     inputs |= {"base_branch": "main", "base_sha": base, "fresh": "false", "dataset": "", "key": "[comment 1]"}
     payload = {"inputs": inputs, "repository": occasions.pull()["repository"], "ref": "refs/heads/main"}
-    ran = hosted.run("pull-request", "workflow_dispatch", payload, "main", "refs/heads/main")
+    ran = hosted.run("command", "workflow_dispatch", payload, "main", "refs/heads/main")
     assert ran.code == 0, ran.log
     assert (ran.outputs()["verdict"], ran.outputs()["head"]) == ("passed", head)
     assert not (ran.kept / "cache/asked").exists()
     hosted.shop.commit({"recipes/orders/orders.csv": "order_id,country,status,amount\n1,DE,paid,1\n"})
     hosted.merged("feature")
-    moved = hosted.run("pull-request", "workflow_dispatch", payload, "main", "refs/heads/main")
+    moved = hosted.run("command", "workflow_dispatch", payload, "main", "refs/heads/main")
     assert moved.code != 0
-    assert moved.jobs() == {"Recipes": False, "GitKitchen": False}
+    assert moved.jobs() == {"Recipes": False}
     assert "the command was for" in moved.log
 
 
@@ -219,7 +229,8 @@ def test_a_push_runs_the_environment(hosted: Hosted) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("event", ["delete", "pull_request", "schedule"])
 def test_ends_are_cleared_up(hosted: Hosted, event: str) -> None:
-    """A branch that is gone and a pull request that ended drop a kitchen; the daily job collects: one job each."""
+    """A branch that is gone and a pull request that ended drop a kitchen; the daily job collects: one job
+    each."""
     change(hosted.shop, "feature", "'returned'", "'open'")
     payload, _ = hosted.pull("feature", "closed")
     if event == "delete":

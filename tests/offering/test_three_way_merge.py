@@ -117,7 +117,9 @@ def test_line_ends_of_a_person_are_kept(root: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [".github", ".github/workflows", PATH])
-def test_nothing_is_written_through_a_link(root: Path, tmp_path_factory: pytest.TempPathFactory, place: str) -> None:
+def test_nothing_is_written_through_a_link(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, place: str
+) -> None:
     """A link on the way, or at the end, is refused: it may lead out of the repository."""
     outside = tmp_path_factory.mktemp("outside")
     (root / place).parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +142,8 @@ def test_a_damaged_record_is_refused(root: Path, damage: str) -> None:
 
 
 def test_a_kill_before_the_record_is_mended(root: Path) -> None:
-    """The record is written last: without it the same command adopts what it had written, whatever came of it."""
+    """The record is written last: without it the same command adopts what it had written, whatever came of
+    it."""
     write(root, "one\n")
     old = (root / RECORD).read_bytes()
     write(root, "two\n")
@@ -163,8 +166,8 @@ def test_long_generated_files_are_recorded_by_digest(root: Path) -> None:
 @given(LINES, LINES, st.lists(LINES, min_size=1, max_size=3))
 @settings(max_examples=25)
 def test_no_edit_is_ever_lost(first: list[str], edited: list[str], later: list[list[str]]) -> None:
-    """Whatever a person makes of a file and whatever we write next: each of their lines is still there; without
-    edits the file is ours; the same command again changes nothing."""
+    """Whatever a person makes of a file and whatever we write next: each of their lines is still there;
+    without edits the file is ours; the same command again changes nothing."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         subprocess.run(["git", "init", "-q", folder], check=True)

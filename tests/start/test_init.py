@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitkitchen.automation import TESTS, WORKFLOWS
+from gitkitchen.automation import COMMAND, WORKFLOWS
 from gitkitchen.offering import RECORD
 from shop import Shop
 
+TESTS = "gitkitchen-pull-request.yml"
 SHA, NEXT = "a" * 40, "b" * 40
 
 
@@ -31,7 +32,8 @@ def files(shop: Shop) -> dict[str, bytes]:
 
 
 def test_init_writes_a_project_that_runs(empty: Shop) -> None:
-    """Without an action: a project that validates and passes, settings for editors and pre-commit, no workflow."""
+    """Without an action: a project that validates and passes, settings for editors and pre-commit, no
+    workflow."""
     said = empty.cli("init")
     assert said.code == 0
     assert "gitkitchen init --action OWNER/REPO@SHA" in said.out
@@ -52,7 +54,7 @@ def test_init_writes_the_workflows(empty: Shop) -> None:
     assert empty.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
     written = sorted(p.name for p in (empty.root / ".github/workflows").iterdir())
     assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS)
-    assert TESTS in written
+    assert COMMAND in written
     for name in written:
         text = (empty.root / ".github/workflows" / name).read_text()
         assert f"uses: acme/kitchen@{SHA} # GitKitchen" in text
@@ -94,7 +96,8 @@ def test_init_again_changes_nothing(empty: Shop) -> None:
 
 
 def test_a_newer_action_is_merged_with_edits(empty: Shop) -> None:
-    """A person's timeout and a newer commit of the action are both in the workflow, in a clone of its own, too."""
+    """A person's timeout and a newer commit of the action are both in the workflow, in a clone of its own,
+    too."""
     empty.cli("init", "--action", f"acme/kitchen@{SHA}")
     name = f".github/workflows/{TESTS}"
     empty.replace(name, "timeout-minutes: 60", "timeout-minutes: 90")
@@ -123,7 +126,8 @@ def test_a_conflict_is_shown(empty: Shop) -> None:
 
 
 def test_what_people_have_stays(empty: Shop) -> None:
-    """A project, settings and hooks of one's own are not touched; only the example of a new project is left out."""
+    """A project, settings and hooks of one's own are not touched; only the example of a new project is
+    left out."""
     mine = {
         "kitchen.yml": "version: 1\nproject: {name: mine, id: 0123456789abcdef}\n",
         ".vscode/settings.json": "{}\n",
@@ -156,7 +160,9 @@ def test_a_project_below_the_top(empty: Shop) -> None:
     (empty.root / "team").mkdir()
     below = Shop(empty.root / "team")
     assert below.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
-    steps = yaml.safe_load((empty.root / f".github/workflows/{TESTS}").read_text())["jobs"]["recipes"]["steps"]
+    steps = yaml.safe_load((empty.root / f".github/workflows/{TESTS}").read_text())["jobs"]["recipes"][
+        "steps"
+    ]
     assert steps[-1]["with"]["folder"] == "team"
     assert json.loads((empty.root / ".vscode/settings.json").read_text())["yaml.schemas"][
         ".vscode/gitkitchen/kitchen.schema.json"

@@ -46,7 +46,8 @@ def place(tmp_path: Path, **more: str) -> tuple[int, str, dict[str, str]]:
 
 
 def test_the_lock_fits_the_project(installer: ModuleType) -> None:
-    """Every dependency and extra of pyproject.toml is in the lock, at a version that it allows, with digests."""
+    """Every dependency and extra of pyproject.toml is in the lock, at a version that it allows, with
+    digests."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -57,7 +58,9 @@ def test_the_lock_fits_the_project(installer: ModuleType) -> None:
     for extra in known:
         text = installer.pinned(lock, ["", extra])
         assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", e) for e in re.split(r"\n(?=[a-z0-9])", text))
-        pins = {re.sub(r"[-_.]+", "-", n): v for n, v in re.findall(r"(?m)^([\w.-]+)(?:\[.*\])?==([^ ;]+)", text)}
+        pins = {
+            re.sub(r"[-_.]+", "-", n): v for n, v in re.findall(r"(?m)^([\w.-]+)(?:\[.*\])?==([^ ;]+)", text)
+        }
         for line in [*project["dependencies"], *(optional[extra] if extra else [])]:
             wanted = Requirement(line)
             assert wanted.specifier.contains(pins[re.sub(r"[-_.]+", "-", wanted.name.lower())]), line
@@ -90,7 +93,8 @@ def test_the_place_depends_on_all_that_is_installed(tmp_path: Path) -> None:
     ids=["extra", "outside", "missing", "command", "nowhere"],
 )
 def test_what_cannot_be_had_is_refused(tmp_path: Path, more: dict[str, str], said: str) -> None:
-    """What a job asks for wrongly ends with exit code 2 and one annotation that names it, and makes nothing."""
+    """What a job asks for wrongly ends with exit code 2 and one annotation that names it, and makes
+    nothing."""
     (tmp_path / "more.txt").write_text("")
     code, printed, outputs = place(tmp_path, **more)
     assert (code, outputs) == (2, {})
@@ -116,7 +120,11 @@ def test_what_cannot_be_had_is_refused(tmp_path: Path, more: dict[str, str], sai
 )
 def test_only_our_server_learns_the_token(prompt: str, answer: str | None) -> None:
     """git gets the job's token for the job's own server, by https, and for no other prompt."""
-    environ = {"GITHUB_SERVER_URL": "https://github.example", "GITHUB_TOKEN": "t0ken", "PATH": os.environ["PATH"]}
+    environ = {
+        "GITHUB_SERVER_URL": "https://github.example",
+        "GITHUB_TOKEN": "t0ken",
+        "PATH": os.environ["PATH"],
+    }
     for without in ({}, {"GITHUB_TOKEN": ""}, {"GITHUB_SERVER_URL": ""}):
         done = subprocess.run(
             [str(ROOT / "action/askpass"), prompt],
@@ -131,7 +139,13 @@ def test_the_hook_runs_a_command_that_exists() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert hook["entry"] == "gitkitchen validate"
     matching = re.compile(hook["files"])
-    for path in ("kitchen.yml", "team/kitchen.yml", "recipes/a/recipe.yml", "recipes/a/x.sql", "waivers/w.yml"):
+    for path in (
+        "kitchen.yml",
+        "team/kitchen.yml",
+        "recipes/a/recipe.yml",
+        "recipes/a/x.sql",
+        "waivers/w.yml",
+    ):
         assert matching.search(path)
     for path in ("README.md", "kitchen.yml.txt", "src/my_recipes.py"):
         assert not matching.search(path)
@@ -148,7 +162,12 @@ def test_the_environment_is_whole_and_private(tmp_path: Path) -> None:
         (work / name).write_text("raise SystemExit('a stranger speaks')\n")
     environ = {n: v for n, v in os.environ.items() if n.startswith(("PIP_", "SSL_", "HTTP", "http", "PATH"))}
     environ |= {"GITHUB_OUTPUT": str(tmp_path / "output"), "RUNNER_TEMP": str(tmp_path / "temp")}
-    environ |= {"GITHUB_WORKSPACE": str(work), "PYTHONPATH": str(work), "EXTRAS": "github", "HOME": str(tmp_path)}
+    environ |= {
+        "GITHUB_WORKSPACE": str(work),
+        "PYTHONPATH": str(work),
+        "EXTRAS": "github",
+        "HOME": str(tmp_path),
+    }
     words = [sys.executable, "-I", str(ROOT / "action/install.py"), "install"]
     for _ in range(2):
         done = subprocess.run(words, env=environ, cwd=work, capture_output=True, text=True, check=False)

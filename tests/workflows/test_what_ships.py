@@ -1,4 +1,5 @@
-"""The action and the workflows that ship, and those that `init` makes of them: safe, valid, and as documented."""
+"""The action and the workflows that ship, and those that `init` makes of them: safe, valid, and as
+documented."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from gitkitchen.automation import ACTION as PLACEHOLDER
-from gitkitchen.automation import WORKFLOWS, workflows
+from gitkitchen.automation import COMMAND, WORKFLOWS, workflows
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, Decision
 from gitkitchen.ci.work import Report
@@ -127,8 +128,6 @@ def test_workflows_give_the_least(written: list[Path]) -> None:
         for name, job in found["jobs"].items():
             assert "permissions" in job, f"{path.name}: {name}"
             assert job["timeout-minutes"] <= 120
-            if "pull-request" in path.name:
-                assert set(job["permissions"].values()) <= {"read"}
         assert "secrets." not in path.read_text(encoding="utf-8")
 
 
@@ -150,7 +149,8 @@ def test_checkouts_keep_no_credentials(written: list[Path]) -> None:
 
 
 def test_trusted_jobs_check_out_nothing_of_a_pull_request(written: list[Path]) -> None:
-    """Where a job may write, `ref:` is the default branch's, or none; the event decides it, and no stranger."""
+    """Where a job may write, `ref:` is the default branch's, or none; the event decides it, and no
+    stranger."""
     for path in written:
         if "pull-request" in path.name:
             continue
@@ -183,15 +183,25 @@ def test_the_gate_passes_only_success(written: list[Path]) -> None:
 
 def test_the_dispatch_is_what_commands_and_posters_expect(written: list[Path]) -> None:
     """The dispatched workflow takes what a command gives, and its title says what the poster reads."""
-    (path,) = (p for p in written if p.name.endswith("pull-request.yml"))
-    found = load(path)
+    by_name = {load(path)["name"]: path for path in written}
+    found = load(by_name["GitKitchen command"])
+    assert by_name["GitKitchen command"].name.endswith(COMMAND.removeprefix("gitkitchen-"))
     assert set(found[ON]["workflow_dispatch"]["inputs"]) == {*PULL_INPUTS, "fresh", "dataset", "key"}
-    made = re.search(r"format\('([^']*)', inputs.key, inputs.number, inputs.head_sha\)", found["run-name"])
-    assert made
-    assert DISPATCHED.search(made[1].format("[comment 1]", 7, "a" * 40))
-    assert load(path.with_name(path.name.replace("pull-request", "report")))[ON]["workflow_run"][
-        "workflows"
-    ] == [found["name"]]
+    values = {"key": "[comment 1]", "number": "7", "head_sha": "a" * 40}
+    title = re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda m: values[m[1]], found["run-name"])
+    assert title == f"GitKitchen [comment 1] #7 at {'a' * 40}"
+    assert DISPATCHED.search(title)
+
+
+def test_all_that_runs_a_strangers_code_is_posted(written: list[Path]) -> None:
+    """`report` follows the workflows that test, each of which only reads, and no other."""
+    by_name = {load(path)["name"]: load(path) for path in written}
+    followed = by_name["GitKitchen report"][ON]["workflow_run"]["workflows"]
+    assert followed == [n for n, w in by_name.items() if {"pull_request", "workflow_dispatch"} & set(w[ON])
+                        and n != "GitKitchen cleanup"]  # fmt: skip
+    for name in followed:
+        for job in by_name[name]["jobs"].values():
+            assert set(job["permissions"].values()) <= {"read"}
 
 
 def test_rights_follow_the_project(tmp_path: Path) -> None:
@@ -234,7 +244,8 @@ def test_starter_workflows_have_their_properties() -> None:
 
 
 def test_each_input_is_used_and_there_are_few() -> None:
-    """Fewer than 15 inputs, all described, all read by a step or naming its artifact; none is read that is none."""
+    """Fewer than 15 inputs, all described, all read by a step or naming its artifact; none is read that is
+    none."""
     found = action()
     assert len(found["inputs"]) < 15
     read = set(re.findall(r"inputs\.([a-z-]+)", json.dumps(found["runs"])))

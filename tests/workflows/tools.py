@@ -34,7 +34,8 @@ def program(name: str) -> str:
 
 
 def validators() -> str:
-    """The node_modules with GitHub's validators, named by ACTIONS_VALIDATORS. Skips where there is no Node."""
+    """The node_modules with GitHub's validators, named by ACTIONS_VALIDATORS. Skips where there is no
+    Node."""
     folder = os.environ.get("ACTIONS_VALIDATORS", str(ROOT / ".bench/github-validators/node_modules"))
     if shutil.which("node") is None or not Path(folder, "@actions/languageservice").is_dir():
         assert not required("github-validators"), "GITKITCHEN_REQUIRE names github-validators: there are none"
