@@ -61,14 +61,14 @@ class Runner:
         )
         return here | values | more
 
-    def ci(self, name: str, event: Any, **more: str) -> Said:
-        """The whole job, in this process."""
+    def ci(self, name: str, event: Any, *options: str, **more: str) -> Said:
+        """The whole job, in this process, without progress unless ``options`` say otherwise."""
         for written in ("summary.md", "output"):
             (self.files / written).unlink(missing_ok=True)
         before = dict(os.environ)
         os.environ.update(self.environ(name, event, **more))
         try:
-            return self.shop.cli("ci", "--quiet")
+            return self.shop.cli("ci", *(options or ("--quiet",)))
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -279,6 +279,13 @@ def test_a_deleted_branch_leaves_nothing(runner: Runner) -> None:
     assert (said.code, "dropped kitchen 'feature'" in said.out) == (0, True), said.err
     said = runner.ci("delete", event)
     assert (said.code, "left nothing behind" in said.out) == (0, True)
+
+
+def test_a_job_shows_progress(runner: Runner) -> None:
+    """As the action calls it, without `--quiet`, a job runs and ends as it does with it."""
+    said = runner.ci("star", {"action": "created"}, "--jobs", "1")
+    assert said.code == 0, said.err
+    assert runner.outputs()["verdict"] == "ignored"
 
 
 @pytest.mark.parametrize(

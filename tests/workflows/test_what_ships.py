@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gitkitchen.automation import ACTION as PLACEHOLDER
-from gitkitchen.automation import COMMAND, WORKFLOWS, workflows
+from gitkitchen.automation import COMMAND, WORKFLOWS, hook, workflows
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, Decision
 from gitkitchen.ci.work import Report
@@ -88,9 +88,13 @@ def test_github_finds_mistakes(tmp_path: Path) -> None:
     assert "'extra'" in said
 
 
-def test_zizmor_finds_nothing(written: list[Path]) -> None:
-    """The security audit, at its strictest, has nothing to say of workflows, action and hook."""
-    code, said = zizmor_says([*written, ROOT / "action.yml", ROOT / ".pre-commit-hooks.yaml"])
+@pytest.mark.parametrize("used", [ACTION, ""], ids=["action", "local"])
+def test_zizmor_finds_nothing(written: list[Path], tmp_path: Path, used: str) -> None:
+    """The security audit, at its strictest, has nothing to say of workflows, action, hook, and its use."""
+    ((name, text),) = hook(used).items()
+    (tmp_path / name).write_text(text)
+    more = [ROOT / "action.yml", ROOT / ".pre-commit-hooks.yaml", tmp_path / name]
+    code, said = zizmor_says([*written, *more])
     assert code == 0, said
     assert "No findings to report" in said
 
