@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import occasions
+from gitkitchen.automation import COMMAND
 from shop import Shop
 from workflows.tools import ACTION, HERE, ROOT, required
 
@@ -59,17 +61,29 @@ class Hosted:
     """A repository on a server (``origin``), and the action's checkout."""
 
     shop: Shop
-    origin: Path
+    origin: str
     action: Path
     wheels: Path
 
-    def run(self, name: str, event: str, payload: dict[str, Any], at: str, ref: str = "") -> Ran:
+    def run(
+        self,
+        name: str,
+        event: str,
+        payload: dict[str, Any],
+        at: str,
+        ref: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> Ran:
         """Run one workflow as GitHub would: its file as it is in commit ``at``, for one event. ``ref``:
-        what a checkout takes that names none, where act would not know it."""
-        folder = self.origin.parent / f"run-{len(list(self.origin.parent.glob('run-*')))}"
-        self.shop.git("clone", "-q", "--no-checkout", str(self.origin), str(folder))
+        what a checkout takes that names none, where act would not know it. ``environ``: what the job has
+        besides; its GITHUB_TOKEN becomes the job's token."""
+        top = self.shop.root.parent
+        folder = top / f"run-{len(list(top.glob('run-*.kept')))}"
+        self.shop.git("clone", "-q", "--no-checkout", self.origin, str(folder))
         subprocess.run(["git", "fetch", "-q", "origin", "+refs/*:refs/all/*"], cwd=folder, check=True)
         subprocess.run(["git", "checkout", "-q", "--detach", at], cwd=folder, check=True)
+        for path in (folder / ".github/workflows").iterdir():  # act 0.2.89 does not know `queue`
+            path.write_text(re.sub(r"(?m)^ +queue: max\n", "", path.read_text()))
         kept = folder.with_name(f"{folder.name}.kept")
         kept.mkdir()
         if self.wheels.is_dir():
@@ -79,10 +93,13 @@ class Hosted:
         words += ["--eventpath", str(kept / "event.json"), "--platform", "ubuntu-latest=-self-hosted"]
         words += ["--no-skip-checkout", "--action-cache-path", str(kept / "act")]
         words += ["--local-repository", f"{ACTION}={self.action}"]
-        given = {"TEST_REMOTE": str(self.origin), "TEST_KEPT": str(kept)} | ({"TEST_REF": ref} if ref else {})
+        given = {"GITHUB_REPOSITORY": "acme/shop"} | dict(environ or {})
+        if token := given.pop("GITHUB_TOKEN", ""):
+            words += ["--secret", f"GITHUB_TOKEN={token}"]
+        given |= {"GITKITCHEN_TEST_REMOTE": self.origin, "GITKITCHEN_TEST_KEPT": str(kept)}
+        given |= {"GITKITCHEN_TEST_REF": ref} if ref else {}
         for key, value in given.items():
-            words += ["--env", f"GITKITCHEN_{key}={value}"]
-        words += ["--env", "GITHUB_REPOSITORY=acme/shop"]
+            words += ["--env", f"{key}={value}"]
         for path in [*(folder / ".github/workflows").iterdir(), self.action / "action.yml"]:
             for used, sha in set(PINNED.findall(path.read_text())):
                 words += ["--local-repository", f"{used}@{sha}={HERE / 'doubles' / used.split('/')[1]}"]
@@ -103,7 +120,7 @@ class Hosted:
             "+main:main",
             f"+{branch}:{branch}",
         ]
-        self.shop.git("push", "-q", str(self.origin), *refs)
+        self.shop.git("push", "-q", self.origin, *refs)
         return head, base, merge
 
     def pull(self, branch: str, action: str = "opened", **more: Any) -> tuple[dict[str, Any], str]:
@@ -119,9 +136,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hosted(tmp_path: Path, wheels: Path) -> Hosted:
-    """What `init` writes, committed on main, on a server; and what this repository would check out of the
-    action."""
+def checkout(tmp_path: Path) -> Path:
+    """What GitHub checks out of the action."""
     act()
     action = tmp_path / "action"
     for name in SHIPPED:
@@ -131,14 +147,26 @@ def hosted(tmp_path: Path, wheels: Path) -> Hosted:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    shop = Shop(tmp_path / "shop")
-    subprocess.run(["git", "init", "-q", "-b", "main", str(shop.root)], check=True)
-    assert shop.cli("init", "--action", ACTION).code == 0
-    shop.commit(message="Start")
+    return action
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """What `init` writes, committed on main."""
+    made = Shop(tmp_path / "shop")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(made.root)], check=True)
+    assert made.cli("init", "--action", ACTION).code == 0
+    made.commit(message="Start")
+    return made
+
+
+@pytest.fixture
+def hosted(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> Hosted:
+    """That project on a server."""
     origin = tmp_path / "origin.git"
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     shop.git("push", "-q", str(origin), "main")
-    return Hosted(shop, origin, action, wheels)
+    return Hosted(shop, origin.as_uri(), checkout, wheels)
 
 
 def change(shop: Shop, branch: str, old: str, new: str) -> None:
@@ -245,3 +273,57 @@ def test_ends_are_cleared_up(hosted: Hosted, event: str) -> None:
     assert ran.jobs() == {job: True}
     if event != "schedule":
         assert ran.outputs()["action"] == "drop"
+
+
+@pytest.mark.long
+def test_what_a_pull_request_left_is_posted(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> None:
+    """From the files of `init`, against the forge: the pull request's job, the job that posts what it
+    left, and a command that starts the tests of exactly its head."""
+    pytest.importorskip("gitkitchen.ci.poster", reason="nothing posts in this version")
+    from gitkitchen.github.forge import Forge, zipped
+
+    change(shop, "feature", "'returned'", "'open'")
+    tracked = {}
+    for branch in ("main", "feature"):
+        shop.git("switch", "-q", branch)
+        names = shop.git("ls-files").splitlines()
+        tracked[branch] = {name: (shop.root / name).read_text() for name in names}
+    with Forge(tmp_path / "forge") as forge:
+        repo = forge.repository("acme/shop", dict(tracked["main"]))
+        repo.allow("alice", "write")
+        repo.commit("feature", tracked["feature"], author="alice")
+        pull = repo.pull("feature", author="alice")
+        tests = ".github/workflows/gitkitchen-pull-request.yml"
+        run = repo.run(tests, "pull_request", pull.head_sha, pull=pull, conclusion=None)
+        there = Hosted(shop, repo.url, checkout, wheels)
+        here = {"GITHUB_SERVER_URL": forge.environ(repo)["GITHUB_SERVER_URL"], "GITHUB_RUN_ID": str(run.id)}
+        reference = f"refs/pull/{pull.number}/merge"
+        payload = repo.event("pull_request", "opened", pull=pull)
+        ran = there.run("pull-request", "pull_request", payload, f"refs/all/pull/{pull.number}/merge",
+                        reference, here)  # fmt: skip
+        assert ran.code == 0, ran.log
+        kept = ran.kept / "artifacts/gitkitchen-results-1"
+        repo.artifact(run, kept.name, zipped({p.name: p.read_bytes() for p in kept.iterdir()}))
+        run.status, run.conclusion = "completed", "success"
+
+        rights = {"checks": "write", "pull_requests": "write", "actions": "read", "contents": "read"}
+        trusted = forge.environ(repo, forge.job_token(repo, **rights)) | {"GITHUB_RUN_ID": "2"}
+        payload = repo.event("workflow_run", run=run)
+        ran = there.run("report", "workflow_run", payload, "origin/main", "refs/heads/main", trusted)
+        assert ran.code == 0, ran.log
+        assert ran.jobs() == {"Post results": True}
+        checks = {c.name: c.conclusion for c in repo.repo.checks.values() if c.sha == pull.head_sha}
+        assert checks["GitKitchen / orders"] == "success", ran.log
+        (comment,) = repo.repo.comments.values()
+        assert comment.user.login == "github-actions[bot]"
+
+        rights = {"pull_requests": "write", "actions": "write", "contents": "read"}
+        trusted = forge.environ(repo, forge.job_token(repo, **rights)) | {"GITHUB_RUN_ID": "3"}
+        said = repo.comment(pull, "alice", f"/kitchen run {pull.head_sha}")
+        payload = repo.event("issue_comment", "created", comment=said)
+        ran = there.run("report", "issue_comment", payload, "origin/main", "refs/heads/main", trusted)
+        assert ran.code == 0, ran.log
+        assert ran.jobs() == {"Answer a command": True}
+        started = [r for r in repo.repo.runs.values() if r.event == "workflow_dispatch"]
+        assert [r.workflow.path for r in started] == [f".github/workflows/{COMMAND}"], ran.log
+        assert not forge.misuse

@@ -91,7 +91,8 @@ def test_the_title_of_a_dispatch_is_what_the_poster_reads() -> None:
 
 
 def test_each_event_starts_the_job_that_is_for_it() -> None:
-    """A finished run is posted; a comment on a pull request that may hold a command is answered; no other is."""
+    """A finished run is posted; a comment on a pull request that may hold a command is answered; no other
+    is."""
     run = contexts("workflow_run", occasions.finished())
     command = contexts("issue_comment", occasions.comment("/kitchen run"))
     talk = contexts("issue_comment", occasions.comment("Nice kitchen!"))
@@ -118,7 +119,8 @@ def test_no_end_of_a_kitchen_is_lost() -> None:
 
 
 def test_only_readers_take_from_a_cache() -> None:
-    """The action reads a cache for a pull request and in a merge queue; never for a dispatch, a push, a posting."""
+    """The action reads a cache for a pull request and in a merge queue; never for a dispatch, a push, a
+    posting."""
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     (step,) = (s for s in action["runs"]["steps"] if s.get("uses", "").startswith("actions/cache@"))
     names = ["pull_request", "merge_group", "workflow_dispatch", "push", "workflow_run", "issue_comment"]
