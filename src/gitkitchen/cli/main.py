@@ -265,6 +265,7 @@ def _upkeep_commands(command: Any) -> None:
 
 def _job_commands(command: Any) -> None:
     ci = command("ci", "ci", "do what the event of this GitHub Actions job asks for")
+    ci.set_defaults(json=False)  # it shows progress as `run` does
     ci.add_argument(
         "--results",
         type=Path,
@@ -276,7 +277,6 @@ def _job_commands(command: Any) -> None:
         "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
     )
     ci.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
-    ci.set_defaults(json=False)  # it shows progress as `run` does
 
 
 def _duration(text: str) -> float:
