@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +185,27 @@ def test_a_broken_project_gets_no_workflows(empty: Shop) -> None:
     assert "kitchen.yml:2" in said.err
     assert not (empty.root / ".github").exists()
     assert not (empty.root / RECORD).exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [(f"acme/kitchen@{SHA}\n", 0), ("\n", 0), ("\x04", 0), ("acme/kitchen@v1\n", 2)],
+    ids=["named", "empty", "end", "tag"],
+)
+def test_in_a_terminal_init_asks(empty: Shop, typed: str, code: int) -> None:
+    """A person at a terminal is asked for the action; what they type counts as if given with --action."""
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "gitkitchen", "-C", str(empty.root), "init"]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while b"no workflows): " not in said:
+            said += os.read(ours, 1024)
+        os.write(ours, typed.encode())
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while part := os.read(ours, 1024):
+                said += part
+        assert process.wait(timeout=60) == code, said
+    os.close(ours)
+    assert (empty.root / ".github").exists() == (SHA in typed)
+    assert (b"is a tag or branch" in said) == (code == 2)

@@ -39,7 +39,10 @@ def _asked() -> str:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return ""
     print("Workflows for pull requests use GitKitchen's action, at one commit that you trust.")
-    return input("OWNER/REPO@SHA (empty: no workflows): ").strip()
+    try:
+        return input("OWNER/REPO@SHA (empty: no workflows): ").strip()
+    except EOFError:
+        return ""
 
 
 def validate(options: argparse.Namespace) -> int:
