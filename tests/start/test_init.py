@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gitkitchen import offering
 from gitkitchen.automation import COMMAND, WORKFLOWS
+from gitkitchen.files import write_atomic
 from gitkitchen.offering import RECORD
 from shop import Shop
 
@@ -209,3 +212,48 @@ def test_in_a_terminal_init_asks(empty: Shop, typed: str, code: int) -> None:
     os.close(ours)
     assert (empty.root / ".github").exists() == (SHA in typed)
     assert (b"is a tag or branch" in said) == (code == 2)
+
+
+class Killed(BaseException):
+    """As if the process had ended here: nothing behind it is done."""
+
+
+def test_ended_before_any_write_the_same_command_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An init that brings files up to date and ends before any one of its writes: the same command again ends
+    where an unbroken one does, with the person's edit, and then has nothing to do."""
+    template = Shop(tmp_path / "template")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(template.root)], check=True)
+    template.cli("init", "--action", f"acme/kitchen@{SHA}")
+    template.replace(f".github/workflows/{TESTS}", "timeout-minutes: 60", "timeout-minutes: 90")
+    words = ("init", "--action", f"acme/kitchen@{NEXT}")
+    whole = Shop(tmp_path / "whole")
+    shutil.copytree(template.root, whole.root)
+    assert whole.cli(*words).code == 0
+    wanted, ended = files(whole), 0
+    assert b"timeout-minutes: 90" in wanted[f".github/workflows/{TESTS}"]
+    while True:
+        broken = Shop(tmp_path / f"broken{ended}")
+        shutil.copytree(template.root, broken.root)
+        left = [ended]
+
+        def write(path: Path, text: str, left: list[int] = left) -> None:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            write_atomic(path, text)
+
+        monkeypatch.setattr(offering, "write_atomic", write)
+        try:
+            broken.cli(*words)
+        except Killed:
+            ended += 1
+        else:
+            break
+        finally:
+            monkeypatch.undo()
+        assert broken.cli(*words).code == 0
+        assert files(broken) == wanted
+        assert "nothing is to be done" in broken.cli(*words).out
+    assert ended == 7  # five workflows, the hook, the record
