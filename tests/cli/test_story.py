@@ -231,3 +231,12 @@ def test_log_lists_runs_and_report_renders_them(sales: Shop) -> None:
         said = sales.cli("report", "--format", form, "--output", "-")
         assert said.code == 0, said.err
         assert form == "github" or "by_country" in said.out
+
+
+def test_a_report_does_not_stop_the_next_publication(sales: Shop) -> None:
+    """A report that is written without `--output` leaves the work tree clean, and says where it lies."""
+    assert sales.cli("run").code == 0
+    said = sales.cli("report")
+    written = said.out.removeprefix("wrote ").strip()
+    assert "by_country" in (sales.root / written).read_text(encoding="utf-8")
+    assert sales.git("status", "--porcelain") == ""

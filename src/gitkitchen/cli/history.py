@@ -36,12 +36,13 @@ def show(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    if options.format in ENDINGS:
-        text, ending = _rendered(_outcome(options), options.format), ENDINGS[options.format]
-    else:
-        plugin = _added(options.format)
-        text, ending = _by_plugin(plugin, _outcome(options)), options.format
-    output = options.output or Path(f"report.{ending}")
+    plugin = None if options.format in ENDINGS else _added(options.format)
+    place = workplace.enter(request(options), looks=True)
+    outcome = past.load_outcome(place, past.find_run(place, options.run))
+    text = _by_plugin(plugin, outcome) if plugin else _rendered(outcome, options.format)
+    # Beside the record: a new file in the work tree would make it dirty, and the next run a candidate.
+    beside = place.run_folder(outcome.run) / f"report.{ENDINGS.get(options.format, options.format)}"
+    output = options.output or beside
     if str(output) == "-":
         sys.stdout.write(text)
         return PASSED
