@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitkitchen.model import Outcome
+from gitkitchen.report import facts
 from gitkitchen.report.html import page
 from gitkitchen.shipped import find
 
@@ -197,3 +198,19 @@ def test_states_are_words_beside_colours(rich_outcome: Outcome) -> None:
 def test_the_page_of_an_empty_run(green_outcome: Outcome) -> None:
     """Even a run of nothing has a page."""
     assert "no nodes" in words(page(replace(green_outcome, nodes=(), tools={})))
+
+
+def test_what_a_sample_leaves_out_counts_rows(rich_outcome: Outcome) -> None:
+    """Repeated keys are told with their rows: these are not counted again as left out."""
+    repeated = replace(
+        next(t for n in rich_outcome.nodes for t in n.tests if t.sample),
+        id="n/outputs/unique(origin)",
+        kind="unique",
+        failing=6,
+        tested=100,
+        sample=tuple({"origin": o, "rows": "2"} for o in ("EWR", "JFK", "LGA")),
+    )
+    assert facts.left_out(repeated, 3) == ""
+    assert facts.left_out(repeated, 2) == "and 2 more rows"
+    of_a_column = replace(repeated, id="n/outputs/range(rows, max=1)", kind="range")
+    assert facts.left_out(of_a_column, 3) == "and 3 more"

@@ -198,7 +198,11 @@ def _reading_commands(command: Any) -> None:
         "--format", default="html", metavar="NAME", help="html (the default), junit, markdown, json, github"
     )
     report.add_argument(
-        "--output", "-o", type=Path, metavar="FILE", help="default: beside the run's record, in .gitkitchen/; - prints"
+        "--output",
+        "-o",
+        type=Path,
+        metavar="FILE",
+        help="default: beside the run's record, in .gitkitchen/; - prints",
     )
 
 

@@ -29,9 +29,9 @@ def rows_words(one: DatasetDiff) -> str:
     sides = (one.a, one.b)
     if one.data is not None:
         a, b = one.data.rows.a, one.data.rows.b
-        return f"{a:,} → {b:,} rows" if a != b else f"{a:,} rows"
+        return f"{a:,} → {count(b, 'row')}" if a != b else count(a, "row")
     amounts = [
-        "-" if v is None else f"{v.rows:,} rows" if v.rows is not None else
+        "-" if v is None else count(v.rows, "row") if v.rows is not None else
         "a view" if v.format == "view" else size(v.bytes)
         for v in sides
     ]  # fmt: skip

@@ -304,6 +304,25 @@ def public_sample(outcome: Outcome, test: TestResult) -> tuple[Mapping[str, str]
     return tuple({c: v if c in allowed else HIDDEN for c, v in row.items()} for row in test.sample)
 
 
+def left_out(test: TestResult, shown: int) -> str:
+    """``and 2,502 more``: the failing rows that the first ``shown`` lines of a sample leave out, or nothing.
+
+    A line of repeated or missing values stands for as many rows as its last cell says, ``rows``.
+    """
+    lines = test.sample[:shown]
+    last = next(reversed(lines[0]), "") if lines else ""
+    counts = [line.get(last, "") for line in lines]
+    grouped = (
+        test.kind not in _BY_HAND
+        and last == "rows"
+        and not re.search(r"\brows\b", test.id.partition("(")[2])  # a column of that name
+        and all(c.isascii() and c.isdigit() for c in counts)
+    )
+    told = sum(int(c) for c in counts) if grouped else shown
+    more = max(test.failing or 0, len(test.sample)) - told
+    return f"and {more:,} more{' rows' * grouped}" if more > 0 else ""
+
+
 def public_observed(outcome: Outcome, test: TestResult) -> str:
     """What a test observed, as GitHub surfaces may show it.
 

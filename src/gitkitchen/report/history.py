@@ -17,7 +17,7 @@ def as_text(rows: Iterable[Mapping[str, Any]], *, width: int = 0) -> str:
     """A line a run in the order given; ``width`` (0: any) cuts longer lines.
 
     A run's id holds its time in UTC; ``yes, 4`` is publication 4; a commit with ``+`` had uncommitted
-    changes; what a row lacks reads ``-``. Tests count as failed whatever their severity.
+    changes; what a row lacks reads ``-``. Tests of a passed run that are ``not met`` warn or are noted.
     """
     told = [_cells(row) for row in rows]
     if not told:
@@ -39,7 +39,7 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
         f"{recipe} ({variation})" if variation else recipe,
         _verdict(row),
         _nodes(row.get("nodes")),
-        _tests(row.get("tests")),
+        _tests(row.get("tests"), row.get("verdict") == Verdict.PASSED),
         _time(row),
         _published(row.get("publication")),
         _commit(row.get("subject")),
@@ -77,16 +77,17 @@ def _nodes(states: object) -> str:
     return _with_failed(sizes, (State.FAILED, State.ERROR, State.TIMED_OUT))
 
 
-def _tests(states: object) -> str:
+def _tests(states: object, passed: bool) -> str:
+    """``49``, or with what failed; the tests that failed in a run that passed only warned."""
     if not isinstance(states, Mapping):
         return "-"
     sizes = {str(s): n for s, n in states.items() if isinstance(n, int)}
-    return _with_failed(sizes, (TestState.FAILED, TestState.ERROR))
+    return _with_failed(sizes, (TestState.FAILED, TestState.ERROR), "not met" if passed else "failed")
 
 
-def _with_failed(sizes: Mapping[str, int], bad: Sequence[str]) -> str:
+def _with_failed(sizes: Mapping[str, int], bad: Sequence[str], word: str = "failed") -> str:
     failed = sum(sizes.get(s, 0) for s in bad)
-    return f"{sum(sizes.values()):,}" + (f" ({failed:,} failed)" if failed else "")
+    return f"{sum(sizes.values()):,}" + (f" ({failed:,} {word})" if failed else "")
 
 
 def _published(publication: object) -> str:

@@ -188,12 +188,11 @@ class _View:
         columns = list(dict.fromkeys(c for row in sample for c in row))
         if not columns:
             return None
-        more = max(test.failing or 0, len(sample)) - len(sample)
         return {
             "label": f"Failing rows of {test.dataset}",
             "columns": columns,
             "rows": [[_cell(row.get(c, "")) for c in columns] for row in sample],
-            "more": f"and {more:,} more" if more > 0 else "",
+            "more": facts.left_out(test, len(sample)),
         }
 
     def _tail(self, node: NodeResult) -> dict[str, Any] | None:

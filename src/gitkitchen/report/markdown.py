@@ -209,9 +209,9 @@ def _sample(outcome: Outcome, finding: Finding) -> Iterator[str]:
     yield row(["---"] * len(columns))
     for each in shown:
         yield row([f"*{HIDDEN}*" if value == HIDDEN else escape(value, CELL_LENGTH) for value in each])
-    if amount > len(shown):
+    if more := facts.left_out(finding.test, len(shown)):
         yield ""
-        yield f"and {amount - len(shown):,} more"
+        yield more
 
 
 def _in_short(outcome: Outcome, finding: Finding) -> tuple[str, ...]:
