@@ -30,7 +30,7 @@ def test_a_run_is_a_line(golden: Callable[[str, str], None]) -> None:
     }
     golden("history.txt", as_text([ROW, good]) + "\n")
     first, second = as_text([ROW, good]).splitlines()[1:]
-    assert "delays (daily)  ✗ failed  1,203 (1 failed)  22 (2 failed)  2 min 06 s  no" in first
+    assert "delays (daily)  ✗ failed  1,203 (1 failed)  22 (2 failed)   2 min 06 s  no" in first
     assert second.endswith("yes, 4     a1b2c3d+")
 
 

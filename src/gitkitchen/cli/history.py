@@ -6,7 +6,6 @@ import argparse
 import difflib
 import json
 import sys
-from pathlib import Path
 
 from gitkitchen import past, plugins, workplace
 from gitkitchen.cli.runs import request, show_outcome

@@ -310,7 +310,7 @@ def left_out(test: TestResult, shown: int) -> str:
     A line of repeated or missing values stands for as many rows as its last cell says, ``rows``.
     """
     lines = test.sample[:shown]
-    last = next(reversed(lines[0]), "") if lines else ""
+    last = tuple(lines[0])[-1] if lines and lines[0] else ""
     counts = [line.get(last, "") for line in lines]
     grouped = (
         test.kind not in _BY_HAND
