@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from tests.data.killing import kill_at_random
 
 from gitkitchen.data import manifest
+from gitkitchen.data import store as stores
 from gitkitchen.data.manifest import build_from_json, build_to_json, version_from_json, version_to_json
 from gitkitchen.data.store import FolderStore
 from gitkitchen.errors import Infrastructure, Place
@@ -324,12 +327,31 @@ except Infrastructure as error:
 
 @pytest.mark.parametrize("act", ["write", "partitions", "adopt", "save"])
 def test_a_full_disk_is_infrastructure_and_leaves_nothing(store: FolderStore, act: str) -> None:
-    """Where the disk takes no more, the store says so with its path, and no file gets a final name."""
+    """Where the disk takes no more, the store says so with its path, and what is left is empty."""
     words = [sys.executable, "-c", FULL, str(store.root), act]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert f"the store {store.root} cannot be written" in done.stdout
-    assert [p for p in store.root.rglob("*") if p.is_file()] == []
+    assert [p for p in store.root.rglob("*") if p.is_file() and p.stat().st_size] == []
+    assert store.find("ab" * 32) is None
+
+
+def test_a_writer_that_fails_leaves_the_file_of_another(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full for one run after another kept the same build: it stays (Nessie #2881)."""
+    whole = build(put(store, b"data"))
+
+    class Full(io.FileIO):
+        def write(self, data: object) -> int:
+            monkeypatch.undo()
+            FolderStore(store.root, namespace="k", zone="trusted").save(whole)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stores, "open", lambda name, *_, **__: Full(name, "x"), raising=False)
+    with pytest.raises(Infrastructure, match="No space left"):
+        store.save(whole)
+    assert store.find(whole.fingerprint) == whole
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -278,8 +278,13 @@ class FolderStore:
                 self._create(name, data)
             except FileExistsError:
                 temporary = self._temporary(".json")
-                self._create(temporary, data)
-                self._rename(temporary, name)
+                try:
+                    self._create(temporary, data)
+                    self._rename(temporary, name)
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        os.unlink(temporary)  # noqa: PTH108
+                    raise
 
     def _create(self, name: str, data: bytes) -> None:
         try:
@@ -287,15 +292,16 @@ class FolderStore:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(name), exist_ok=True)  # noqa: PTH103, PTH120
             file = open(name, "xb", buffering=0)  # noqa: PTH123, SIM115
-        try:
-            with file:
+        with file:
+            try:
                 rest = data[file.write(data) :]
                 while rest:  # a disk that is nearly full: the next write says why
                     rest = rest[file.write(rest) :]
-        except BaseException:  # also on Ctrl-C: nothing half-written stays behind
-            with contextlib.suppress(OSError):
-                os.unlink(name)  # noqa: PTH108
-            raise
+            except BaseException:  # also on Ctrl-C
+                # Not unlinked: by now the name may be that of a whole file, which another run has put there.
+                with contextlib.suppress(OSError):
+                    file.truncate(0)
+                raise
 
     def _rename(self, temporary: str, final: str) -> None:
         try:
