@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.opening import open_store
-from gitkitchen.errors import Mistake, Problem
+from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.stores import parse_store
@@ -42,20 +42,40 @@ def find_premises(start: Path, say: Callable[[Problem], None] = lambda _: None) 
     refuse_tracked(root, repository)
     project = load_project(root)
     project = replace(project, home=_home(root, repository))
+    refuse_tracked_elsewhere(project, repository)
     return Premises(project, repository, open_ledger(project, say=say))
 
 
 def refuse_tracked(root: Path, repository: Repository | None) -> None:
     """Refuse a state that came with a commit: what it says was built and tested is whatever its author
     wanted it to say. Mistake, with what to do."""
-    state = root / STATE
-    if repository is None or not os.path.lexists(state):
+    _refuse(root / STATE, STATE, repository)
+
+
+def refuse_tracked_elsewhere(project: Project, repository: Repository | None) -> None:
+    """The same for the state of the main work tree, which linked ones share, and for a store that lies
+    elsewhere in the repository."""
+    if repository is None:
         return
-    tracked = repository.tracked_below(state)
+    if project.home is not None and os.path.lexists(project.home / STATE):
+        repository = Repository.find(project.home)
+        _refuse(project.home / STATE, STATE, repository)
+    store = Path(os.path.realpath(project.store_root))
+    if store.is_relative_to(repository.root) and not store.is_relative_to(project.state):
+        _refuse(store, store.relative_to(repository.root).as_posix(), repository, project.places.get("store"))
+
+
+def _refuse(folder: Path, name: str, repository: Repository | None, place: Place | None = None) -> None:
+    if repository is None or not os.path.lexists(folder):
+        return
+    tracked = repository.tracked_below(folder)
     if tracked is not None:
-        message = f"'{tracked}' is committed: nothing in {STATE}/ may be, it says what was built and tested"
-        hint = f"`git rm -r --cached {STATE}`, write `{STATE}/` into .gitignore, remove the folder and commit"
-        raise Mistake(Problem(message, hint=hint, code="tracked-state"))
+        message = f"'{tracked}' is committed: nothing in {name}/ may be, it says what was built and tested"
+        hint = (
+            f"`git rm -r --cached {name}`, write `{name}/` into .gitignore and commit; "
+            "remove the folder, too, unless all that it holds was made on this machine"
+        )
+        raise Mistake(Problem(message, place, hint, code="tracked-state"))
 
 
 def _home(root: Path, repository: Repository) -> Path | None:

@@ -23,7 +23,7 @@ from gitkitchen.model import (
     Recipe,
     Setting,
 )
-from gitkitchen.premises import refuse_tracked
+from gitkitchen.premises import refuse_tracked, refuse_tracked_elsewhere
 from gitkitchen.recipe.effects import Effects, load_effects, read_effects
 from gitkitchen.recipe.load import RawRecipe, RecipeSet, load_recipes, validate_project
 from gitkitchen.recipe.resolve import examine as examine_recipe
@@ -139,11 +139,13 @@ def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Prob
     from gitkitchen.plan.build import mistakes
 
     root = find_root(start)
-    refuse_tracked(root, _repository_of(root))
+    repository = _repository_of(root)
+    refuse_tracked(root, repository)
     problems = list(validate_project(root))
     if problems:
         return problems
     project = load_project(root)
+    refuse_tracked_elsewhere(project, repository)
     lost = lost_with_the_job(project.store, project.environments, environ or {})
     if lost is not None:
         problems.append(replace(lost, place=project.places.get("store")))

@@ -70,3 +70,27 @@ def test_what_the_message_says_mends_it(forged: Shop) -> None:
     forged.git("clean", "-fdxq", "--", ".gitkitchen")
     forged.commit({".gitignore": ".gitkitchen/\n"})
     assert forged.cli("run").code == 1
+
+
+def test_a_store_elsewhere_in_the_repository_is_refused_when_it_is_committed(shop: Shop) -> None:
+    """`store:` may name any folder, and its verdicts say as much as those of the state."""
+    kitchen = (shop.root / "kitchen.yml").read_text("utf-8") + "store: kept\n"
+    shop.commit({"recipes/sales/recipe.yml": RECIPE, "kitchen.yml": kitchen})
+    assert shop.cli("run").code == 1
+    shop.git("add", "--force", "kept")
+    shop.git("commit", "-q", "-m", "our store")
+    for command in ("run", "plan", "validate"):
+        said = shop.cli(command)
+        assert (said.code, "is committed: nothing in kept/ may be" in said.out + said.err) == (2, True)
+        assert "kitchen.yml:" in said.out + said.err
+
+
+def test_a_linked_work_tree_does_not_believe_the_main_ones_committed_state(
+    forged: Shop, tmp_path: Path
+) -> None:
+    """All work trees share the main one's state: what is committed there is refused in each."""
+    forged.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    assert Shop(tmp_path / "side").cli("run").code == 0  # forged, and ours
+    commit_state(forged)
+    said = Shop(tmp_path / "side").cli("run")
+    assert (said.code, "is committed" in said.err) == (2, True)
