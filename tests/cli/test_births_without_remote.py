@@ -99,6 +99,7 @@ def test_two_clones_that_begin_one_branch_offline_share_one_birth(
     assert shop.outcome()["kitchen"]["namespace"] == other.outcome()["kitchen"]["namespace"]
 
 
+@pytest.mark.long
 def test_a_branch_made_again_offline_is_a_new_birth(shop: Shop, remote: Path) -> None:
     """What the branch of before published is not seen in it, neither offline nor when it is claimed."""
     shop.git("switch", "-q", "-c", "fix")
@@ -146,6 +147,7 @@ def test_a_kitchen_dropped_elsewhere_while_this_clone_was_offline_begins_anew(
     assert shop.rows("from orders") == [{"id": 1, "region": "fr"}]
 
 
+@pytest.mark.long
 def test_a_job_that_may_not_write_the_ledger_runs_in_a_kitchen_of_its_own(shop: Shop, remote: Path) -> None:
     """A read-only token: the claim is refused, the run is green, and nothing is written on the remote."""
     shop.git("switch", "-q", "-c", "fix")

@@ -34,9 +34,12 @@ FILES = {
 }
 
 
-@pytest.fixture(params=["oci", "s3"])
+@pytest.fixture(params=["oci", pytest.param("s3", marks=pytest.mark.long)])
 def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """`store:` of an empty store of each kind, with what a job needs to reach it."""
+    """`store:` of an empty store of each kind, with what a job needs to reach it.
+
+    S3 is slower, and its client is held to the same contract elsewhere in `make test`.
+    """
     name = tmp_path.name.replace("_", "").lower()[-20:]
     if request.param == "oci":
         return f"oci://{request.getfixturevalue('registry_at')}/{name}/shop"
