@@ -87,6 +87,12 @@ def settings_of(place: Workplace, raw: RawRecipe, request: Request) -> dict[str,
     return resolve_settings(layers)
 
 
+def _mistyped(name: str, path: Path) -> bool:
+    """Whether NAME=PATH can only mean a node of that name: there is no file that is called so as a whole."""
+    is_pattern = any(c in path.name for c in "*?[")
+    return name.isidentifier() and not (path.parent.is_dir() if is_pattern else path.exists())
+
+
 def _places(project: Project, prefix: str) -> dict[str, Any]:
     dotted = prefix + "."
     return {k.removeprefix(dotted): v for k, v in project.places.items() if k.startswith(dotted)}
@@ -110,6 +116,10 @@ def _with_results(recipe: Recipe, given: Sequence[str]) -> Recipe:
     for word in given:
         name, equals, path = word.partition("=")
         if not equals or name not in recipe.nodes:
+            if equals and known and _mistyped(name, Path(word)):
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(known)}"
+                raise Mistake(Problem(f"--results {word[:200]}: there is no node '{name}'", hint=hint))
             name, path = (known[0] if len(known) == 1 else ""), word
         if name not in known or not path:
             hint = f"say NODE=PATH with one of: {', '.join(known)}" if known else "it has no `results:` node"

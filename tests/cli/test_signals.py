@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -80,3 +82,20 @@ def test_a_run_is_resumed_as_it_was_begun_or_not_at_all(shop: Shop, tmp_path: Pa
     assert (refused.code, "belongs to another kitchen" in refused.err) == (2, True)
     assert shop.cli("run", "--resume").code == 2
     assert shop.cli("run", "--resume", "2013").code == 2
+
+
+EARLY = """
+import runpy, sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "argparse":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("gitkitchen", run_name="__main__")
+"""
+
+
+def test_an_interrupt_while_it_is_still_loaded() -> None:
+    """Ctrl-C in the first tenth of a second is an exit code and no traceback."""
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

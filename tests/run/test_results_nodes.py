@@ -223,7 +223,11 @@ def test_a_link_out_of_the_repository_is_refused(
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("orders=x.xml", "which node of the recipe reads it?"), ("unit=", "which node of the recipe reads it?")],
+    [
+        ("orders=x.xml", "which node of the recipe reads it?"),
+        ("unit=", "which node of the recipe reads it?"),
+        ("unitt=target/*.xml", "there is no node 'unitt'; did you mean 'unit'?"),
+    ],
 )
 def test_results_for_no_such_node_are_a_mistake(word: str, said: str, project: Shop) -> None:
     """`--results` names a results node of the recipe, or ends with exit code 2."""

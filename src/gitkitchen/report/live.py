@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from gitkitchen.model import Event, NodeResult, State
 from gitkitchen.report import facts, text
-from gitkitchen.report.text import SYMBOLS, WORDS, clip, duration, one_line, safe
+from gitkitchen.report.text import SYMBOLS, WORDS, clip, count, duration, one_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -51,7 +51,7 @@ def line_of(node: NodeResult) -> str:
     rows = facts.rows_of(node)
     parts = [
         f"{SYMBOLS[node.state]} {WORDS[node.state]:<9} {clip(safe(node.node), 63)}",
-        f"{rows:,} rows" if rows is not None else "",
+        count(rows, "row") if rows is not None else "",
         duration(node.seconds) if node.attempts else "",
         _why(node),
     ]

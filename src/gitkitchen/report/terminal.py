@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gitkitchen.model import NodeResult, Outcome, State, TestResult, TestState, Verdict
 from gitkitchen.report import facts, text
 from gitkitchen.report.facts import Finding
-from gitkitchen.report.text import SYMBOLS, WORDS, cells, clip, pad, safe, safe_lines, wrap
+from gitkitchen.report.text import SYMBOLS, WORDS, cells, clip, count, pad, safe, safe_lines, wrap
 
 NARROWEST, WIDEST = 40, 120
 LABEL = 10
@@ -248,7 +248,7 @@ def _node_lines(nodes: Sequence[NodeResult], page: _Page) -> Iterator[str]:
     if not nodes:
         return
     wide = min(max(cells(safe(n.node)) for n in nodes), page.width // 2 - 6)
-    rows = [f"{r:,} rows" if (r := facts.rows_of(n)) is not None else "" for n in nodes]
+    rows = [count(r, "row") if (r := facts.rows_of(n)) is not None else "" for n in nodes]
     times = [text.duration(n.seconds) if n.attempts else "" for n in nodes]
     widest, longest = max(map(len, rows)), max(map(len, times))
     for node, amount, time in zip(nodes, rows, times, strict=True):
