@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_script_on_the_prompt_learns_of_its_mistake(small: Shop, monkeypatch: 
     said = small.cli("open")
     assert said.code == 2
     assert "nope" in said.err
-    assert "(1 rows)" in said.out
+    assert "(1 row)" in said.out
 
 
 def test_a_removed_dataset_is_not_told_as_published(small: Shop) -> None:
@@ -106,3 +107,21 @@ def test_a_damaged_mark_of_a_run_is_told(shop: Shop, words: tuple[str, ...], dam
     assert "the mark of run '20240101T000000000Z-abcdef' is damaged" in said.err
     assert str(folder) in said.err
     assert shop.cli("run", "--quiet").code == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"), [("twoo", "did you mean 'two'?"), ("select * from sales, two", "there are one, two")]
+)
+def test_a_dataset_that_is_not_there_is_told_with_those_that_are(small: Shop, sql: str, said: str) -> None:
+    """A mistyped dataset is a mistake with the kitchen's own names, none of the engine's."""
+    answer = small.cli("query", sql)
+    assert answer.code == 2
+    assert "kitchen 'prod' has no dataset" in answer.err
+    assert said in answer.err
+    assert "pg_" not in answer.err
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """`-C` with a mistyped folder says that, not that a project is missing above it."""
+    said = Shop(tmp_path / "nowhere").cli("validate")
+    assert (said.code, "there is no folder" in said.out + said.err) == (2, True)

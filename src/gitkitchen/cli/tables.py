@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import json
 import re
 import shlex
@@ -21,6 +22,8 @@ from gitkitchen.printed import text_safe
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
 
+_UNKNOWN = re.compile(r"""(?:[Tt]able with name|relation) "?([^\s"]{1,200})"? does not exist""")
+"""How DuckDB and PostgreSQL say it; DuckDB guesses at names of its own."""
 DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -40,11 +43,19 @@ def query(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _empty_is_said(place: workplace.Workplace, candidate: str | None) -> Iterator[None]:
-    """Beside a name that is not found, that there is nothing yet which could be."""
+    """For a name that is not found, the names that there are; or that there is nothing yet which could be."""
     try:
         yield
     except Mistake as error:
-        if candidate is not None or place.catalog().entries:
+        names = sorted(place.catalog().entries)
+        unknown = _UNKNOWN.search(error.problems[0].message)
+        if names and unknown and candidate is None:
+            near = difflib.get_close_matches(unknown[1], names, n=1)
+            more = ", …" if len(names) > 20 else ""
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names[:20])}{more}"
+            message = f"kitchen '{place.kitchen.label}' has no dataset '{unknown[1]}'"
+            raise Mistake(Problem(message, hint=hint)) from None
+        if candidate is not None or names:
             raise
         nothing = Problem(
             f"kitchen '{place.kitchen.label}' has published nothing yet",
@@ -64,8 +75,10 @@ def _write(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str, limit
         print(json.dumps(documents, ensure_ascii=False, indent=1, default=_plain))
         return
     print(as_table(names, rows[:limit]))
-    more = len(rows) > limit
-    print(f"({limit:,} rows shown, there are more: --limit N)" if more else f"({len(rows):,} rows)")
+    if len(rows) > limit:
+        print(f"({limit:,} rows shown, there are more: --limit N)")
+    else:
+        print("(1 row)" if len(rows) == 1 else f"({len(rows):,} rows)")
 
 
 def _plain(value: object) -> object:

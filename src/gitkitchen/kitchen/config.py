@@ -29,6 +29,8 @@ def find_root(start: Path) -> Path:
             return folder
         if (folder / ".git").exists():  # a project ends at its repository's top
             break
+    if not at.is_dir():
+        raise Mistake(Problem(f"there is no folder {start}", code="no-project"))
     message = f"there is no {FILE} in {start} or above"
     raise Mistake(Problem(message, None, "run `gitkitchen init` at the top of the repository", "no-project"))
 
