@@ -86,6 +86,8 @@ class Output:
                 self._rest = b""
                 return
         self._rest = rest
+        if len(rest) > _TAIL_BYTES and b"\r" in rest:  # a progress bar: what it showed before is gone
+            rest = self._rest = rest[max(rest.find(b"\r", len(rest) - _LINE), rest.rfind(b"\r", 0, -_LINE)) :]
         if len(rest) > _TAIL_BYTES:  # a line without an end: its beginning is shown
             self._line(rest)
             self._rest, self._too_long = b"", True
@@ -103,12 +105,14 @@ class Output:
             self._too_long = False
             return
         text = mask(raw.decode(errors="replace"), self._secrets)
-        if len(text) > _LINE or len(raw) > _TAIL_BYTES:
+        cut = len(raw) > _TAIL_BYTES
+        if cut and self._secrets:
             # What is cut could end within a secret: its longest is left out as well.
-            longest = len(self._secrets[0]) if self._secrets else 0
-            text = text[: max(min(_LINE, len(text) - longest), 0)] + " … (line cut)"
+            text = text[: max(len(text) - len(self._secrets[0]), 0)]
         if "\r" in text:  # a progress bar: what it showed last
             text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
+        if cut or len(text) > _LINE:
+            text = text[:_LINE] + " … (line cut)"
         self._write(text_safe(text))
 
     def _write(self, text: str) -> None:

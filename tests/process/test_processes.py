@@ -178,6 +178,18 @@ def test_secrets_never_reach_a_log(pieces: list[bytes], size: int) -> None:
     assert "-value" not in text
 
 
+@pytest.mark.parametrize("end", [b"\n", b""])
+@pytest.mark.parametrize("updates", [3, 200, 100_000])
+def test_a_progress_bar_shows_its_last_state(updates: int, end: bytes) -> None:
+    """However long a line became that a program drew again and again, what it showed last is kept."""
+    output = Output(None, secrets=["hush-hush"])
+    drawn = b"".join(b"\r%d of %d |%s| hush-hush" % (i + 1, updates, b"#" * 40) for i in range(updates)) + end
+    for start in range(0, len(drawn), 60_000):
+        output.feed(drawn[start : start + 60_000])
+    output.close()
+    assert output.tail() == (f"{updates} of {updates} |{'#' * 40}| ***",)
+
+
 def test_secrets_of_several_lines_are_masked_line_by_line() -> None:
     """Each line of a secret is masked, and the forms in which JSON and Python print it."""
     found = masks(["top\nbottom", 'quo"te'])
