@@ -41,6 +41,7 @@ _START = (
     "import sys; sys.path.append({path!r}); from gitkitchen.supervisor import serve; "
     "serve({lines!r}, {bell}, {board}, {alive!r}, {first})"
 )
+_NOT_BEGUN = json.dumps(["done", -signal.SIGTERM, False, True, [], False]).encode()
 _TICK = struct.pack("@ll", 0, 100_000)
 """Seconds and microseconds after which a thread that waits for an answer looks around."""
 _LOST_AFTER = 50
@@ -184,7 +185,11 @@ def _affordable(most: int) -> int:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return most
-    room = limit - limit // 4 - len(os.listdir("/dev/fd"))  # noqa: PTH208 - handles, not a folder
+    try:
+        used = len(os.listdir("/dev/fd"))  # noqa: PTH208 - handles, not a folder
+    except OSError:  # a bare container
+        used = 32
+    room = limit - limit // 4 - used
     return max(1, min(most, room // 4 - 4))
 
 
@@ -271,6 +276,8 @@ class _Switchboard:
         self._lines_free.acquire()
         number = self._free.pop()
         try:
+            if cancel is not None and cancel.is_set:  # while it waited for a line
+                return _NOT_BEGUN
             return self._talk(number, self._pairs[number][0], question, cancel, rung)
         except OSError:
             self._clear(number)

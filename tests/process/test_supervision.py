@@ -145,6 +145,14 @@ def test_a_cancel_reaches_who_waits_at_the_bell(tmp_path: Path) -> None:
     assert not (tmp_path / "begun").exists()
 
 
+def test_what_is_cancelled_before_it_is_asked_for_is_not_begun(two: Supervisors, tmp_path: Path) -> None:
+    """Where more wait than there are supervisors, a cancel does not start them one after the other."""
+    cancel = Cancel()
+    cancel.set()
+    assert two.run(["touch", "begun"], env=ENV, cwd=tmp_path, cancel=cancel).cancelled
+    assert not (tmp_path / "begun").exists()
+
+
 def test_a_late_cancel_is_not_the_next_ones(two: Supervisors, tmp_path: Path) -> None:
     """Cancels that cross an answer on the line never end the process that the line serves next."""
     for _ in range(30):

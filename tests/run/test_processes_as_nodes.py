@@ -101,6 +101,14 @@ def test_an_unknown_command_in_a_pipe_fails(desk: Desk) -> None:
     assert "exit code 127" in result.failure.message
 
 
+def test_a_pipe_whose_reader_ends_first_fails_with_the_reason(desk: Desk) -> None:
+    """`… | head` is a failure that surprises people: the hint says what 141 means."""
+    failure = desk.run([shell("first", "yes | head -n 1")])["first"].failure
+    assert failure is not None
+    assert "exit code 141" in failure.message
+    assert "its reader had ended" in failure.hint
+
+
 def test_a_node_that_hangs_and_ignores_sigterm_times_out(desk: Desk) -> None:
     """It is killed with its children, and the result says its limit."""
     command = "trap '' TERM; (trap '' TERM; sleep 60) & echo $! > $OUT; sleep 60; wait"

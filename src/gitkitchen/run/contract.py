@@ -223,6 +223,13 @@ def timed_out(task: Task) -> Failure:
     )
 
 
+_CODES = {
+    126: "126: the file is there and may not be executed",
+    127: "127: the command was not found",
+    141: "141: a command of a pipe wrote on when its reader had ended, as in `… | head`: that is a failure",
+}
+
+
 def ended_badly(task: Task, done: Completed) -> NodeFailed:
     """The failure of a process that ended with a code other than 0."""
     if done.code < 0:
@@ -230,7 +237,7 @@ def ended_badly(task: Task, done: Completed) -> NodeFailed:
         hint = "signal 9 often means that the machine ran out of memory" if done.code == -9 else ""
     else:
         message = f"its command ended with exit code {done.code}"
-        hint = "127: the command was not found" if done.code == 127 else ""
+        hint = _CODES.get(done.code, "")
     last = next((line.strip() for line in reversed(done.tail) if line.strip()), "")
     if last:
         message += f": {last[:300]}"
