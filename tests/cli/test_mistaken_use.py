@@ -121,6 +121,17 @@ def test_a_dataset_that_is_not_there_is_told_with_those_that_are(small: Shop, sq
     assert "pg_" not in answer.err
 
 
+def test_published_data_that_was_damaged_is_not_told_as_a_mistyped_name(small: Shop) -> None:
+    """Where a file of the store is torn, the query ends with exit code 3 and says what mends it; it does."""
+    for file in (small.root / ".gitkitchen/store").rglob("*.parquet"):
+        file.chmod(0o644)
+        file.write_bytes(b"torn")
+    said = small.cli("query", "two")
+    assert (said.code, "the data of 'two' is published, and not whole" in said.err) == (3, True)
+    assert small.cli("run").code == 0
+    assert small.cli("query", "two").code == 0
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """`-C` with a mistyped folder says that, not that a project is missing above it."""
     said = Shop(tmp_path / "nowhere").cli("validate")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen import holdings, past, workplace
 from gitkitchen.cli.runs import request
-from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
+from gitkitchen.errors import MISTAKE, PASSED, Infrastructure, Mistake, Problem
 from gitkitchen.printed import text_safe
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def _empty_is_said(place: workplace.Workplace, candidate: str | None) -> Iterato
     except Mistake as error:
         names = sorted(place.catalog().entries)
         unknown = _UNKNOWN.search(error.problems[0].message)
+        if unknown and candidate is None and unknown[1].lower() in names:
+            message = f"the data of '{unknown[1]}' is published, and not whole in the store"
+            raise Infrastructure(Problem(message, hint="`gitkitchen run` builds it again")) from None
         if names and unknown and candidate is None:
             near = difflib.get_close_matches(unknown[1], names, n=1)
             more = ", …" if len(names) > 20 else ""
