@@ -19,6 +19,8 @@ import pytest
 
 import occasions
 from gitkitchen.github.artifacts import CLAIM
+from gitkitchen.report.surfaces.document import read as read_pull
+from gitkitchen.report.surfaces.pull import Run
 from shop import KITCHEN_YML, Said, Shop
 
 RECIPE = """\
@@ -162,7 +164,13 @@ def test_a_pull_request_is_tested_as_what_would_land(runner: Runner) -> None:
         "base": runner.shop.git("rev-parse", "main"),
         "tree": tree,
     }
-    assert f"tree `{tree}`" in runner.summary
+    assert f"tree {tree[:10]}" in runner.summary
+    shown = read_pull((runner.shop.root / "gitkitchen-results" / "pull.json").read_bytes())
+    assert (shown.number, shown.head, shown.tree, shown.run) == (7, before, tree, Run(99, 2))
+    assert [(c.recipe, c.kind) for c in shown.changes if not c.node] == [("totals", "added")]
+    assert [d.dataset for c in shown.differences for d in c.differing] == ["orders", "totals"]
+    assert {g.recipe: dict(g.needs) for g in shown.graphs}["totals"] == {"totals": ()}
+    assert shown.timing.base["orders"] > 0
     assert runner.shop.git("rev-parse", "HEAD") == before
     assert runner.shop.git("status", "--porcelain") == ""
     assert len(runner.shop.git("worktree", "list").splitlines()) == 1
@@ -178,7 +186,7 @@ def test_a_failing_pull_request_says_where(runner: Runner) -> None:
     runner.detach("feature")
     said = runner.ci("pull_request", occasions.pull(**tips(runner)))
     assert said.code == 1, said.out + said.err
-    assert re.search(r"(?m)^::error file=recipes/orders/recipe\.yml,line=4", said.out)
+    assert re.search(r"(?m)^::error file=recipes/orders/orders\.sql,line=1,", said.out)
     assert runner.result("orders.outcome.json")["verdict"] == "failed"
     assert "<failure" in (runner.shop.root / "gitkitchen-results" / "orders.junit.xml").read_text()
     assert runner.outputs()["verdict"] == "failed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from gitkitchen.errors import Mistake
@@ -19,6 +19,8 @@ class Reader:
     name: str
     makes: frozenset[str]
     reads: frozenset[str]
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Node -> nodes of the same recipe that end before it."""
 
 
 def in_order(project: Project) -> tuple[Reader, ...]:
@@ -53,4 +55,5 @@ def _reader(project: Project, raw: RawRecipe, makers: Mapping[str, str]) -> Read
         return Reader(raw.name, makes, frozenset())
     reads = {dataset for found in graph.reads.values() for dataset in found}
     reads |= {dataset for found in facts.values() for test in found.tests for dataset in test.reads}
-    return Reader(raw.name, makes, frozenset(reads & set(makers)) - makes)
+    needs = {name: tuple(graph.after.get(name, ())) for name in recipe.nodes}
+    return Reader(raw.name, makes, frozenset(reads & set(makers)) - makes, needs)

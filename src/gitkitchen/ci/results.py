@@ -14,9 +14,9 @@ from pathlib import Path
 
 from gitkitchen.ci.decide import Action
 from gitkitchen.ci.work import Report, problems_of
-from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Problem
+from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Place, Problem
 from gitkitchen.files import write_atomic
-from gitkitchen.github.artifacts import CLAIM, PROBLEMS, Claim, claim_document
+from gitkitchen.github.artifacts import CLAIM, NOTHING, PROBLEMS, PULL, Claim, claim_document
 from gitkitchen.github.events import Event, Group, Pull, dispatched_pull
 from gitkitchen.merging import Merged, Unmergeable
 from gitkitchen.model import Outcome, Verdict
@@ -24,6 +24,8 @@ from gitkitchen.report import annotations as remarked
 from gitkitchen.report import diff, diff_markdown, junit, markdown, outcome
 from gitkitchen.report.comparison import Comparison
 from gitkitchen.report.problems import as_json
+from gitkitchen.report.surfaces import document, remarks
+from gitkitchen.report.surfaces.summary import summary as pull_summary
 from gitkitchen.report.text import encodable
 
 FOLDER = "gitkitchen-results"
@@ -101,6 +103,19 @@ def write_difference(folder: Path, found: Comparison) -> None:
     write_atomic(folder / "diff.json", json.dumps(diff.document(found), ensure_ascii=False, indent=2) + "\n")
 
 
+def write_pull(folder: Path, report: Report) -> None:
+    """The pull-request document: of a change that was tested, all that is shown of it."""
+    if report.pull is not None:
+        write_atomic(folder / PULL, document.to_json(report.pull))
+
+
+def write_nothing(folder: Path, report: Report) -> None:
+    """Of an event that asks for nothing to be shown: why, so that nobody waits for results of it."""
+    if report.decision.action in (Action.IGNORE, Action.DROP):
+        said = {"version": 1, "reason": encodable(report.decision.reason)}
+        write_atomic(folder / NOTHING, json.dumps(said) + "\n")
+
+
 # --- the runner's files -----------------------------------------------------------------------------
 
 
@@ -108,13 +123,24 @@ def write_summary(environ: Mapping[str, str], report: Report) -> None:
     """The job's summary, where the runner wants one: most important recipes first, within a step's bytes."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        _append(Path(path), encodable(summary(report)))
+        _append(Path(path), encodable(summary(report, run_url=run_url(environ))))
 
 
-def summary(report: Report, limit: int = SUMMARY_BYTES) -> str:
+def run_url(environ: Mapping[str, str]) -> str:
+    """The page of the job's own run; "" where it is not known."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT")
+    server, repository, run, attempt = (environ.get(name, "") for name in names)
+    whole = server and repository and run and attempt
+    return f"{server}/{repository}/actions/runs/{run}/attempts/{attempt}" if whole else ""
+
+
+def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> str:
     """The summary as Markdown, at most ``limit`` bytes; what is cut is counted."""
     wrong = [*problems_of(report.failures), *report.warnings]
     parts = [_listed(wrong)] if wrong else []
+    if report.pull is not None:
+        room = limit - sum(len(p.encode()) for p in parts) - 1_000
+        return "\n".join([pull_summary(report.pull, run_url, room), *parts])
     if report.difference is not None:
         parts.append(diff_markdown.markdown(report.difference, budget=min(limit // 4, DIFF_BYTES)))
     left = limit - sum(len(p.encode()) for p in parts) - 1_000
@@ -173,16 +199,31 @@ def outputs(report: Report, folder: Path | None) -> dict[str, str]:
 
 def commands(report: Report) -> str:
     """All annotations of a job as lines for its log, within what one step shows."""
-    remarks = [_remark("error", p) for p in problems_of(report.failures)]
+    said = [_remark("error", p) for p in problems_of(report.failures)]
     if report.decision.action is Action.REFUSE:
-        remarks.append(remarked.Annotation("error", report.decision.reason))
+        said.append(remarked.Annotation("error", report.decision.reason))
     elif report.decision.action is Action.IGNORE:
-        remarks.append(remarked.Annotation("notice", report.decision.reason, title="Not for GitKitchen"))
-    remarks += [_remark("warning", p) for p in report.warnings]
-    remarks += [remarked.Annotation("notice", said) for said in report.said]
+        said.append(remarked.Annotation("notice", report.decision.reason, title="Not for GitKitchen"))
+    said += [_remark("warning", p) for p in report.warnings]
+    said += [remarked.Annotation("notice", text) for text in report.said]
     for found in report.outcomes:
-        remarks += remarked.remarks(found)
-    return "".join(f"{line}\n" for line in remarked.lines(remarks))
+        said += _shown(report, found)
+    return "".join(f"{line}\n" for line in remarked.lines(said))
+
+
+def _shown(report: Report, found: Outcome) -> Iterable[remarked.Annotation]:
+    """Of a change what its check run annotates, and what has no line in a file: a log has no text beside."""
+    if report.pull is None:
+        return remarked.remarks(found)
+    own = next(o for o in report.pull.recipes if (o.recipe, o.variation) == (found.recipe, found.variation))
+    placed = [
+        remarked.Annotation(_LEVELS[a.level], a.message, Place(a.path, a.start_line), a.title)
+        for a in remarks.remarks(report.pull, own)
+    ]
+    return [*placed, *(a for a in remarked.remarks(own) if a.place is None)]
+
+
+_LEVELS: Mapping[str, remarked.Level] = {"failure": "error", "warning": "warning", "notice": "notice"}
 
 
 def _remark(level: remarked.Level, problem: Problem) -> remarked.Annotation:

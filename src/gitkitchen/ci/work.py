@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
+from gitkitchen.ci import gathering
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.order import Reader, in_order
 from gitkitchen.ci.subject import on_disk, subject_of
@@ -40,6 +41,7 @@ from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises
 from gitkitchen.report.facts import versions
+from gitkitchen.report.surfaces.pull import Graph, Pull
 from gitkitchen.upkeep import ending
 from gitkitchen.workplace import Request, enter
 
@@ -86,6 +88,9 @@ class Report:
     signal: int | None = None
     superseded: bool = False
     """A newer push of the same branch counts, and this one did nothing."""
+    graphs: tuple[Graph, ...] = ()
+    pull: Pull | None = None
+    """Of a change that was tested: all that is shown of it."""
 
     @property
     def code(self) -> int:
@@ -161,6 +166,7 @@ def carry_out(job: Job, event: Event) -> Report:
 
 
 def _test(job: Job, report: Report, project: Project) -> Report:
+    began = job.clock()
     repository = Repository.find(project.root)
     assert report.decision.change is not None
     subject = subject_of(report.event, report.decision.change, repository.root)
@@ -170,7 +176,14 @@ def _test(job: Job, report: Report, project: Project) -> Report:
         report = _recipes(job, report, root, fresh=report.decision.fresh)
         if report.decision.dataset and report.signal is None:
             report = _compared(job, report, root)
-        return report
+        request = Request(start=root, environ=job.environ, say=job.say)
+        without = [(f.recipe, p) for f in report.failures for p in f.problems]
+        seconds = (job.clock() - began).total_seconds()
+        about = gathering.about(report.event, subject, project)
+        found = gathering.gather(
+            about, request, report.outcomes, report.graphs, without, seconds, compared=report.signal is None
+        )
+        return replace(report, pull=found)
 
 
 def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Report:
@@ -210,7 +223,8 @@ def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Re
     failures += _in_circles(readers, outcomes) if strict else []
     # SIGINT where the cancel names no signal: it was asked to end all the same.
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
-    return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal)
+    graphs = tuple(Graph(r.name, r.needs) for r in readers)
+    return replace(report, outcomes=tuple(outcomes), failures=tuple(failures), signal=signal, graphs=graphs)
 
 
 def _unseen(request: Request, outcome: Outcome, reader: Reader) -> set[str]:

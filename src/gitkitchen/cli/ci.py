@@ -78,6 +78,8 @@ def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> i
     if report.difference is not None:
         results.write_difference(folder, report.difference)
     results.write_problems(folder, problems_of(report.failures))
+    results.write_pull(folder, report)
+    results.write_nothing(folder, report)
     _show(report)
     results.write_summary(os.environ, report)
     results.write_outputs(os.environ, results.outputs(report, folder))

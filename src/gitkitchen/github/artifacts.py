@@ -29,6 +29,9 @@ CLAIM = "claim.json"
 PROBLEMS = "problems.json"
 """What went wrong without an outcome, as ``validate --format json`` says it."""
 
+NOTHING = "nothing.json"
+"""Left by a job whose event asked for nothing that could be shown: a branch that was dropped, a label."""
+
 PULL = "pull.json"
 """The pull-request document: everything that is shown is derived from it."""
 
