@@ -110,6 +110,24 @@ def taken(folder: Path, head: str, base: str, *, branch: str) -> Merged:
     return Merged(head, base, _tree(folder, head), head)
 
 
+def bring(folder: Path, commit: str, references: Iterable[str] = ()) -> None:
+    """Have a commit here with where it comes from. Infrastructure where it cannot be had."""
+    _have(folder, commit, references)
+
+
+def lies_between(folder: Path, head: str, base: str, tip: str) -> bool:
+    """Whether ``base`` is a commit of ``tip``'s history that is no older than where ``head`` left it."""
+    _have_bases(folder, head, tip, "the target")
+    left = _git(folder, "merge-base", "--all", head, tip).out.split()
+    return bool(left) and all(
+        _is_ancestor(folder, a, b) for a, b in [(base, tip), *((m, base) for m in left)]
+    )
+
+
+def _is_ancestor(folder: Path, old: str, new: str) -> bool:
+    return _git(folder, "merge-base", "--is-ancestor", old, new).code == 0
+
+
 @contextlib.contextmanager
 def checked_out(folder: Path, merged: Merged, place: Path) -> Iterator[Path]:
     """A linked work tree of what was merged, in ``place``, as long as the block lasts."""

@@ -320,8 +320,8 @@ def test_what_is_not_for_us_ends_quietly(runner: Runner, name: str, event: Any) 
         pytest.param(
             "pull_request_target", occasions.pull(), "gives a stranger's code our rights", id="target"
         ),
-        pytest.param("issue_comment", occasions.comment("/kitchen run"), "not available", id="command"),
-        pytest.param("workflow_run", occasions.finished(), "not available", id="poster"),
+        pytest.param("issue_comment", occasions.comment("/kitchen run"), "_TOKEN is not set", id="command"),
+        pytest.param("workflow_run", occasions.finished(), "_TOKEN is not set", id="poster"),
         pytest.param("pull_request", "{", "is no JSON", id="garbage"),
         pytest.param("pull_request", "[1]", "no JSON object", id="list"),
     ],

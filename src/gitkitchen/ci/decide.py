@@ -66,7 +66,8 @@ class Decision:
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
-POSTED = ("pull_request", "merge_group", "workflow_dispatch")
+REVIEWED = ("approved", "changes_requested", "dismissed")
+POSTED = ("pull_request", "pull_request_review", "merge_group", "workflow_dispatch")
 """Events of runs that a poster takes results from: of all others the branch's own job says it all."""
 
 
@@ -80,6 +81,8 @@ def decide(event: Event, project: Project) -> Decision:
         )
     if event.name == "pull_request" and isinstance(about, Pull):
         return _pull(event, about, project)
+    if event.name == "pull_request_review" and isinstance(about, Pull):
+        return _review(event, about, project)
     if isinstance(about, Group):
         return _group(event, about)
     if isinstance(about, Push):
@@ -125,6 +128,16 @@ def _pull(event: Event, pull: Pull, project: Project) -> Decision:
     elif event.action not in TESTED:
         return _ignore(f"'{event.action}' of {name} changes nothing that is tested")
     return _tested(event, pull, project, f"{name}: {event.action}")
+
+
+def _review(event: Event, pull: Pull, project: Project) -> Decision:
+    """An approval may be what the policy waits for. Nothing is built anew, and the poster judges again."""
+    name = f"pull request #{pull.number}"
+    if event.action not in ("submitted", "dismissed") or pull.reviewed not in REVIEWED:
+        return _ignore(f"a review of {name} that is {event.action or 'no more'} decides nothing")
+    if not pull.open:
+        return _ignore(f"{name} is closed")
+    return _tested(event, pull, project, f"{name} was reviewed: {pull.reviewed.replace('_', ' ')}")
 
 
 def _tested(event: Event, pull: Pull, project: Project, reason: str, **more: object) -> Decision:

@@ -7,7 +7,7 @@ showing it comes after, in ``results`` and the command line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,10 +46,12 @@ from gitkitchen.upkeep import ending
 from gitkitchen.workplace import Request, enter
 
 if TYPE_CHECKING:
+    from gitkitchen.github.api import Client
     from gitkitchen.process import Cancel
     from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
+WORKFLOW = "gitkitchen-command.yml"
 
 CODES = {
     Verdict.PASSED: PASSED,
@@ -135,7 +137,16 @@ class Job:
     begun: Callable[[Event, Merged], None] = lambda _event, _merged: None
     ended: Callable[[Outcome], None] = lambda _outcome: None
     jobs: int | None = None
-    recipes: tuple[str, ...] = field(default=())
+    client: Callable[[Mapping[str, str]], Client] = lambda environ: _client(environ)
+    """What speaks with GitHub's API, from the job's environment."""
+    workflow: str = WORKFLOW
+    """The file of the default branch's workflow that commands start."""
+
+
+def _client(environ: Mapping[str, str]) -> Client:
+    from gitkitchen.github.api import Client
+
+    return Client.of_job(environ)
 
 
 def carry_out(job: Job, event: Event) -> Report:
@@ -151,14 +162,10 @@ def carry_out(job: Job, event: Event) -> Report:
         return _run(job, report, project)
     if decision.action is Action.DROP:
         return _drop(job, report, project)
-    if decision.action in (Action.OBEY, Action.POST):
-        what = "answering commands in comments" if decision.action is Action.OBEY else "posting results"
-        refused = Problem(
-            f"{what} is not available in this version",
-            hint="leave this event out of the workflow's `on:`",
-            code="not-available",
-        )
-        return replace(report, failures=(Failure("", (refused,), MISTAKE),))
+    if decision.action is Action.POST:
+        return _post(job, report, project)
+    if decision.action is Action.OBEY:
+        return _obey(job, report)
     return report
 
 
@@ -314,6 +321,36 @@ def _run(job: Job, report: Report, project: Project) -> Report:
             )
         )
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
+
+
+# --- what is said at GitHub --------------------------------------------------------------------------
+
+
+def _post(job: Job, report: Report, project: Project) -> Report:
+    from gitkitchen.ci.poster import post
+
+    assert report.decision.run is not None
+    with job.client(job.environ) as client:
+        done = post(report.event, report.decision.run, project, client, job.clock())
+    failures = (Failure("", done.refused, MISTAKE),) if done.refused else ()
+    return replace(report, said=done.said, warnings=done.warnings, failures=failures, pull=done.pull)
+
+
+def _obey(job: Job, report: Report) -> Report:
+    """Answer a command. Run again where GitHub did not answer, it starts nothing twice."""
+    from gitkitchen.github.obeying import obey
+    from gitkitchen.github.trouble import Trouble
+
+    comment, command = report.decision.comment, report.decision.command
+    assert comment is not None
+    assert command is not None
+    branch = report.event.default_branch
+    try:
+        with job.client(job.environ) as client:
+            answer = obey(comment, command, client, workflow=job.workflow, branch=branch)
+    except Trouble as trouble:
+        return replace(report, failures=(Failure("", (trouble.problem(),), INFRASTRUCTURE),))
+    return replace(report, said=(answer.said,))
 
 
 # --- the end of a kitchen ---------------------------------------------------------------------------

@@ -106,6 +106,10 @@ class Client:
         """End our check runs that a dead job left open: names with ``prefix`` but for ``keep``."""
         return posting.settle(self._asking, self._repo, self._app, sha, prefix, keep)
 
+    def standing(self, sha: str, prefix: str) -> tuple[posting.Standing, ...]:
+        """Our check runs at a commit whose names begin with ``prefix``, newest first."""
+        return posting.standing(self._asking, self._repo, self._app, sha, prefix)
+
     def put_comment(self, number: int, marker: str, body: str) -> int:
         """Make the one comment of ``marker`` what it should be; its number. ValueError beyond the limits."""
         return posting.put_comment(self._asking, self._repo, self.author, number, Comment(marker, body))
@@ -223,6 +227,29 @@ class Client:
         known = role if role in ROLES else old
         return known if known in ROLES else "none"
 
+    def member(self, team: str, login: str) -> bool:
+        """Whether a person is in a team (``organisation/team``). A job's own token may not see that."""
+        organisation, _, slug = team.partition("/")
+        path = f"/orgs/{quote(organisation, safe='')}/teams/{quote(slug, safe='')}/memberships/"
+        doing = f"read whether '{login[:60]}' is in the team '{team[:120]}'"
+        answer = self._asking.get(path + quote(login, safe=""), doing, {})
+        return isinstance(answer, dict) and answer.get("state") == "active"
+
+    def head_seen(self, number: int, sha: str) -> datetime | None:
+        """When GitHub last began a run because this head came to the pull request; None where none is known.
+
+        By GitHub's own clock, and the last such run: of a head that was there, went, and came back, the first
+        run would be older than what people saw in between. ``[skip ci]`` in a commit's message means no run.
+        """
+        pull = self.pull(number)
+        doing = f"find out when {sha[:12]} came to pull request {number}"
+        query = {"head_sha": sha, "event": "pull_request"}
+        path, needs = f"{self._repo}/actions/runs", {"actions": "read"}
+        found = self._asking.pages(path, doing, needs, query, key="workflow_runs", most=1_000)
+        times = [_made(facts.begun, one, doing) for one in found]
+        own = [when for when, repository, branch in times if (repository, branch) == _source(pull)]
+        return max(own, default=None) if pull.head_sha == sha else None
+
     def files(self, number: int) -> tuple[ChangedFile, ...]:
         """The files that a pull request changes; GitHub lists 3,000 at most."""
         doing = f"read the files of pull request {number}"
@@ -286,6 +313,10 @@ class Client:
                 raise Trouble("refused", doing, f"it has more than {limit} bytes")
             return data
         raise Trouble("unreachable", doing, reason)
+
+
+def _source(pull: PullRequest) -> tuple[str, str]:
+    return pull.head_repository, pull.head_ref
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -268,20 +268,22 @@ def _refusal(
     if status == 401:
         return Trouble("denied", doing, f"the token is refused ({said})", status=status)
     if status == 403:
-        return Trouble("denied", doing, said, status=status, permissions=_needed(headers) or dict(needs))
+        return Trouble("denied", doing, said, status=status, permissions=_needed(headers, needs))
     if status in (404, 410):
         return Trouble("missing", doing, said, status=status)
     return Trouble("refused", doing, f"{said} ({status})", status=status)
 
 
-def _needed(headers: Mapping[str, str]) -> dict[str, str]:
-    """The first way that GitHub itself names: ``issues=write; pull_requests=write``.
+def _needed(headers: Mapping[str, str], needs: Mapping[str, str]) -> dict[str, str]:
+    """Of the ways that GitHub itself names (``issues=write; pull_requests=write``) ours, else the first.
     https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api"""
-    first = headers.get("x-accepted-github-permissions", "").partition(";")[0]
-    pairs = [one.strip().partition("=") for one in first.split(",")]
-    made = {name.replace("_", "-"): level for name, _, level in pairs if level in ("read", "write")}
-    made.pop("metadata", None)
-    return made
+    ways = []
+    for way in headers.get("x-accepted-github-permissions", "").split(";"):
+        pairs = [one.strip().partition("=") for one in way.split(",")]
+        made = {name.replace("_", "-"): level for name, _, level in pairs if level in ("read", "write")}
+        made.pop("metadata", None)
+        ways += [made] if made else []
+    return ways[0] if ways and dict(needs) not in ways else dict(needs)
 
 
 def _reason(status: int, answer: Any) -> str:

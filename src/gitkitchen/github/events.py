@@ -47,6 +47,9 @@ class Pull:
     merged: bool = False
     base_changed: bool = False
     """Of an edit: whether it named another base branch."""
+    reviewed: str = ""
+    """Of a review: approved, changes_requested, commented, dismissed."""
+    open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,7 @@ def _tip(part: Part) -> Tip:
 
 def _pull(whole: Part, _repository: str) -> Pull:
     pull = whole.part("pull_request")
-    user, changes = pull.maybe("user"), whole.maybe("changes")
+    user, changes, review = pull.maybe("user"), whole.maybe("changes"), whole.maybe("review")
     return Pull(
         number=pull.number("number"),
         head=_tip(pull.part("head")),
@@ -243,6 +246,8 @@ def _pull(whole: Part, _repository: str) -> Pull:
         draft=pull.flag("draft"),
         merged=pull.flag("merged"),
         base_changed=bool(changes and changes.maybe("base")),
+        reviewed=review.text_or("state").lower() if review else "",
+        open=pull.text_or("state", "open") == "open",
     )
 
 

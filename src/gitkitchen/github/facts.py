@@ -120,6 +120,15 @@ def reviewed(answer: Mapping[str, Any]) -> Reviewed:
     )
 
 
+def begun(answer: Mapping[str, Any]) -> tuple[datetime, str, str]:
+    """When a run began, and the repository and branch of its head. Raises KeyError and ValueError."""
+    repository = (answer.get("head_repository") or {}).get("full_name", "")
+    when = datetime.fromisoformat(str(answer["created_at"]).replace("Z", "+00:00"))
+    if when.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return when, str(repository), str(answer.get("head_branch") or "")
+
+
 def stored(answer: Mapping[str, Any]) -> Stored:
     """From GitHub's answer. Raises KeyError where it is not one."""
     run = answer.get("workflow_run") or {}

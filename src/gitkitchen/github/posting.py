@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.github.asking import Asking
@@ -22,6 +23,15 @@ LOOKS = 4
 PAUSES = (1.0, 2.0, 4.0)
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A check run of ours that is there."""
+
+    name: str
+    external_id: str
+    status: str
 
 
 def put_check(asking: Asking, repo: str, app: str, check: CheckRun) -> int:
@@ -41,6 +51,16 @@ def put_check(asking: Asking, repo: str, app: str, check: CheckRun) -> int:
             asking.pause(PAUSES[min(look, len(PAUSES) - 1)], doing)
         found = _find_check(asking, repo, app, check, doing)
     raise AssertionError("the last look returns or raises")
+
+
+def standing(asking: Asking, repo: str, app: str, sha: str, prefix: str) -> tuple[Standing, ...]:
+    """Our check runs at a commit whose names begin with ``prefix``, newest first. Raises Trouble."""
+    found = _ours(asking, repo, app, sha, "", "read the check runs that are there")
+    return tuple(
+        Standing(str(one["name"]), str(one.get("external_id") or ""), str(one.get("status")))
+        for one in found
+        if str(one.get("name", "")).startswith(prefix)
+    )
 
 
 def settle(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gitkitchen.github.surfaces import CheckRun
-from gitkitchen.model import Outcome
+from gitkitchen.model import Outcome, State
 from gitkitchen.report import facts, markdown
 from gitkitchen.report.diff_markdown import markdown as diff_markdown
 from gitkitchen.report.markdown import escape
@@ -18,7 +18,7 @@ from gitkitchen.report.sheet import Sheet, counted
 from gitkitchen.report.surfaces import sections, words
 from gitkitchen.report.surfaces.judging import Judgement, absent, judge, judge_all
 from gitkitchen.report.surfaces.pull import NotTested, Pull, Run
-from gitkitchen.report.surfaces.remarks import remarks
+from gitkitchen.report.surfaces.remarks import of_policy, remarks
 
 SUMMARY_BYTES = 30_000
 TEXT_BYTES = 60_000
@@ -27,7 +27,7 @@ TITLE_LENGTH = 160
 MOST_ABSENT = 30
 """So many recipes that did not run get a check run; the comment counts all."""
 PROJECT = "GitKitchen / (project)"
-"""The check run where no recipe ran: no recipe can have this name."""
+"""The check run of the whole change, the one to require. It is always there; no recipe can have its name."""
 
 
 def in_progress(head: str, project_id: str, run: Run, recipes: Sequence[str]) -> tuple[CheckRun, ...]:
@@ -55,13 +55,34 @@ def concluded(pull: Pull, run_url: str = "") -> tuple[CheckRun, ...]:
     found = [_of_recipe(pull, outcome, run_url) for outcome in pull.recipes]
     found += [_absent(pull, each, run_url) for each in absent(pull) if each.recipe][:MOST_ABSENT]
     if not found:
-        found.append(_of_nothing(pull, run_url))
+        found.append(_of_all(pull, run_url))
     by_name: dict[str, CheckRun] = {}
     for check in found:
         known = by_name.get(check.name)
         if known is None or (known.conclusion == "success" and check.conclusion != "success"):
             by_name[check.name] = check
     return tuple(by_name.values())
+
+
+def posted(pull: Pull, run_url: str = "", there: frozenset[str] = frozenset()) -> tuple[CheckRun, ...]:
+    """What is posted: each recipe that the change reaches, and last the whole.
+
+    A recipe that did not change, in its files or its data, and is green has no check run of its own, but for
+    one that is ``there`` already. The whole counts it.
+    """
+    untouched = {words.title_of(o) for o in pull.recipes if not _is_reached(pull, o)} - there
+    each = [c for c in concluded(pull, run_url) if c.name != PROJECT and c.name not in untouched]
+    return (*each, _of_all(pull, run_url))
+
+
+def _is_reached(pull: Pull, outcome: Outcome) -> bool:
+    mine = {n.node for n in outcome.nodes}
+    return (
+        not judge(pull, outcome).green
+        or any(c.recipe in ("", outcome.recipe) for c in pull.changes)
+        or any(d.node in mine for c in pull.differences for d in c.differing)
+        or any(n.state is not State.REUSED for n in outcome.nodes)
+    )
 
 
 def external_id(project_id: str, recipe: str, run: Run) -> str:
@@ -127,14 +148,22 @@ def _absent(pull: Pull, missing: NotTested, run_url: str) -> CheckRun:
     return _bare(pull, f"GitKitchen / {missing.recipe}", missing.recipe, title, _closed(sheet))
 
 
-def _of_nothing(pull: Pull, run_url: str) -> CheckRun:
+def _of_all(pull: Pull, run_url: str) -> CheckRun:
+    """The whole change: what it comes to, a line a recipe, and what concerns more than one recipe."""
     judged = judge_all(pull)
     sheet = Sheet(SUMMARY_BYTES)
-    sheet.add(f"### {words.icon(judged)} No recipe ran")
+    sheet.add(f"### {words.icon(judged)} {escape(judged.words, 300)}")
+    sheet.part(lambda s: sections.recipes(s, pull), 8_000)
     sheet.bullets("", judged.why, _reason, "reason", most=30)
-    sheet.add(escape(words.next_step(judged)))
+    if step := words.next_step(judged):
+        sheet.add(f"Next: {escape(step)}")
+    sheet.part(lambda s: sections.policy(s, pull), 8_000, "#### Policy")
+    sheet.part(lambda s: sections.not_tested(s, pull), 4_000, "#### Not tested")
+    sheet.part(lambda s: sections.waivers(s, pull), 4_000, "#### Waivers")
     sheet.add(sections.origin(pull, run_url))
-    return _bare(pull, PROJECT, "", judged.words, _closed(sheet), judged)
+    made = _bare(pull, PROJECT, "", judged.words, _closed(sheet), judged)
+    notes = () if pull.recipes else of_policy(pull)
+    return replace(made, annotations=notes, details_url=words.safe_url(run_url))
 
 
 def _bare(

@@ -83,6 +83,8 @@ def judge_all(pull: Pull) -> Judgement:
     """The conclusion of the whole: the worst of its recipes; without one, nothing was tested."""
     each = [judge(pull, outcome) for outcome in pull.recipes]
     verdict = max((j.verdict for j in each), key=_WORST.index, default=Verdict.NOTHING_TESTED)
+    if not each and any(f.blocks and f.severity == "failure" for f in pull.policy):
+        verdict = Verdict.INFRASTRUCTURE
     without = [text for _, text in _unshown(pull)]
     parts = (j.conclusion for j in each)
     conclusion = _worst(_CONCLUSIONS[verdict], *parts, *(c for c, _ in _unshown(pull)))

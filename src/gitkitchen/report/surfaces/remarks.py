@@ -19,7 +19,7 @@ from gitkitchen.report.annotations import remark
 from gitkitchen.report.facts import Finding
 from gitkitchen.report.surfaces import words
 from gitkitchen.report.surfaces.judging import findings_about, waived_tests
-from gitkitchen.report.surfaces.pull import Change, Pull
+from gitkitchen.report.surfaces.pull import Change, PolicyFinding, Pull
 from gitkitchen.report.text import clip_bytes, encodable, for_runners, safe, safe_lines
 
 MOST = 50
@@ -83,6 +83,17 @@ def remarks(pull: Pull, outcome: Outcome, most: int = MOST) -> tuple[Annotation,
     return tuple(_annotation(r, place) for r, place in [*kept, (last, rest[0][1])])
 
 
+def of_policy(pull: Pull, most: int = MOST) -> tuple[Annotation, ...]:
+    """The policy's findings that have a line, where no recipe ran that could show them."""
+    placed = [(_told(f), f.place) for f in pull.policy if f.place is not None and _is_usable(f.place)]
+    return tuple(_annotation(said, place) for said, place in placed[:most])
+
+
+def _told(one: PolicyFinding) -> _Remark:
+    level: Level = "notice" if not one.blocks else "failure" if one.severity == "failure" else "warning"
+    return _Remark(level, f"policy: {one.code}", one.message, (one.place,) if one.place else ())
+
+
 def _remarks(pull: Pull, outcome: Outcome) -> Iterator[_Remark]:
     changes = {c.node: c for c in pull.changes if c.recipe == outcome.recipe and c.node}
     waived = waived_tests(pull, outcome)
@@ -96,8 +107,7 @@ def _remarks(pull: Pull, outcome: Outcome) -> Iterator[_Remark]:
         yield _Remark(level, title, f"{said.message}\n{again}", places)
     for one in findings_about(pull, outcome):
         if one.place is not None:
-            level = "notice" if not one.blocks else "failure" if one.severity == "failure" else "warning"
-            yield _Remark(level, f"policy: {one.code}", one.message, (one.place,))
+            yield _told(one)
     yield from _breaking(pull, outcome, changes)
 
 
