@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
-WORKFLOW = "gitkitchen-command.yml"
+WORKFLOW = "gitkitchen-pull-request.yml"
+"""As `init` calls the file of the workflow that tests pull requests."""
 
 CODES = {
     Verdict.PASSED: PASSED,

@@ -152,11 +152,11 @@ def _of_all(pull: Pull, run_url: str) -> CheckRun:
     """The whole change: what it comes to, a line a recipe, and what concerns more than one recipe."""
     judged = judge_all(pull)
     sheet = Sheet(SUMMARY_BYTES)
-    sheet.add(f"### {words.icon(judged)} {escape(judged.words, 300)}")
+    title = judged.words if pull.recipes else "No recipe ran"
+    sheet.add(f"### {words.icon(judged)} {escape(title, 300)}")
     sheet.part(lambda s: sections.recipes(s, pull), 8_000)
     sheet.bullets("", judged.why, _reason, "reason", most=30)
-    if step := words.next_step(judged):
-        sheet.add(f"Next: {escape(step)}")
+    sheet.add(escape(words.next_step(judged)))
     sheet.part(lambda s: sections.policy(s, pull), 8_000, "#### Policy")
     sheet.part(lambda s: sections.not_tested(s, pull), 4_000, "#### Not tested")
     sheet.part(lambda s: sections.waivers(s, pull), 4_000, "#### Waivers")
