@@ -53,6 +53,7 @@ OWNERS = {
     },
     "rich": {"report", "cli"},
     "jinja2": {"report"},
+    "markdown_it": {"report"},
     "junit_xml": {"report"},
     "requests": {"data/stores/http"},
     "s3fs": {"data/stores/objects"},

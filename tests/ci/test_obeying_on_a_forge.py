@@ -20,7 +20,7 @@ RECIPE = "version: 1\nrecipe: orders\nnodes:\n  orders: {sql: select 1 as id, ke
 FILES = {
     "kitchen.yml": KITCHEN_YML,
     "recipes/orders/recipe.yml": RECIPE,
-    ".github/workflows/gitkitchen-pull-request.yml": WORKFLOW,
+    ".github/workflows/gitkitchen-command.yml": WORKFLOW,
 }
 
 

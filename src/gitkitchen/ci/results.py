@@ -137,7 +137,7 @@ def run_url(environ: Mapping[str, str]) -> str:
 def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> str:
     """The summary as Markdown, at most ``limit`` bytes; what is cut is counted."""
     wrong = [*problems_of(report.failures), *report.warnings]
-    parts = [_listed(wrong)] if wrong else []
+    parts = [listed(wrong)] if wrong else []
     if report.pull is not None:
         room = limit - sum(len(p.encode()) for p in parts) - 1_000
         return "\n".join([pull_summary(report.pull, run_url, room), *parts])
@@ -161,7 +161,8 @@ def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> st
     return "\n".join(parts)
 
 
-def _listed(problems: Iterable[Problem]) -> str:
+def listed(problems: Iterable[Problem]) -> str:
+    """What could not be done, as Markdown."""
     found = list(problems)
     told = [f"- {markdown.escape(str(p))}" for p in found[:50]]
     more = [f"- … and {len(found) - 50} more"] if len(found) > 50 else []
@@ -239,7 +240,7 @@ def refused(environ: Mapping[str, str], error: GitKitchenError, event: Event, fo
             write_claim(folder, event, Merged(error.head, error.base, "", ""))
     path = environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        _append(Path(path), encodable(_listed(error.problems)))
+        _append(Path(path), encodable(listed(error.problems)))
     word = "refused" if error.exit_code == MISTAKE else Verdict.INFRASTRUCTURE.value
     write_outputs(
         environ, {"action": "none", "verdict": word, "results": "", "head": "", "base": "", "tree": ""}

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
-WORKFLOW = "gitkitchen-pull-request.yml"
-"""As `init` calls the file of the workflow that tests pull requests."""
+WORKFLOW = "gitkitchen-command.yml"
+"""The workflow of the default branch that tests what a command names, as `init` calls its file."""
 
 CODES = {
     Verdict.PASSED: PASSED,

@@ -281,6 +281,14 @@ def _job_commands(command: Any) -> None:
         "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
     )
     ci.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
+    ci.add_argument(
+        "--simulate",
+        metavar="EVENT",
+        help="show what a pull request of this branch would get, without GitHub: pull_request, merge_group",
+    )
+    ci.add_argument("--head", metavar="REV", help="simulate this commit (default: the branch)")
+    ci.add_argument("--base", metavar="REV", help="as if the target were here (default: the base's branch)")
+    ci.add_argument("--html", type=Path, metavar="FILE", help="write what is simulated as a page, too")
 
 
 def _duration(text: str) -> float:
