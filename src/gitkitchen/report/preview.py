@@ -41,8 +41,11 @@ class Preview:
 
 ICONS = {"success": "✅", "failure": "❌", "action_required": "⚠️", "cancelled": "⏹️"}
 ALLOWED = frozenset(
-    "p h1 h2 h3 h4 h5 h6 ul ol li code pre table thead tbody tr th td em strong s del blockquote hr br sub "
-    "sup details summary".split()
+    {
+        *("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "code", "pre", "blockquote", "hr", "br"),
+        *("table", "thead", "tbody", "tr", "th", "td", "em", "strong", "s", "del", "sub", "sup"),
+        *("details", "summary"),
+    }
 )
 VOID = frozenset({"hr", "br"})
 _STYLE = """
@@ -160,7 +163,7 @@ class _Cleaner(HTMLParser):
         self._parts: list[str] = []
         self._open: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - none is kept
         if tag in ALLOWED:
             self._parts.append(f"<{tag}>")
             if tag not in VOID:
