@@ -107,6 +107,12 @@ def test_what_cannot_be_simulated_is_refused(project: Shop, words: tuple[str, ..
     assert (found.code, said in found.err) == (2, True), found.err
 
 
+def test_progress_is_shown(project: Shop) -> None:
+    """Without --quiet it is told what happens, as in a job."""
+    said = project.cli("ci", "--simulate", "pull_request")
+    assert said.code == 0, said.err
+
+
 def test_options_of_a_simulation_alone_are_refused(project: Shop) -> None:
     """They would change nothing of a real job."""
     assert project.cli("ci", "--html", "x.html").code == 2

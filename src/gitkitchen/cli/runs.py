@@ -104,7 +104,7 @@ def signals(cancel: Cancel) -> Iterator[None]:
 
 @contextmanager
 def progress(options: argparse.Namespace) -> Iterator[Any]:
-    if options.quiet or options.json:
+    if options.quiet or vars(options).get("json"):
         yield lambda _event: None
         return
     from gitkitchen.report.live import progress as shown
