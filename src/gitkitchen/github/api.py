@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -235,21 +234,6 @@ class Client:
         answer = self._asking.get(path + quote(login, safe=""), doing, {})
         return isinstance(answer, dict) and answer.get("state") == "active"
 
-    def head_seen(self, number: int, sha: str) -> datetime | None:
-        """When GitHub last began a run because this head came to the pull request; None where none is known.
-
-        By GitHub's own clock, and the last such run: of a head that was there, went, and came back, the first
-        run would be older than what people saw in between. ``[skip ci]`` in a commit's message means no run.
-        """
-        pull = self.pull(number)
-        doing = f"find out when {sha[:12]} came to pull request {number}"
-        query = {"head_sha": sha, "event": "pull_request"}
-        path, needs = f"{self._repo}/actions/runs", {"actions": "read"}
-        found = self._asking.pages(path, doing, needs, query, key="workflow_runs", most=1_000)
-        times = [_made(facts.begun, one, doing) for one in found]
-        own = [when for when, repository, branch in times if (repository, branch) == _source(pull)]
-        return max(own, default=None) if pull.head_sha == sha else None
-
     def files(self, number: int) -> tuple[ChangedFile, ...]:
         """The files that a pull request changes; GitHub lists 3,000 at most."""
         doing = f"read the files of pull request {number}"
@@ -313,10 +297,6 @@ class Client:
                 raise Trouble("refused", doing, f"it has more than {limit} bytes")
             return data
         raise Trouble("unreachable", doing, reason)
-
-
-def _source(pull: PullRequest) -> tuple[str, str]:
-    return pull.head_repository, pull.head_ref
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

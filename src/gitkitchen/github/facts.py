@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
@@ -118,15 +117,6 @@ def reviewed(answer: Mapping[str, Any]) -> Reviewed:
         commit=str(answer.get("commit_id") or ""),
         submitted=str(answer.get("submitted_at") or ""),
     )
-
-
-def begun(answer: Mapping[str, Any]) -> tuple[datetime, str, str]:
-    """When a run began, and the repository and branch of its head. Raises KeyError and ValueError."""
-    repository = (answer.get("head_repository") or {}).get("full_name", "")
-    when = datetime.fromisoformat(str(answer["created_at"]).replace("Z", "+00:00"))
-    if when.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return when, str(repository), str(answer.get("head_branch") or "")
 
 
 def stored(answer: Mapping[str, Any]) -> Stored:
