@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import diffing, engine, judging, models, sandboxes, startup, warehouse
+from benchmarks import diffing, engine, judging, models, pulls, sandboxes, startup, warehouse
 from benchmarks.context import Context, Section
 from benchmarks.harness import Failed
 from benchmarks.report import document, markdown
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Context], Section]] = {
     "e": diffing.run,
     "f": sandboxes.run,
     "g": warehouse.run,
+    "h": pulls.run,
 }
 OUR_PACKAGES = ("gitkitchen", "duckdb", "sqlglot", "pyyaml")
 
