@@ -202,7 +202,14 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+SHORT = ("zip-slip", "other-head", "left-out")
+"""A few for every change; all of them in the long tests."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in FORGERIES],
+)
 def test_a_forged_artifact_is_refused_with_the_reason(
     on: Scene, claimed: tuple[Pull, Run], name: str
 ) -> None:
@@ -248,7 +255,9 @@ def test_nobody_else_can_be_us(on: Scene) -> None:
     assert on.conclusions(pull.head_sha)[WHOLE] == "failure"
 
 
-@pytest.mark.parametrize("lacking", ["checks", "pull_requests", "actions"])
+@pytest.mark.parametrize(
+    "lacking", ["checks", *(pytest.param(n, marks=pytest.mark.long) for n in ("pull_requests", "actions"))]
+)
 def test_a_missing_permission_degrades_and_says_which(
     on: Scene, claimed: tuple[Pull, Run], lacking: str
 ) -> None:
