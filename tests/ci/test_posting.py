@@ -79,6 +79,7 @@ def test_a_bad_change_is_mended_in_one_comment(on: Scene) -> None:
     assert "passed" in comment.body.splitlines()[1]
 
 
+@pytest.mark.long
 def test_delivered_again_nothing_changes(on: Scene) -> None:
     """The same event a second time writes nothing."""
     pull = on.opened("again", {SQL: BAD})
@@ -89,6 +90,7 @@ def test_delivered_again_nothing_changes(on: Scene) -> None:
     assert len(on.forge.writes) == before
 
 
+@pytest.mark.long
 def test_an_older_run_overwrites_nothing(on: Scene) -> None:
     """Of two runs for one head the newer one counts; a run for an older head says nothing any more."""
     pull = on.opened("older", {SQL: BAD})
@@ -102,6 +104,7 @@ def test_an_older_run_overwrites_nothing(on: Scene) -> None:
     assert len(on.forge.writes) == before
 
 
+@pytest.mark.long
 def test_policy_waits_for_somebody_allowed(on: Scene) -> None:
     """A removed test waits; its author's and a stranger's approval count for nothing, the right one opens it,
     and a push closes it again."""
@@ -130,6 +133,7 @@ def reviewed(on: Scene, pull: Any, login: str) -> Any:
     return on.job(run, "pull_request_review", event)
 
 
+@pytest.mark.long
 def test_a_claimed_waiver_waives_nothing(on: Scene) -> None:
     """A waiver that the pull request brings excuses nothing before its approver approved the head."""
     waiver = (
@@ -225,6 +229,7 @@ def test_a_forged_artifact_is_refused_with_the_reason(
     assert re.search(said, comment.body.replace("&#8203;", "")), comment.body
 
 
+@pytest.mark.long
 def test_an_old_base_is_no_base(on: Scene) -> None:
     """A claim may not choose a base from before the change's own: there the policy was another."""
     old = on.repo.repo.bare.git("rev-list", "--max-parents=0", "main").strip()
@@ -242,6 +247,7 @@ def test_an_old_base_is_no_base(on: Scene) -> None:
     assert "since the change left it" in on.comments(pull)[0].body
 
 
+@pytest.mark.long
 def test_nobody_else_can_be_us(on: Scene) -> None:
     """A comment with our marker and a check run with our name, by others, stay what they are beside ours."""
     pull = on.opened("beside", {SQL: BAD})
@@ -284,6 +290,7 @@ def test_a_conflict_is_told(on: Scene) -> None:
     on.repo.commit("main", {"x.txt": None})
 
 
+@pytest.mark.long
 def test_an_event_that_asks_for_nothing_posts_nothing(on: Scene) -> None:
     """A label's run leaves a word that there is nothing, and the results of before stay."""
     pull = on.opened("label", {SQL: BAD})

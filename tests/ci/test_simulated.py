@@ -55,6 +55,7 @@ def test_a_red_and_a_green_pull_request(project: Shop, tmp_path: Path) -> None:
     assert not (project.root / "gitkitchen-results").exists()
 
 
+@pytest.mark.long
 def test_nothing_is_asked_of_the_remote(project: Shop) -> None:
     """A remote that cannot be reached, and any variable of a real job, make no difference."""
     project.git("remote", "add", "origin", "https://gitkitchen.invalid/acme/shop.git")
@@ -68,6 +69,7 @@ def test_nothing_is_asked_of_the_remote(project: Shop) -> None:
     assert "GIT_CONFIG_COUNT" not in os.environ
 
 
+@pytest.mark.long
 def test_a_queue_and_what_is_only_decided(project: Shop) -> None:
     """A merge queue's tree is tested; what would publish or drop is told and not done."""
     said = simulated(project, "merge_group")
@@ -107,6 +109,7 @@ def test_what_cannot_be_simulated_is_refused(project: Shop, words: tuple[str, ..
     assert (found.code, said in found.err) == (2, True), found.err
 
 
+@pytest.mark.long
 def test_progress_is_shown(project: Shop) -> None:
     """Without --quiet it is told what happens, as in a job."""
     said = project.cli("ci", "--simulate", "pull_request")

@@ -221,7 +221,7 @@ def test_an_answer_that_comes_too_late(stage: Stage) -> None:
         max_size=6,
     )
 )
-@settings(max_examples=12)
+@settings(max_examples=5)
 def test_any_failures_in_any_order(kept: Stage, faults: list[tuple[str, int]]) -> None:
     """Whatever fails whenever: nothing is doubled, and the first job that gets through mends it."""
     stage = kept
@@ -259,6 +259,7 @@ def test_a_wait_beyond_our_time_is_not_begun(stage: Stage) -> None:
     assert not stage.time.slept
 
 
+@pytest.mark.long
 def test_many_writes_are_a_second_apart(stage: Stage) -> None:
     """A few writes need no pause; many are paced, so that GitHub's limit of content is never met."""
     client = stage.client(budget=Budget(requests=1000, seconds=1000))
@@ -423,7 +424,7 @@ def test_a_job_without_its_environment_is_told_so() -> None:
     ),
     st.integers(0, 130),
 )
-@settings(max_examples=15)
+@settings(max_examples=6)
 def test_annotations_are_all_there_once(kept: Stage, told: list[tuple[int, str]], cut: int) -> None:
     """Any annotations, some of them equal, some of them there already: afterwards exactly those."""
     stage = kept

@@ -77,6 +77,7 @@ def test_killed_at_any_call(kept: Stage, kind: str, call: int, same_attempt: boo
     assert len(kept.checks) == 1 or not same_attempt
 
 
+@pytest.mark.long
 def test_killed_between_creating_and_concluding(kept: Stage) -> None:
     """The job that dies with its check run in progress leaves it to the next one."""
     kept.clear()
@@ -88,6 +89,7 @@ def test_killed_between_creating_and_concluding(kept: Stage) -> None:
     assert [(check.status, check.conclusion) for check in kept.checks] == [("completed", "failure")]
 
 
+@pytest.mark.long
 def test_the_forge_outlives_its_clients(tmp_path: Path) -> None:
     """A client that is killed in the middle of an answer leaves a forge that answers the next."""
     with staged(tmp_path) as stage:

@@ -255,6 +255,7 @@ def many() -> Pull:
     )
 
 
+@pytest.mark.long
 def test_five_hundred_failures_fit_and_say_what_is_missing() -> None:
     """However much there is, every surface keeps its limit, is valid, and counts what it leaves out."""
     pull = many()
