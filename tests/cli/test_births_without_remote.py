@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,7 @@ def test_a_branch_made_again_offline_is_a_new_birth(shop: Shop, remote: Path) ->
     shop.git("switch", "-q", "main")
     shop.git("branch", "-q", "-D", "fix")
     away(remote)
+    time.sleep(1.1)  # births of one second are told apart by nothing
     shop.git("switch", "-q", "-c", "fix")
     change(shop, "fr")
     for _ in range(2):
