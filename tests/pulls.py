@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from gitkitchen.data.diff_model import ColumnDiff, Difference, Profile, RowsDiff, SchemaChange, TableDiff
 from gitkitchen.errors import Place
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import (
     Build,
     Column,
@@ -31,7 +32,6 @@ from gitkitchen.report.surfaces.pull import (
     Change,
     Graph,
     NotTested,
-    PolicyFinding,
     Pull,
     Run,
     Timing,

@@ -35,7 +35,7 @@ FLOORS = [
     {"supervision"},
     {"process", "supervisor"},
     {"printed"},
-    {"model"},
+    {"model", "finding"},
     {"errors"},
     {"__init__"},
 ]

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from gitkitchen.automation import COMMAND
-from gitkitchen.ci.work import WORKFLOW as WORKFLOW_FILE
 from gitkitchen.github.forge.state import Pull
 from scene import Scene, scene
 from shop import KITCHEN_YML
@@ -111,11 +109,6 @@ def test_a_head_without_a_run_was_not_seen(on: Scene) -> None:
     assert job().code == 0
     assert not dispatched(on, comment)
     assert "cannot be told" in answers(on, pull)[0]
-
-
-def test_what_is_dispatched_is_what_init_writes() -> None:
-    """The workflow of commands has one name."""
-    assert WORKFLOW_FILE == COMMAND
 
 
 def test_edited_comments_do_nothing(on: Scene) -> None:

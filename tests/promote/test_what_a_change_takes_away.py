@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.promote.requests import FILE, POLICY, RECIPE, TODAY, WAIVER, Requests, codes
 
-from gitkitchen.promote.policy import Case, Finding, judge_changes
+from gitkitchen.promote.policy import Case, PolicyFinding, judge_changes
 from gitkitchen.trees import read_tree
 
 WORKFLOW = (
@@ -13,7 +13,7 @@ WORKFLOW = (
 )
 
 
-def found(requests: Requests, code: str) -> Finding:
+def found(requests: Requests, code: str) -> PolicyFinding:
     """The only finding of that code."""
     (finding,) = [f for f in requests.judge().findings if f.code == code]
     return finding

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.github.surfaces import ANNOTATIONS_PER_REQUEST, MAX_COMMENT, MAX_TEXT, CheckRun
 from gitkitchen.model import Outcome, State, TestState, Verdict
 from gitkitchen.report.surfaces.checks import concluded
 from gitkitchen.report.surfaces.comment import BYTES, body, comment
 from gitkitchen.report.surfaces.document import from_document, to_document
 from gitkitchen.report.surfaces.outputs import output_file, outputs
-from gitkitchen.report.surfaces.pull import Change, NotTested, PolicyFinding, Pull
+from gitkitchen.report.surfaces.pull import Change, NotTested, Pull
 from gitkitchen.report.surfaces.summary import summary
 from pulls import NAUGHTY, RUN_URL, TREE, cases, hostile, judged, node, outcome
 

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkitchen.errors import Place
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import GOOD_STATES, Outcome, State, Subject, TestState, Verdict, Waived
 from gitkitchen.report.surfaces.checks import PROJECT, concluded
 from gitkitchen.report.surfaces.comment import comment
 from gitkitchen.report.surfaces.document import from_document, to_document
 from gitkitchen.report.surfaces.judging import exit_code, judge, judge_all
-from gitkitchen.report.surfaces.pull import NotTested, PolicyFinding, Pull
+from gitkitchen.report.surfaces.pull import NotTested, Pull
 from pulls import GREEN, HEAD, STOPPED, TREE, WAIVERS, cases, node
 
 PASSED = cases()["passed"]

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from gitkitchen import merging
 from gitkitchen.errors import Problem
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.github.artifacts import Claim, Refused
 from gitkitchen.merging import Merged
 from gitkitchen.model import NodeResult, Outcome, Severity, TestResult, TestState
-from gitkitchen.promote.finding import Finding
 from gitkitchen.promote.owners import FILES, Review
 from gitkitchen.promote.policy import Case, Judgement, judge
 from gitkitchen.recipe.waivers import Waiver
 from gitkitchen.report.surfaces import pull as surface
 from gitkitchen.report.surfaces.judging import findings_about, judge_all
 from gitkitchen.report.surfaces.judging import judge as conclude
-from gitkitchen.report.surfaces.pull import NotTested, PolicyFinding, Pull
+from gitkitchen.report.surfaces.pull import NotTested, Pull
 from gitkitchen.trees import Reading, read_tree
 
 ECHOES = frozenset({"failed-test", "failed-node", "could-not-check", "not-green"})
@@ -205,18 +205,11 @@ def _waivers(
         )
 
 
-def _finding(found: Finding, asked: Asked) -> PolicyFinding:
+def _finding(found: PolicyFinding, asked: Asked) -> PolicyFinding:
     """In a queue what waited for somebody has been waited for: it is told, and waits no more."""
-    severity = "notice" if asked.queue and found.severity == "action" else found.severity
-    return PolicyFinding(
-        code=found.code,
-        severity=severity,
-        message=found.message,
-        path=found.path,
-        line=found.line,
-        who_may_allow=found.who_may_allow,
-        allowed_by=found.allowed_by,
-    )
+    if asked.queue and found.severity == "action":
+        return replace(found, severity="notice")
+    return found
 
 
 def _is_echo(finding: PolicyFinding, bare: Pull) -> bool:

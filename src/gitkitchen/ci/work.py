@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
+from gitkitchen.automation import COMMAND
 from gitkitchen.ci import gathering
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.order import Reader, in_order
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
-WORKFLOW = "gitkitchen-command.yml"
 """The workflow of the default branch that tests what a command names, as `init` calls its file."""
 
 CODES = {
@@ -140,7 +140,7 @@ class Job:
     jobs: int | None = None
     client: Callable[[Mapping[str, str]], Client] = lambda environ: _client(environ)
     """What speaks with GitHub's API, from the job's environment."""
-    workflow: str = WORKFLOW
+    workflow: str = COMMAND
     """The file of the default branch's workflow that commands start."""
 
 

@@ -30,7 +30,10 @@ def init(options: argparse.Namespace) -> int:
         return MISTAKE
     if not started.action:
         print("\nWorkflows for pull requests: gitkitchen init --action OWNER/REPO@SHA")
-    print("\nNext: gitkitchen run")
+    first = (
+        "" if all(one.word in ("same", "kept") for one in started.offered) else "commit these files, then "
+    )
+    print(f"\nNext: {first}gitkitchen run")
     return PASSED
 
 

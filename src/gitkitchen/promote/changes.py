@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 
 from gitkitchen.errors import Place
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Policy, Project, Recipe, Variation
 from gitkitchen.plumbing import Listed
-from gitkitchen.promote.finding import Finding
 from gitkitchen.promote.owners import FILES as CODEOWNERS
 from gitkitchen.promote.weaker import weaker_recipe
 from gitkitchen.recipe.waivers import Waiver
@@ -22,9 +22,9 @@ _MOST = 200
 """Findings of one sort that are listed; the last one counts the rest."""
 
 
-def changes(target: Reading, head: Reading) -> list[Finding]:
+def changes(target: Reading, head: Reading) -> list[PolicyFinding]:
     """All of them; who may allow each is for ``promote.policy`` to say. Waivers are not among them."""
-    found: list[Finding] = []
+    found: list[PolicyFinding] = []
     if target.project is not None:
         found += _of_project(target.project, head.project, head.folder)
     found += _cut(_of_files(target, head))
@@ -32,7 +32,7 @@ def changes(target: Reading, head: Reading) -> list[Finding]:
     return found
 
 
-def _cut(found: Iterable[Finding]) -> list[Finding]:
+def _cut(found: Iterable[PolicyFinding]) -> list[PolicyFinding]:
     every = list(dict.fromkeys(found))
     if len(every) <= _MOST:
         return every
@@ -44,16 +44,16 @@ def _cut(found: Iterable[Finding]) -> list[Finding]:
 # --- kitchen.yml -------------------------------------------------------------------------------------
 
 
-def _of_project(was: Project, now: Project | None, folder: str) -> Iterator[Finding]:
+def _of_project(was: Project, now: Project | None, folder: str) -> Iterator[PolicyFinding]:
     path = at(folder, KITCHEN)
     if now is None:
         if was.policy is not None:
-            yield Finding("policy-changed", "action", "the policy is gone with kitchen.yml", path)
+            yield PolicyFinding("policy-changed", "action", "the policy is gone with kitchen.yml", path)
         return
 
-    def finding(code: str, message: str, *keys: str) -> Finding:
+    def finding(code: str, message: str, *keys: str) -> PolicyFinding:
         places = [now.places[key] for key in keys if key in now.places]
-        return Finding(code, "action", message, path, places[0].line if places else 0)
+        return PolicyFinding(code, "action", message, path, places[0].line if places else 0)
 
     if was.policy != now.policy:
         keys = _policy_keys(was.policy, now.policy)
@@ -101,7 +101,7 @@ def at(folder: str, path: str) -> str:
 # --- files -------------------------------------------------------------------------------------------
 
 
-def _of_files(target: Reading, head: Reading) -> Iterator[Finding]:
+def _of_files(target: Reading, head: Reading) -> Iterator[PolicyFinding]:
     """Workflows, actions and CODEOWNERS that are new, changed or gone; actions that a file did not use
     before."""
     for path in sorted({*target.files, *head.files}):
@@ -110,9 +110,9 @@ def _of_files(target: Reading, head: Reading) -> Iterator[Finding]:
             continue
         done = "is new" if old is None else "is removed" if new is None else "changed"
         if path in CODEOWNERS:
-            yield Finding("codeowners-changed", "action", f"{path} {done}", path)
+            yield PolicyFinding("codeowners-changed", "action", f"{path} {done}", path)
         elif _is_workflow(path):
-            yield Finding("workflow-changed", "action", f"{path} {done}", path)
+            yield PolicyFinding("workflow-changed", "action", f"{path} {done}", path)
             yield from _references(path, target.texts.get(path, ""), head.texts.get(path, ""))
 
 
@@ -122,7 +122,7 @@ def _is_workflow(path: str) -> bool:
     return action or path == ".github" or f"{path}/".startswith(folders)
 
 
-def _references(path: str, was: str, now: str) -> Iterator[Finding]:
+def _references(path: str, was: str, now: str) -> Iterator[PolicyFinding]:
     before = {m[1] for line in was.splitlines() if (m := _USES.match(line))}
     names = {reference.partition("@")[0]: reference for reference in before}
     for number, line in enumerate(now.splitlines(), 1):
@@ -130,18 +130,20 @@ def _references(path: str, was: str, now: str) -> Iterator[Finding]:
         if match and match[1] not in before:
             old = names.get(match[1].partition("@")[0])
             said = f" instead of {old[:200]}" if old else ""
-            yield Finding("action-changed", "action", f"{path} uses {match[1][:200]}{said}", path, number)
+            yield PolicyFinding(
+                "action-changed", "action", f"{path} uses {match[1][:200]}{said}", path, number
+            )
 
 
 # --- recipes -----------------------------------------------------------------------------------------
 
 
-def _of_recipes(target: Reading, head: Reading) -> Iterator[Finding]:
+def _of_recipes(target: Reading, head: Reading) -> Iterator[PolicyFinding]:
     for name, raw in target.recipes.items():
         other = head.recipes.get(name)
         if other is None:
             if not any(p.place and p.place.file == raw.file for p in head.problems):
-                yield Finding(
+                yield PolicyFinding(
                     "removed-recipe", "action", f"recipe '{name}' is removed", at(head.folder, raw.file)
                 )
             continue
@@ -159,7 +161,7 @@ def _of_recipes(target: Reading, head: Reading) -> Iterator[Finding]:
             yield replace(finding, path=at(head.folder, finding.path))
     if not (target.complete and head.complete):
         message = "the recipes have more variations than are compared: not all of their tests were looked at"
-        yield Finding("changed-test", "action", message)
+        yield PolicyFinding("changed-test", "action", message)
 
 
 def _elsewhere(head: Reading, where: Where) -> Recipe | None:
@@ -175,18 +177,18 @@ def _inner(reading: Reading) -> Mapping[str, Listed]:
     return {p.removeprefix(prefix): f for p, f in reading.files.items() if p.startswith(prefix)}
 
 
-def _variation(recipe: str, was: Variation, now: Variation | None, file: str) -> Iterator[Finding]:
+def _variation(recipe: str, was: Variation, now: Variation | None, file: str) -> Iterator[PolicyFinding]:
     about = f"recipe '{recipe}': variation '{was.name}'"
     if now is None:
-        yield Finding("removed-variation", "action", f"{about} is removed", file)
+        yield PolicyFinding("removed-variation", "action", f"{about} is removed", file)
         return
     line = now.place.line if now.place else 0
     if was.nodes != now.nodes and now.nodes:
         message = f"{about} selects other nodes, which cannot be judged: {', '.join(now.nodes)[:200]}"
-        yield Finding("changed-variation", "action", message, file, line)
+        yield PolicyFinding("changed-variation", "action", message, file, line)
     if now.environments and (not was.environments or not set(was.environments) <= set(now.environments)):
         message = f"{about} is only for {', '.join(now.environments)[:200]} now"
-        yield Finding("weaker-variation", "action", message, file, line)
+        yield PolicyFinding("weaker-variation", "action", message, file, line)
 
 
 # --- waivers -----------------------------------------------------------------------------------------
@@ -199,10 +201,10 @@ def new_waivers(target: Reading, head: Reading) -> list[Waiver]:
     return [w for w in head.waivers if replace(w, place=_ANYWHERE) not in known]
 
 
-def removed_waivers(target: Reading, head: Reading) -> Iterator[Finding]:
+def removed_waivers(target: Reading, head: Reading) -> Iterator[PolicyFinding]:
     """Waivers whose test is waived no more: stricter, and to be known."""
     kept = {(w.recipe, w.node, w.rule) for w in head.waivers}
     for waiver in target.waivers:
         if (waiver.recipe, waiver.node, waiver.rule) not in kept:
             message = f"the waiver of {waiver.recipe}/{waiver.node}/{waiver.rule} is removed"
-            yield Finding("waiver-removed", "notice", message, at(head.folder, waiver.file))
+            yield PolicyFinding("waiver-removed", "notice", message, at(head.folder, waiver.file))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.kitchen.policy import RANK, Pattern, pattern, test_name
 from gitkitchen.model import (
     GOOD_STATES,
@@ -24,7 +25,6 @@ from gitkitchen.model import (
     TestState,
     Verdict,
 )
-from gitkitchen.promote.finding import Finding
 from gitkitchen.recipe.select import parse
 from gitkitchen.recipe.waivers import Waiver
 from gitkitchen.trees import Reading, Where
@@ -46,10 +46,12 @@ class Accepted:
     evaluated: int = 0
 
 
-def weigh(head: Reading, outcomes: Sequence[Outcome], waiver_of: WaiverOf) -> tuple[Accepted, list[Finding]]:
+def weigh(
+    head: Reading, outcomes: Sequence[Outcome], waiver_of: WaiverOf
+) -> tuple[Accepted, list[PolicyFinding]]:
     """Each outcome beside what the tree declares."""
     accepted = Accepted()
-    found: list[Finding] = []
+    found: list[PolicyFinding] = []
     for outcome in outcomes:
         key = (outcome.recipe, outcome.variation)
         said = list(_unfit(head, outcome))
@@ -63,7 +65,7 @@ def weigh(head: Reading, outcomes: Sequence[Outcome], waiver_of: WaiverOf) -> tu
         found += said
     if not accepted.evaluated:
         message = "nothing was tested on this tree: no test has a result"
-        found.append(Finding("nothing-tested", "failure", message))
+        found.append(PolicyFinding("nothing-tested", "failure", message))
     return accepted, found
 
 
@@ -71,19 +73,21 @@ def _where(outcome: Outcome) -> Where:
     return Where(outcome.recipe, outcome.kitchen.environment or "", outcome.variation)
 
 
-def _unfit(head: Reading, outcome: Outcome) -> Iterator[Finding]:
+def _unfit(head: Reading, outcome: Outcome) -> Iterator[PolicyFinding]:
     """Why an outcome says nothing of this tree at all."""
     about = _label(outcome.recipe, outcome.variation)
     if outcome.subject.tree != head.tree:
         message = (
             f"{about}: its outcome is of tree {outcome.subject.tree[:12]}, and {head.tree[:12]} is judged"
         )
-        yield Finding("other-tree", "failure", message)
+        yield PolicyFinding("other-tree", "failure", message)
     elif outcome.subject.dirty:
         message = f"{about}: its outcome is of a work tree with uncommitted changes, which is never evidence"
-        yield Finding("other-tree", "failure", message)
+        yield PolicyFinding("other-tree", "failure", message)
     elif _where(outcome) not in head.resolved:
-        yield Finding("unknown-recipe", "failure", f"{about}: this tree has no such recipe or variation")
+        yield PolicyFinding(
+            "unknown-recipe", "failure", f"{about}: this tree has no such recipe or variation"
+        )
 
 
 def _label(recipe: str, variation: str | None) -> str:
@@ -93,7 +97,7 @@ def _label(recipe: str, variation: str | None) -> str:
 # --- one run -----------------------------------------------------------------------------------------
 
 
-def _of_run(outcome: Outcome, recipe: Recipe, waiver_of: WaiverOf) -> Iterator[Finding]:
+def _of_run(outcome: Outcome, recipe: Recipe, waiver_of: WaiverOf) -> Iterator[PolicyFinding]:
     results = {n.node: n for n in outcome.nodes}
     count = 0
     for name in _expected(recipe):
@@ -109,7 +113,7 @@ def _of_run(outcome: Outcome, recipe: Recipe, waiver_of: WaiverOf) -> Iterator[F
             yield finding
     if outcome.verdict is not Verdict.PASSED and not count:
         words = outcome.verdict.value.replace("_", " ")
-        yield Finding(
+        yield PolicyFinding(
             "not-green", "failure", f"{_label(outcome.recipe, outcome.variation)} ended as: {words}"
         )
 
@@ -139,77 +143,85 @@ def _expected(recipe: Recipe) -> list[str]:
 
 def _of_node(
     recipe: Recipe, node: NodeSpec, result: NodeResult | None, waiver_of: WaiverOf
-) -> Iterator[Finding]:
+) -> Iterator[PolicyFinding]:
     about, path, line = f"node '{node.name}'", recipe.file, node.place.line
     if result is None:
-        yield Finding("missing-result", "failure", f"{about} has no result", path, line)
+        yield PolicyFinding("missing-result", "failure", f"{about} has no result", path, line)
         return
     if result.state is State.SKIPPED:
-        yield Finding("not-tested", "notice", f"{about} was skipped: nothing is known of it", path, line)
+        yield PolicyFinding(
+            "not-tested", "notice", f"{about} was skipped: nothing is known of it", path, line
+        )
         return
     if result.state not in GOOD_STATES:
         if result.continued and node.continue_on_error:
             message = f"{about} {result.state.value.replace('_', ' ')}, excused by continue-on-error"
-            yield Finding("not-tested", "notice", message, path, line)
+            yield PolicyFinding("not-tested", "notice", message, path, line)
             return
         yield from _bad_node(node, result, path)
         return
     yield from _of_tests(recipe, node, result, waiver_of)
 
 
-def _bad_node(node: NodeSpec, result: NodeResult, path: str) -> Iterator[Finding]:
+def _bad_node(node: NodeSpec, result: NodeResult, path: str) -> Iterator[PolicyFinding]:
     stopping = [t for t in result.tests if t.severity is Severity.STOP and t.state is not TestState.PASSED]
     places = {spec.id: spec.place for spec in node.tests}
     for test in stopping:
         place = places.get(test.id)
         message = f"node '{node.name}': the test {test_name(test.node, test.id)} {test.state.value}"
-        yield Finding("failed-test", "failure", message, path, place.line if place else node.place.line)
+        yield PolicyFinding("failed-test", "failure", message, path, place.line if place else node.place.line)
     if not stopping:
         infrastructure = result.failure is not None and result.failure.kind == "infrastructure"
         code = "could-not-check" if infrastructure else "failed-node"
         words = result.state.value.replace("_", " ")
-        yield Finding(code, "failure", f"node '{node.name}' did not pass: {words}", path, node.place.line)
+        yield PolicyFinding(
+            code, "failure", f"node '{node.name}' did not pass: {words}", path, node.place.line
+        )
 
 
-def _of_tests(recipe: Recipe, node: NodeSpec, result: NodeResult, waiver_of: WaiverOf) -> Iterator[Finding]:
+def _of_tests(
+    recipe: Recipe, node: NodeSpec, result: NodeResult, waiver_of: WaiverOf
+) -> Iterator[PolicyFinding]:
     """The tests that this tree declares, whatever the outcome lists, and those that the node ran itself."""
     results = {t.id: t for t in result.tests}
     for spec in node.tests:
         yield from _of_test(recipe, spec, results.pop(spec.id, None), waiver_of, node)
     if node.kind == "pytest" and not any(t.state in _EVALUATED for t in results.values()):
         message = f"node '{node.name}': no test of its module has a result"
-        yield Finding("missing-result", "failure", message, recipe.file, node.place.line)
+        yield PolicyFinding("missing-result", "failure", message, recipe.file, node.place.line)
     for test in results.values():
         if test.severity is Severity.STOP and test.state in (TestState.FAILED, TestState.ERROR):
             message = f"node '{node.name}': {test_name(test.node, test.id)} {test.state.value}"
-            yield Finding("failed-test", "failure", message, recipe.file, node.place.line)
+            yield PolicyFinding("failed-test", "failure", message, recipe.file, node.place.line)
 
 
 def _of_test(
     recipe: Recipe, spec: TestSpec, result: TestResult | None, waiver_of: WaiverOf, node: NodeSpec
-) -> Iterator[Finding]:
+) -> Iterator[PolicyFinding]:
     about = f"node '{node.name}': the test {test_name(spec.node, spec.id)}"
     line = spec.place.line if spec.place else node.place.line
     stops = spec.severity is Severity.STOP
     if result is None:
-        yield Finding("missing-result", "failure", f"{about} has no result", recipe.file, line)
+        yield PolicyFinding("missing-result", "failure", f"{about} has no result", recipe.file, line)
     elif result.state is TestState.FAILED and stops:
         waiver = waiver_of(recipe.name, node.name, spec.id)
         if waiver is None:
             claim = ", and no waiver that counts covers it" if result.waived is not None else ""
-            yield Finding("failed-test", "failure", f"{about} failed{claim}", recipe.file, line)
+            yield PolicyFinding("failed-test", "failure", f"{about} failed{claim}", recipe.file, line)
         else:
             message = (
                 f"{about} failed and is waived by {waiver.approver} until {waiver.expires}: {waiver.reason}"
             )
-            yield Finding("waived", "notice", message, waiver.file, waiver.place.line)
+            yield PolicyFinding("waived", "notice", message, waiver.file, waiver.place.line)
     elif result.state is TestState.ERROR and stops:
-        yield Finding("could-not-check", "failure", f"{about} could not be evaluated", recipe.file, line)
+        yield PolicyFinding(
+            "could-not-check", "failure", f"{about} could not be evaluated", recipe.file, line
+        )
     elif result.state not in _EVALUATED:
-        yield Finding("not-tested", "notice", f"{about} was not evaluated", recipe.file, line)
+        yield PolicyFinding("not-tested", "notice", f"{about} was not evaluated", recipe.file, line)
 
 
-def _beside(recipe: Recipe, result: NodeResult) -> Iterator[Finding]:
+def _beside(recipe: Recipe, result: NodeResult) -> Iterator[PolicyFinding]:
     if result.state in GOOD_STATES or result.state is State.SKIPPED:
         return
     node = recipe.nodes.get(result.node)
@@ -218,7 +230,7 @@ def _beside(recipe: Recipe, result: NodeResult) -> Iterator[Finding]:
     place = node.place if node is not None else result.place
     message = f"'{result.node[:120]}' did not pass: {result.state.value.replace('_', ' ')}"
     file = recipe.file if node is not None else result.node if result.node.startswith("effects/") else ""
-    yield Finding("failed-node", "failure", message, file, place.line if place else 0)
+    yield PolicyFinding("failed-node", "failure", message, file, place.line if place else 0)
 
 
 # --- what is required --------------------------------------------------------------------------------
@@ -226,17 +238,17 @@ def _beside(recipe: Recipe, result: NodeResult) -> Iterator[Finding]:
 
 def required(
     policy: Policy, head: Reading, accepted: Accepted, waiver_of: WaiverOf, lines: Mapping[str, int]
-) -> Iterator[Finding]:
+) -> Iterator[PolicyFinding]:
     """What the policy asks for and nothing here shows. ``lines``: where its keys stand in ``kitchen.yml``."""
     for text in policy.recipes:
         yield from _required_recipe(text, head, accepted, lines.get("policy.require.recipes", 0))
     for text in policy.tests:
         for code, message in _required_test(pattern(text), policy, head, accepted, waiver_of):
             line = lines.get("policy.require.tests", 0)
-            yield Finding(code, "failure", f"required test '{text}': {message}", "kitchen.yml", line)
+            yield PolicyFinding(code, "failure", f"required test '{text}': {message}", "kitchen.yml", line)
 
 
-def _required_recipe(text: str, head: Reading, accepted: Accepted, line: int) -> Iterator[Finding]:
+def _required_recipe(text: str, head: Reading, accepted: Accepted, line: int) -> Iterator[PolicyFinding]:
     name, _, variation = text.partition(":")
     key = (name, variation or None)
     outcome = accepted.outcomes.get(key)
@@ -247,7 +259,7 @@ def _required_recipe(text: str, head: Reading, accepted: Accepted, line: int) ->
         said = "ran only in a part"
     if said:
         message = f"required {_label(*key)} {said}"
-        yield Finding("required-recipe", "failure", message, "kitchen.yml", line)
+        yield PolicyFinding("required-recipe", "failure", message, "kitchen.yml", line)
 
 
 def _selects(head: Reading, key: tuple[str, str | None]) -> bool:

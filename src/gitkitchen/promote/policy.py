@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from gitkitchen.finding import Conclusion, PolicyFinding, conclusion, in_order
 from gitkitchen.model import Outcome, Policy
 from gitkitchen.promote.changes import at, changes, new_waivers, removed_waivers
 from gitkitchen.promote.evidence import required, weigh
-from gitkitchen.promote.finding import Conclusion, Finding, conclusion, in_order
 from gitkitchen.promote.owners import Review, allowing, approvers, who
 from gitkitchen.recipe.waivers import Waiver, void
 from gitkitchen.trees import Reading
 
-__all__ = ["Case", "Conclusion", "Finding", "Judgement", "Review", "judge", "judge_changes"]
+__all__ = ["Case", "Conclusion", "Judgement", "PolicyFinding", "Review", "judge", "judge_changes"]
 
 _ABSENT = "missing-file"
 _MOST = 100
@@ -50,7 +50,7 @@ class Judgement:
     """``waivers`` are those that count here: of the target, and new ones that were approved."""
 
     conclusion: Conclusion
-    findings: tuple[Finding, ...]
+    findings: tuple[PolicyFinding, ...]
     waivers: tuple[Waiver, ...] = ()
 
 
@@ -79,36 +79,36 @@ def judge_changes(case: Case) -> Judgement:
     return _judgement(*_changes(case, policy))
 
 
-def _judgement(found: Sequence[Finding], waivers: Sequence[Waiver] = ()) -> Judgement:
+def _judgement(found: Sequence[PolicyFinding], waivers: Sequence[Waiver] = ()) -> Judgement:
     ordered = in_order(found)
     return Judgement(conclusion(ordered), ordered, tuple(waivers))
 
 
-def _placed(case: Case, finding: Finding) -> str:
+def _placed(case: Case, finding: PolicyFinding) -> str:
     return at(case.head.folder, finding.path)
 
 
-def _unreadable(case: Case) -> Iterator[Finding]:
+def _unreadable(case: Case) -> Iterator[PolicyFinding]:
     """What cannot be read cannot be judged. A target without any ``kitchen.yml`` has no policy."""
     for problem in case.target.problems:
         if problem.code == _ABSENT and case.target.project is None:
             continue
         where = f"{problem.place}: " if problem.place else ""
         message = f"the target cannot be read, so that its policy is not known: {where}{problem.message}"
-        yield Finding("unreadable-target", "failure", message)
+        yield PolicyFinding("unreadable-target", "failure", message)
         return
     for problem in case.head.problems[:_MOST]:
         path, line = (problem.place.file, problem.place.line) if problem.place else ("", 0)
-        yield Finding(
+        yield PolicyFinding(
             "unreadable", "failure", str(replace(problem, place=None)), at(case.head.folder, path), line
         )
 
 
-def _changes(case: Case, policy: Policy | None) -> tuple[list[Finding], list[Waiver]]:
+def _changes(case: Case, policy: Policy | None) -> tuple[list[PolicyFinding], list[Waiver]]:
     """The changes with who may allow and who did, and the waivers that count."""
     approving = approvers(case.reviews, case.head_sha, case.author)
     texts = case.target.texts
-    found: list[Finding] = []
+    found: list[PolicyFinding] = []
     for finding in changes(case.target, case.head):
         if policy is None:  # nobody was asked to guard anything
             found.append(replace(finding, severity="notice"))
@@ -131,7 +131,9 @@ def _void(case: Case, policy: Policy | None, waiver: Waiver) -> str:
     return void(waiver, policy, case.environment, case.today)
 
 
-def _new_waiver(case: Case, policy: Policy | None, waiver: Waiver, approving: Sequence[Review]) -> Finding:
+def _new_waiver(
+    case: Case, policy: Policy | None, waiver: Waiver, approving: Sequence[Review]
+) -> PolicyFinding:
     """A waiver that the pull request brings. It waives nothing in it before its own approver approved."""
     path = at(case.head.folder, waiver.file)
     about = f"{waiver.recipe}/{waiver.node}/{waiver.rule} would be waived until {waiver.expires}"
@@ -141,17 +143,19 @@ def _new_waiver(case: Case, policy: Policy | None, waiver: Waiver, approving: Se
         names = who(policy.changes_by, case.target.texts, path) if policy is not None else ()
         said = f"{about}, and is not: {why}"
         allowed = allowing(approving, names)
-        return Finding("waiver-added", severity, said, path, waiver.place.line, names, allowed)  # type: ignore[arg-type]
+        return PolicyFinding("waiver-added", severity, said, path, waiver.place.line, names, allowed)  # type: ignore[arg-type]
     if why:
         names = who(policy.changes_by, case.target.texts, path)
         said = f"{about}, and is not: {why}"
-        return Finding(
+        return PolicyFinding(
             "waiver-added", "action", said, path, waiver.place.line, names, allowing(approving, names)
         )
     names = who(policy.waivers.by, case.target.texts, path)
     named = [r for r in approving if f"@{r.login}".lower() == waiver.approver.lower()]
     said = f"{about}, once {waiver.approver} approves this head: {waiver.reason}"
-    return Finding("waiver-added", "action", said, path, waiver.place.line, names, allowing(named, names))
+    return PolicyFinding(
+        "waiver-added", "action", said, path, waiver.place.line, names, allowing(named, names)
+    )
 
 
 def _covering(waivers: Sequence[Waiver]) -> Callable[[str, str, str], Waiver | None]:

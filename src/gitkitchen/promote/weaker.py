@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gitkitchen.finding import PolicyFinding, Severity
 from gitkitchen.kitchen.policy import test_name
 from gitkitchen.model import NodeSpec, Recipe, TestSpec, Tolerance
 from gitkitchen.plumbing import Listed
-from gitkitchen.promote.finding import Finding, Severity
 from gitkitchen.promote.order import Order, compare, implies
 
 Files = Mapping[str, Listed]
@@ -23,7 +23,7 @@ judged.
 """
 
 
-def weaker_recipe(was: Recipe, now: Recipe, files_was: Files, files_now: Files) -> Iterator[Finding]:
+def weaker_recipe(was: Recipe, now: Recipe, files_was: Files, files_now: Files) -> Iterator[PolicyFinding]:
     """All that ``now`` tests less than ``was``; both in the same kitchen and variation."""
     for name, node in was.nodes.items():
         other = now.nodes.get(name)
@@ -34,7 +34,7 @@ def weaker_recipe(was: Recipe, now: Recipe, files_was: Files, files_now: Files) 
             yield from _code(node, other, now.file, files_was, files_now)
 
 
-def _gone(was: Recipe, now: Recipe, node: NodeSpec) -> Finding:
+def _gone(was: Recipe, now: Recipe, node: NodeSpec) -> PolicyFinding:
     """A node that is there no more. Without a test of its own it takes no evidence away."""
     tested = len(node.tests)
     severity: Severity = "action" if tested or node.kind not in UNTESTED else "notice"
@@ -42,19 +42,19 @@ def _gone(was: Recipe, now: Recipe, node: NodeSpec) -> Finding:
     if node.kind not in UNTESTED:
         tests = " with the tests of its module"
     message = f"recipe '{was.name}': node '{node.name}' is removed{tests}"
-    return Finding("removed-node", severity, message, now.file)
+    return PolicyFinding("removed-node", severity, message, now.file)
 
 
-def weaker_node(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[Finding]:
+def weaker_node(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[PolicyFinding]:
     """What changed in a node so that its tests, or what they see, became less."""
     yield from _tests(was, now, file)
     tested = bool(was.tests) or was.kind not in UNTESTED
     for code, message in _node(was, now, tested=tested):
-        yield Finding(code, "action", f"node '{now.name}': {message}", file, now.place.line)
+        yield PolicyFinding(code, "action", f"node '{now.name}': {message}", file, now.place.line)
     opened = [c for c in now.public if c not in was.public]
     if opened and "*" not in was.public:
         message = f"values of {', '.join(opened[:8])} become public"
-        yield Finding("privacy-opened", "action", f"node '{now.name}': {message}", file, now.place.line)
+        yield PolicyFinding("privacy-opened", "action", f"node '{now.name}': {message}", file, now.place.line)
 
 
 def _node(was: NodeSpec, now: NodeSpec, *, tested: bool) -> Iterator[tuple[str, str]]:
@@ -94,21 +94,25 @@ def _kept(node: NodeSpec) -> str:
     return f"partitions by {mode.by}" if mode.mode == "partitions" else f"as a {mode.mode}"
 
 
-def _code(was: NodeSpec, now: NodeSpec, file: str, files_was: Files, files_now: Files) -> Iterator[Finding]:
+def _code(
+    was: NodeSpec, now: NodeSpec, file: str, files_was: Files, files_now: Files
+) -> Iterator[PolicyFinding]:
     """Tests that are code: what they say of data nobody can read from a difference."""
     if was.kind != now.kind or was.kind in UNTESTED:
         return
     if was.kind != "pytest":
         if was.config != now.config:
             message = f"node '{now.name}': what tests it changed, which cannot be judged"
-            yield Finding("changed-test", "action", message, file, now.place.line)
+            yield PolicyFinding("changed-test", "action", message, file, now.place.line)
         return
     module, before = str(now.config.get("file", "")), str(was.config.get("file", ""))
     said = f"node '{now.name}': its tests changed, which cannot be judged"
     if before != module or _objects(was, before, files_was) != _objects(now, before, files_now):
-        yield Finding("changed-test", "action", f"{said}: the module {module}", module)
+        yield PolicyFinding("changed-test", "action", f"{said}: the module {module}", module)
     elif was.config.get("args") != now.config.get("args"):
-        yield Finding("changed-test", "action", f"{said}: the arguments of pytest", file, now.place.line)
+        yield PolicyFinding(
+            "changed-test", "action", f"{said}: the arguments of pytest", file, now.place.line
+        )
 
 
 def _objects(node: NodeSpec, module: str, files: Files) -> dict[str, str]:
@@ -124,7 +128,7 @@ def _objects(node: NodeSpec, module: str, files: Files) -> dict[str, str]:
 # --- declared tests ----------------------------------------------------------------------------------
 
 
-def _tests(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[Finding]:
+def _tests(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[PolicyFinding]:
     """Each old test that no new one is as strict as, beside the new one that took its place."""
     unmatched = [a for a in was.tests if not any(implies(b, a) for b in now.tests)]
     kept = {b.id for b in now.tests for a in was.tests if a not in unmatched and implies(b, a)}
@@ -134,7 +138,7 @@ def _tests(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[Finding]:
         b = _counterpart(a, [t for t in free if t.id not in taken]) or _counterpart(a, now.tests, near=True)
         if b is None:
             message = f"node '{now.name}': the test {test_name(a.node, a.id)} ({a.severity.value}) is removed"
-            yield Finding("removed-test", "action", message, file, now.place.line)
+            yield PolicyFinding("removed-test", "action", message, file, now.place.line)
             continue
         taken.add(b.id)
         order = compare(a, b)
@@ -142,9 +146,9 @@ def _tests(was: NodeSpec, now: NodeSpec, file: str) -> Iterator[Finding]:
         said = "; ".join(differences(a, b)) or f"{test_name(a.node, a.id)} before"
         line = b.place.line if b.place else now.place.line
         if order is Order.WEAKER:
-            yield Finding("weaker-test", "action", f"{about} lets more pass: {said}", file, line)
+            yield PolicyFinding("weaker-test", "action", f"{about} lets more pass: {said}", file, line)
         else:
-            yield Finding(
+            yield PolicyFinding(
                 "changed-test", "action", f"{about} changed, which cannot be judged: {said}", file, line
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Outcome, Plan, State
 from gitkitchen.report import facts
 from gitkitchen.report.comparison import Comparison
@@ -14,7 +15,6 @@ from gitkitchen.report.surfaces.pull import (
     Change,
     Graph,
     NotTested,
-    PolicyFinding,
     Pull,
     Timing,
     Waiver,

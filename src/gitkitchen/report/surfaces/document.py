@@ -8,13 +8,13 @@ from typing import Any
 
 from gitkitchen.document import departures
 from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Outcome
 from gitkitchen.report import diff, diff_reading, facts, outcome, redaction
 from gitkitchen.report.surfaces.pull import (
     Change,
     Graph,
     NotTested,
-    PolicyFinding,
     Pull,
     Run,
     Timing,

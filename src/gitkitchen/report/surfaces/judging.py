@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, NOTHING_TESTED, PASSED
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Outcome, State, Verdict
 from gitkitchen.report import facts
-from gitkitchen.report.surfaces.pull import NotTested, PolicyFinding, Pull
+from gitkitchen.report.surfaces.pull import NotTested, Pull
 from gitkitchen.report.text import VERDICTS, count
 from gitkitchen.run.verdict import verdict as verdict_of
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gitkitchen.errors import Place
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Outcome
 from gitkitchen.report.comparison import Comparison
 
 Kind = Literal["added", "removed", "changed"]
-Severity = Literal["failure", "action", "notice"]
 Standing = Literal["used", "unused", "expired"]
 
 
@@ -35,30 +35,6 @@ class Change:
     place: Place | None = None
     files: tuple[Place, ...] = ()
     """The files beside the recipe that changed for this node, each at its first changed line."""
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFinding:
-    """What the target's policy says of this change. ``failure``: nobody can allow it.
-
-    ``action``: it waits for one of ``who_may_allow``; ``allowed_by`` says who did. ``notice``: to be known.
-    """
-
-    code: str
-    severity: Severity
-    message: str
-    path: str = ""
-    line: int = 0
-    who_may_allow: tuple[str, ...] = ()
-    allowed_by: str = ""
-
-    @property
-    def blocks(self) -> bool:
-        return self.severity == "failure" or (self.severity == "action" and not self.allowed_by)
-
-    @property
-    def place(self) -> Place | None:
-        return Place(self.path, self.line) if self.path else None
 
 
 @dataclass(frozen=True, slots=True)

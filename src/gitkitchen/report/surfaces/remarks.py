@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gitkitchen.errors import Place
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.github.surfaces import Annotation, Level
 from gitkitchen.model import Outcome
 from gitkitchen.report import diff_words, facts
@@ -19,7 +20,7 @@ from gitkitchen.report.annotations import remark
 from gitkitchen.report.facts import Finding
 from gitkitchen.report.surfaces import words
 from gitkitchen.report.surfaces.judging import findings_about, waived_tests
-from gitkitchen.report.surfaces.pull import Change, PolicyFinding, Pull
+from gitkitchen.report.surfaces.pull import Change, Pull
 from gitkitchen.report.text import clip_bytes, encodable, for_runners, safe, safe_lines
 
 MOST = 50

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Outcome, State, TestState, Verdict
 from gitkitchen.report import facts
 from gitkitchen.report.facts import Finding
@@ -18,7 +19,7 @@ from gitkitchen.report.sheet import Sheet, details
 from gitkitchen.report.surfaces import words
 from gitkitchen.report.surfaces.diagram import affected, diagram
 from gitkitchen.report.surfaces.judging import Judgement, absent, findings_about, judge, waived_tests
-from gitkitchen.report.surfaces.pull import Change, NotTested, PolicyFinding, Pull, Waiver
+from gitkitchen.report.surfaces.pull import Change, NotTested, Pull, Waiver
 from gitkitchen.report.text import SYMBOLS, WORDS, count
 
 HEAVY = ("stop", "excused", "waived")
