@@ -133,7 +133,12 @@ def database(server: Server) -> Iterator[str]:
 
 def inventory(client: psycopg.Connection[Any]) -> list[Any]:
     """Every schema, relation (with columns) and grant of the database, default grants, stamps of kitchens and
-    builds, every lock that somebody else holds, and every session of ours."""
+    builds, every lock that somebody else holds, and every session. A server takes a moment to notice that a
+    client of ours has ended, and keeps its session and locks so long: that moment is waited for."""
+    ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'gitkitchen' AND datname = current_database()"
+    until = time.monotonic() + 10
+    while client.execute(ours).fetchall() and time.monotonic() < until:
+        time.sleep(0.02)
     return client.execute(
         "SELECT 'schema', nspname::text, nspowner::regrole || coalesce(nspacl::text, '') FROM pg_namespace "
         "WHERE nspname !~ '^pg_' UNION ALL "

@@ -16,6 +16,8 @@ INFRASTRUCTURE = 3
 NOTHING_TESTED = 4
 BUG = 5
 INTERRUPTED = 130
+UNREAD = 141
+"""Whoever read our output went away, as the shell tells of SIGPIPE."""
 TERMINATED = 143
 
 

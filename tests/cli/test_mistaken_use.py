@@ -136,3 +136,14 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """`-C` with a mistyped folder says that, not that a project is missing above it."""
     said = Shop(tmp_path / "nowhere").cli("validate")
     assert (said.code, "there is no folder" in said.out + said.err) == (2, True)
+
+
+def test_a_reader_that_goes_away_makes_nothing_green(shop: Shop) -> None:
+    """`gitkitchen run | head`, when a test failed: whatever is left unsaid, the exit code is not 0."""
+    nodes = "".join(f"  n{i}: {{sql: select 1 as id, tests: [{{rows: {{min: 2}}}}]}}\n" for i in range(30))
+    shop.commit({"recipes/r/recipe.yml": f"version: 1\nrecipe: r\nnodes:\n{nodes}"})
+    with shop.spawn("run", "--json") as run:
+        assert run.stdout is not None and run.stderr is not None
+        run.stdout.close()
+        run.stderr.read()
+    assert run.returncode in (1, 141)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gitkitchen import __version__
-from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, GitKitchenError, Problem
+from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD, GitKitchenError, Problem
 
 LATER = frozenset(
     (
@@ -337,9 +337,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (``| head``): nothing more to say, and nothing failed.
+        # The reader of our output went away (``| head``). It may have been going to be told that a test
+        # failed: never 0, but what the shell says of any program that this happens to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return UNREAD
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         complain(
