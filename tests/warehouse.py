@@ -135,7 +135,8 @@ def inventory(client: psycopg.Connection[Any]) -> list[Any]:
     """Every schema, relation (with columns) and grant of the database, default grants, stamps of kitchens and
     builds, every lock that somebody else holds, and every session. A server takes a moment to notice that a
     client of ours has ended, and keeps its session and locks so long: that moment is waited for."""
-    ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'gitkitchen' AND datname = current_database()"
+    here = "datname = current_database()"
+    ours = f"SELECT FROM pg_stat_activity WHERE application_name = 'gitkitchen' AND {here}"
     until = time.monotonic() + 10
     while client.execute(ours).fetchall() and time.monotonic() < until:
         time.sleep(0.02)

@@ -143,7 +143,8 @@ def test_a_reader_that_goes_away_makes_nothing_green(shop: Shop) -> None:
     nodes = "".join(f"  n{i}: {{sql: select 1 as id, tests: [{{rows: {{min: 2}}}}]}}\n" for i in range(30))
     shop.commit({"recipes/r/recipe.yml": f"version: 1\nrecipe: r\nnodes:\n{nodes}"})
     with shop.spawn("run", "--json") as run:
-        assert run.stdout is not None and run.stderr is not None
+        assert run.stdout is not None
+        assert run.stderr is not None
         run.stdout.close()
         run.stderr.read()
     assert run.returncode in (1, 141)
