@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gitkitchen.github.forge.state import Pull
+from lengths import some
 from scene import Scene, scene
 from shop import KITCHEN_YML
 
@@ -119,7 +120,9 @@ def test_edited_comments_do_nothing(on: Scene) -> None:
     assert not on.forge.writes
 
 
-@pytest.mark.parametrize("kind", ["500", "502-after", "reset-after", "401", "403", "404", "422"])
+@pytest.mark.parametrize(
+    "kind", some(["500", "502-after", "reset-after", "401", "403", "404", "422"], "502-after", "422")
+)
 def test_a_fault_starts_nothing_twice(on: Scene, kind: str) -> None:
     """Whatever the dispatch comes to, the job run again has started one run, and answered once."""
     pull = opened(on, f"fault-{kind}")

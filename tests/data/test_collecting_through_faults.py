@@ -80,6 +80,7 @@ def test_both_zones_are_cleared_up_by_a_job_that_may(used: Shop) -> None:
     assert used.rows("from a", "--kitchen", "prod") == [{"x": 2}]
 
 
+@pytest.mark.long
 def test_a_job_without_the_right_to_trusted_clears_up_sandboxes(used: Shop, between: Proxy) -> None:
     """What it may not write it leaves, and says so; the rest goes."""
     for method in ("PUT", "POST", "DELETE"):
@@ -103,6 +104,7 @@ def test_a_registry_that_lets_nobody_remove_is_told_of(used: Shop, between: Prox
     assert there(collected(used, "--apply")) == {"trusted", "sandbox"}
 
 
+@pytest.mark.long
 def test_the_second_of_two_collectors_leaves_the_store(used: Shop) -> None:
     """While one has the lease, another clears up what is on its own machine, and says what it left."""
     collected(used, "--apply")

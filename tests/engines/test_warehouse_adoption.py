@@ -24,6 +24,7 @@ from gitkitchen.data.engines.postgres_versions import TOGETHER, digesting, measu
 from gitkitchen.data.manifest import build_from_json
 from gitkitchen.ledger.folder import FolderLedger
 from gitkitchen.run.sealing import build_seal
+from lengths import some
 from shop import KITCHEN_YML, Shop
 
 Client = psycopg.Connection[Any]
@@ -364,7 +365,11 @@ ATTACKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.__name__)
+@pytest.mark.parametrize(
+    "attack",
+    some(ATTACKS, other_rows, hidden_rows, a_view_that_acts, forged_record, whole_forgery_that_fails_tests),
+    ids=lambda a: a.__name__,
+)
 def test_poison_in_a_sandboxs_tables_is_never_read(
     merged: Shop, role: Client, attack: Callable[[Shop, Client], None]
 ) -> None:

@@ -18,6 +18,7 @@ from gitkitchen.github.asking import Budget
 from gitkitchen.github.forge import KINDS, Forge, Ticking, zipped
 from gitkitchen.github.surfaces import Annotation, marker_of
 from gitkitchen.github.trouble import Trouble
+from lengths import some
 from stage import MARKER, Stage, staged
 
 
@@ -156,7 +157,17 @@ LONGEST = 300.0
 
 
 @pytest.mark.parametrize("call", range(CALLS))
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith(("hook", "slow"))])
+@pytest.mark.parametrize(
+    "kind",
+    some(
+        [kind for kind in KINDS if not kind.startswith(("hook", "slow"))],
+        "500",
+        "502-after",
+        "reset-after",
+        "limit-429",
+        "422",
+    ),
+)
 def test_one_failure_anywhere(kept: Stage, kind: str, call: int) -> None:
     """One check run, one comment, in bounded time, and no more requests than that takes: either the job
     got through, or the next one mends it."""
