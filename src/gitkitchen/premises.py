@@ -37,13 +37,19 @@ def find_premises(start: Path, say: Callable[[Problem], None] = lambda _: None) 
 
     ``say`` is told what a person should know of the ledger: an old state, a record that waits.
     """
+    project, repository = find_project(start)
+    return Premises(project, repository, open_ledger(project, say=say))
+
+
+def find_project(start: Path) -> tuple[Project, Repository]:
+    """The project around ``start`` with the state that it shares, and its repository. Raises Mistake."""
     root = find_root(start)
     repository = Repository.find(root)
     refuse_tracked(root, repository)
     project = load_project(root)
     project = replace(project, home=_home(root, repository))
     refuse_tracked_elsewhere(project, repository)
-    return Premises(project, repository, open_ledger(project, say=say))
+    return project, repository
 
 
 def refuse_tracked(root: Path, repository: Repository | None) -> None:

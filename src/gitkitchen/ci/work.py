@@ -40,7 +40,7 @@ from gitkitchen.kitchen.identity import identify
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
-from gitkitchen.premises import find_premises
+from gitkitchen.premises import find_premises, find_project
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
 from gitkitchen.upkeep import ending
@@ -201,7 +201,8 @@ def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Re
     what could not be published to the change's kitchen stands in for the new.
     """
     try:
-        readers = in_order(load_project(root))
+        # With the state of the main work tree: what it knows of these files by content is not read again.
+        readers = in_order(find_project(root)[0])
     except GitKitchenError as error:
         return replace(report, failures=(Failure("", error.problems, error.exit_code),))
     request = Request(start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say)

@@ -170,6 +170,9 @@ def schema(name: str) -> dict[str, Any]:
 
 def departures(value: Any, name: str) -> list[str]:
     """In what a machine's document departs from schema ``name``: sentences, none where it does not."""
+    accepts = _accepting(name)
+    if accepts is not None and accepts(value):
+        return []
     from gitkitchen.document.check import departures as found
 
     return found(value, schema(name))

@@ -21,8 +21,8 @@ _TYPES: dict[str, Test] = {
     "number": lambda v: _is_number(v),
     "integer": lambda v: _is_number(v) and (isinstance(v, int) or v.is_integer()),
 }
-_SILENT = frozenset({"$schema", "$defs", "title", "description", "x-says", "x-later", "x-secret"})
-"""Keywords that judge nothing."""
+_SILENT = frozenset({"$schema", "$defs", "title", "description", "format", "x-says", "x-later", "x-secret"})
+"""Keywords that judge nothing; ``format`` is a note, as it is for jsonschema."""
 
 
 class Unknown(Exception):
@@ -32,7 +32,8 @@ class Unknown(Exception):
 def accepting(schema: Mapping[str, Any]) -> Test | None:
     """A function that says whether a value fits; None where only jsonschema can tell.
 
-    What it says is what ``check.check`` says, which reads ``oneOf`` as "exactly one of these keys".
+    What it says is what ``check.check`` says, which reads ``oneOf`` as "exactly one of these keys", and of a
+    schema without ``oneOf`` what ``check.departures`` says.
     """
     try:
         return _Reader(schema.get("$defs", {})).test(schema)
@@ -126,10 +127,22 @@ def _names(reader: _Reader, schema: Any, _schema: Any) -> Test:
 
 
 def _items(reader: _Reader, schema: Any, whole: Mapping[str, Any]) -> Test:
-    if "prefixItems" in whole:
-        raise Unknown
-    test = reader.test(schema)
+    test, first = reader.test(schema), len(whole.get("prefixItems", ()))
+    if first:
+        return lambda value: not isinstance(value, list) or all(test(part) for part in value[first:])
     return lambda value: not isinstance(value, list) or all(test(part) for part in value)
+
+
+def _prefix(reader: _Reader, schemas: Any, _schema: Any) -> Test:
+    tests = [reader.test(schema) for schema in schemas]
+    return lambda value: (
+        not isinstance(value, list) or all(test(part) for test, part in zip(tests, value, strict=False))
+    )
+
+
+def _any_of(reader: _Reader, schemas: Any, _schema: Any) -> Test:
+    tests = [reader.test(schema) for schema in schemas]
+    return lambda value: any(test(value) for test in tests)
 
 
 def _required(_: _Reader, names: Any, _schema: Any) -> Test:
@@ -137,7 +150,9 @@ def _required(_: _Reader, names: Any, _schema: Any) -> Test:
 
 
 def _one_of(_: _Reader, branches: Any, _schema: Any) -> Test:
-    keys = [branch["required"][0] for branch in branches if branch.keys() == {"required"}]
+    keys = [
+        b["required"][0] for b in branches if b.keys() == {"required"} and len(b["required"]) == 1
+    ]
     if len(keys) != len(branches):
         raise Unknown
     return lambda value: not isinstance(value, dict) or sum(key in value for key in keys) == 1
@@ -178,6 +193,8 @@ _KEYWORDS = _Keywords(
         "additionalProperties": _additional,
         "propertyNames": _names,
         "items": _items,
+        "prefixItems": _prefix,
+        "anyOf": _any_of,
         "required": _required,
         "oneOf": _one_of,
         "not": _not,

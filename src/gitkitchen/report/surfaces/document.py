@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_BYTES = 32_000_000
 """A document of more bytes is refused unread."""
 MAX_DEPTH = 40
 LABEL = "pull.json"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 # --- written -------------------------------------------------------------------------------------
@@ -34,7 +36,12 @@ LABEL = "pull.json"
 
 def to_document(pull: Pull) -> dict[str, Any]:
     """The document as plain JSON values. Values of rows that are not public do not enter it."""
-    value = {
+    value: dict[str, Any] = encodable_values(_plain(pull))
+    return value
+
+
+def _plain(pull: Pull) -> dict[str, Any]:
+    return {
         "version": VERSION,
         "project": {"name": pull.project, "id": pull.project_id},
         "event": pull.event,
@@ -91,13 +98,17 @@ def to_document(pull: Pull) -> dict[str, Any]:
         ],
         "timing": {"seconds": pull.timing.seconds, "base": dict(pull.timing.base)},
     }
-    cleaned: dict[str, Any] = encodable_values(value)
-    return cleaned
 
 
 def to_json(pull: Pull) -> str:
     """The document as text, for the artifact."""
-    return json.dumps(to_document(pull), ensure_ascii=False) + "\n"
+    value = _plain(pull)
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # seldom: to look at each text of thousands takes longer than to write all
+        text = json.dumps(encodable_values(value), ensure_ascii=False)
+    return text + "\n"
 
 
 def _place(place: Place | None) -> list[str | int] | None:
@@ -120,7 +131,8 @@ def read(raw: bytes) -> Pull:
         raise _refused(f"it is no JSON: {str(error)[:200]}") from None
     if _deeper(value, MAX_DEPTH):
         raise _refused(f"it is nested deeper than {MAX_DEPTH} levels")
-    return from_document(encodable_values(value))
+    # Of bytes that are UTF-8 only an escape makes a text that UTF-8 cannot hold.
+    return from_document(encodable_values(value) if _SURROGATE.search(raw) else value)
 
 
 def from_document(value: Any) -> Pull:
