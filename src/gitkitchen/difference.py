@@ -15,7 +15,6 @@ from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.data.stores import Store
 from gitkitchen.declared import Declared, changes_of_controls, declared_at, declared_here
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
-from gitkitchen.git import Repository
 from gitkitchen.model import Build, Definition, NodeSpec, Published, Version
 from gitkitchen.past import find_run, history, load_outcome, runs
 from gitkitchen.reading import values_anywhere
@@ -68,14 +67,15 @@ def sides(request: Request, a: str | None, b: str | None) -> tuple[Side, Side]:
     or, where it is a run, what the run is compared with against the run. Raises Mistake."""
     here = enter(request, looks=True)
     if a is None:
-        return side(request, _base_of(here)), side(request, here.kitchen.label)
+        return _side(request, here, _base_of(here)), _side(request, here, here.kitchen.label)
     if b is None:
-        first = side(request, a)
+        first = _side(request, here, a)
         if first.kind == "run":
             kitchen = first.place.kitchen
-            return side(request, kitchen.base if kitchen.is_sandbox else kitchen.environment or a), first
-        return first, side(request, here.kitchen.label)
-    return side(request, a), side(request, b)
+            base = kitchen.base if kitchen.is_sandbox else kitchen.environment or a
+            return _side(request, here, base), first
+        return first, _side(request, here, here.kitchen.label)
+    return _side(request, here, a), _side(request, here, b)
 
 
 def _base_of(here: Workplace) -> str:
@@ -86,13 +86,12 @@ def _base_of(here: Workplace) -> str:
     return here.kitchen.base
 
 
-def side(request: Request, name: str | None) -> Side:
+def _side(request: Request, here: Workplace, name: str | None) -> Side:
     """An environment or branch that was worked in, or a run. Mistake with the names that there are."""
-    here = enter(request, looks=True)
     if name is None or name in (here.kitchen.label, here.kitchen.branch):
         return replace(_kitchen_side(here), checked_out=request.kitchen is None)
     try:
-        return _kitchen_side(enter(replace(request, kitchen=name), looks=True))
+        return _kitchen_side(enter(replace(request, kitchen=name), looks=True, beside=here))
     except Mistake as no_kitchen:
         try:
             return _run_side(request, here, find_run(here, name))
@@ -139,7 +138,9 @@ def _run_side(request: Request, here: Workplace, run: str) -> Side:
     outcome = load_outcome(here, run)
     kitchen = outcome.kitchen
     name = kitchen.environment or kitchen.branch
-    place = here if kitchen.namespace == here.kitchen.namespace else enter(replace(request, kitchen=name))
+    place = here
+    if kitchen.namespace != here.kitchen.namespace:
+        place = enter(replace(request, kitchen=name), beside=here)
     built = {d: n.build for n in outcome.nodes if n.build is not None for d in n.build.versions}
     return Side(
         f"run {run} of {kitchen.label}",
@@ -200,7 +201,7 @@ def _declared(one: Side) -> Declared | None:
     """What the files of a side say; None where they are not in this repository."""
     if one.checked_out or one.tree == one.place.subject.tree:
         return declared_here(one.place.project)
-    return declared_at(one.place.project, Repository.find(one.place.project.root), one.tree)
+    return declared_at(one.place.project, one.place.repository, one.tree)
 
 
 def _chosen(names: Sequence[str], only: Sequence[str]) -> list[str]:

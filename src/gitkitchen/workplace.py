@@ -69,6 +69,7 @@ class Workplace:
     subject: Subject
     ledger: Ledger
     store: Store
+    repository: Repository
     moment: registry.Moment = registry.UNKNOWN
 
     @property
@@ -143,12 +144,16 @@ class Workplace:
 # --- branch -> kitchen ------------------------------------------------------------------------
 
 
-def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> Workplace:
+def enter(
+    request: Request, *, publishes: bool = False, looks: bool = False, beside: Workplace | None = None
+) -> Workplace:
     """From a folder to the kitchen of its branch. Who ``publishes`` enters only what is checked out.
 
     Who only ``looks`` finds a kitchen that somebody worked in; a name that was mistyped is refused.
+    ``beside``: another kitchen of the same folder that was entered just now; git is not asked again what
+    both have in common.
     """
-    found = find_premises(request.start, request.say)
+    found = beside or find_premises(request.start, request.say)
     project, repository, ledger = found.project, found.repository, found.ledger
     branch = repository.branch()
     identity = identify(
@@ -179,9 +184,10 @@ def enter(request: Request, *, publishes: bool = False, looks: bool = False) -> 
     return Workplace(
         project=project,
         kitchen=kitchen,
-        subject=repository.subject(),
+        subject=beside.subject if beside is not None else repository.subject(),
         ledger=ledger,
         store=_shelved(store_of(project, kitchen, request.environ), kitchen, warehouse),
+        repository=repository,
         moment=moment,
     )
 

@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitkitchen.document import Document, parse, schema
-from gitkitchen.document.check import check
+from gitkitchen.document.check import check, departures
 from gitkitchen.document.quick import accepting
+from gitkitchen.report.diff import document as diff_document
+from gitkitchen.report.outcome import to_document as outcome_document
+from gitkitchen.report.surfaces.document import to_document as pull_document
+from pulls import cases, difference
 
 WRITTEN = ("kitchen", "recipe", "effects", "waiver")
+SENT = ("pull", "outcome", "diff")
+"""Documents that machines send each other."""
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCALARS = st.sampled_from(
     [
@@ -128,9 +134,19 @@ def right(value: Any, name: str) -> bool:
     return check(Document(value, "x.yml", 0), schema(name)) == []
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_every_schema_of_written_files_is_known(name: str) -> None:
-    """No keyword of these schemas sends every file the slow way."""
+def sent(name: str) -> list[Any]:
+    """Right documents of machines: one of every kind of pull request that the tests know."""
+    whole = cases()["failed"]
+    return {
+        "pull": [pull_document(whole)],
+        "outcome": [outcome_document(one) for one in whole.recipes],
+        "diff": [diff_document(difference(breaking)) for breaking in (True, False)],
+    }[name]
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, *SENT])
+def test_every_schema_is_known(name: str) -> None:
+    """No keyword of these schemas sends every document the slow way."""
     assert accepting(schema(name)) is not None
 
 
@@ -160,9 +176,44 @@ def test_the_quick_answer_is_the_slow_one(name: str, data: st.DataObject) -> Non
     assert accepts(value) == right(value, name), json.dumps(value, default=str)
 
 
+@pytest.mark.parametrize("name", SENT)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_what_strangers_send_is_accepted_where_jsonschema_finds_nothing(
+    name: str, data: st.DataObject
+) -> None:
+    """However a machine's document is changed, the quick way lets in exactly what the slow way would."""
+    accepts = accepting(schema(name))
+    assert accepts is not None
+    value = data.draw(st.sampled_from(sent(name)))
+    for _ in range(data.draw(st.integers(0, 2))):
+        path = data.draw(st.sampled_from(places(value)))
+        how = data.draw(st.sampled_from(["replace", "take", "add"]))
+        after = changed(value, path, how, data.draw(VALUES))
+        value = {} if after is TAKEN else after
+    assert accepts(value) == (departures(value, schema(name)) == []), json.dumps(value, default=str)
+
+
+def test_pairs_and_choices() -> None:
+    """Items at their places have schemas of their own, those behind them the common one; one choice is enough."""
+    whole = {"prefixItems": [{"type": "string"}, {"type": "integer"}], "items": {"type": "null"}}
+    accepts = accepting({"anyOf": [whole, {"const": 1}]})
+    assert accepts is not None
+    fitting = (["a", 1, None], ["a"], [], 1, {})
+    assert [v for v in (*fitting, ["a", "b"], [1], ["a", 1, 2]) if accepts(v)] == list(fitting)
+    for value in (*fitting, ["a", "b"], [1], ["a", 1, 2]):
+        assert accepts(value) == (departures(value, {"anyOf": [whole, {"const": 1}]}) == [])
+
+
 def test_an_unknown_keyword_is_left_to_jsonschema() -> None:
     """A schema that says what is not known here has no quick answer, however deep it says it."""
-    for part in ({"patternProperties": {}}, {"if": {}}, {"oneOf": [{"type": "string"}]}, {"enum": [[1]]}):
+    for part in (
+        {"patternProperties": {}},
+        {"if": {}},
+        {"oneOf": [{"type": "string"}]},
+        {"oneOf": [{"required": ["a", "b"]}]},
+        {"enum": [[1]]},
+    ):
         assert accepting({"type": "object", "properties": {"a": {"items": part}}}) is None
     assert accepting({"$ref": "#/$defs/missing"}) is None
 

@@ -56,6 +56,17 @@ def test_every_hostile_text_survives_the_way_through_json() -> None:
     assert comment(again) == comment(pull)
 
 
+def test_text_that_utf8_cannot_hold_is_replaced_on_both_sides_of_the_way() -> None:
+    """Half a surrogate, of a file's name or sent as an escape, is shown as unknown and stops nothing."""
+    torn = "late\ud83d"
+    pull = replace(cases()["failed"], touched={torn: ((1, 2),), "late\udcff": ((3, 4),)})
+    text = to_json(pull)
+    assert read(text.encode()).touched == {"late\ufffd": ((3, 4),)}
+    raw = json.dumps(to_document(cases()["failed"]) | {"touched": {torn: [[1, 2]], "\U0001f373": []}})
+    assert "\\ud83d" in raw
+    assert list(read(raw.encode()).touched) == ["late\ufffd", "\U0001f373"]
+
+
 def secretive() -> Pull:
     """A failing test whose rows, message, log, links and statistics hold a value that is not public."""
     test = judged(

@@ -150,9 +150,7 @@ def _required(_: _Reader, names: Any, _schema: Any) -> Test:
 
 
 def _one_of(_: _Reader, branches: Any, _schema: Any) -> Test:
-    keys = [
-        b["required"][0] for b in branches if b.keys() == {"required"} and len(b["required"]) == 1
-    ]
+    keys = [b["required"][0] for b in branches if b.keys() == {"required"} and len(b["required"]) == 1]
     if len(keys) != len(branches):
         raise Unknown
     return lambda value: not isinstance(value, dict) or sum(key in value for key in keys) == 1

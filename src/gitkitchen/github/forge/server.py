@@ -56,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
     timeout = 60
+    disable_nagle_algorithm = True
+    """Head and body are sent one after the other: else the body would wait for what the client says last."""
 
     def do_GET(self) -> None:
         self._answer()
