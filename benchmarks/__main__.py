@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL, h pull request (default: all)",
+        help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL, h pull request "
+        "(default: all)",
     )
     add("--quick", action="store_true", help="small sizes, two rounds: a rehearsal")
     add("--rounds", type=int, help="how often each contestant is measured (default 5, quick 2)")

@@ -133,9 +133,10 @@ def _lay_out(root: Path, files: Mapping[str, Listed], plumbing: Plumbing, projec
     known = plumbing.contents(f.oid for f in read) if read else {}
     if any(f.oid not in known for f in read):
         raise _lacking()
+    folders: set[str] = set()
     for path, file in kept.items():
         if file.mode != LINK:
-            _write(root / path, known[file.oid] if path in texts_there else b"")
+            _write(str(root), path, known[file.oid] if path in texts_there else b"", folders)
     _link(root, {path: known[file.oid] for path, file in links.items()})
 
 
@@ -149,11 +150,17 @@ def _is_path(path: str) -> bool:
     return all(p not in ("", ".", "..") and p.lower() != ".git" for p in path.split("/")) and "\0" not in path
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(root: str, path: str, content: bytes, made: set[str]) -> None:
+    """``made``: the folders that are known to be there, for a tree has thousands of files in few of them."""
+    whole = f"{root}/{path}"
+    folder = whole.rpartition("/")[0]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if folder not in made:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - quick
+            made.add(folder)
         # Exclusively: nothing is written through what is there already, whatever the tree says of it.
-        with path.open("xb") as out:
+        handle = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as out:
             out.write(content)
     except (FileExistsError, NotADirectoryError, ValueError):
         return

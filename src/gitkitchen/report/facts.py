@@ -342,7 +342,10 @@ def public_message(outcome: Outcome, text: str) -> str:
     Engines quote the value that they could not read: ``Could not convert string 'Jane' to INT32``. What is
     quoted and is the name of a node of the run stays, for our own messages name nodes so.
     """
-    return text if is_open(outcome) else _masked(text, frozenset(n.node for n in outcome.nodes))
+    if is_open(outcome):
+        return text
+    names = (n.node for n in outcome.nodes) if "'" in text else ()
+    return _masked(text, frozenset(names))
 
 
 def _masked(text: str, known: frozenset[str] = frozenset()) -> str:

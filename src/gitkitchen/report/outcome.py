@@ -8,7 +8,7 @@ is ``[file, line, column]``; a figure that JSON has no number for is one of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -39,8 +39,9 @@ from gitkitchen.report.text import encodable_values
 VERSION = 1
 
 
-def to_document(outcome: Outcome) -> dict[str, Any]:
-    """The outcome as plain JSON values."""
+def to_document(outcome: Outcome, *, clean: bool = True) -> dict[str, Any]:
+    """The outcome as plain JSON values; without ``clean`` its texts may be such that UTF-8 cannot hold."""
+    cleaned = _clean if clean else _as_it_is
     document = {
         "version": VERSION,
         "run": outcome.run,
@@ -68,12 +69,20 @@ def to_document(outcome: Outcome) -> dict[str, Any]:
         "tools": dict(outcome.tools),
         "public_columns": {d: list(c) for d, c in outcome.public_columns.items()},
     }
-    return {**_clean(document), "nodes": [_node(n) for n in outcome.nodes]}
+    return {**cleaned(document), "nodes": [_node(n, cleaned) for n in outcome.nodes]}
 
 
 def to_json(outcome: Outcome) -> str:
     """The document as text, a line a node: quick to write, and to read with line tools."""
-    document = to_document(outcome)
+    text = _lines(to_document(outcome, clean=False))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # seldom: to look at the texts of each node takes as long as to write them
+        text = _lines(to_document(outcome))
+    return text
+
+
+def _lines(document: dict[str, Any]) -> str:
     nodes = ",\n".join(json.dumps(n, ensure_ascii=False) for n in document.pop("nodes"))
     return f'{json.dumps(document, ensure_ascii=False)[:-1]}, "nodes": [\n{nodes}\n]}}\n'
 
@@ -108,7 +117,7 @@ def _kitchen(kitchen: Kitchen) -> dict[str, Any]:
     }
 
 
-def _node(node: NodeResult) -> dict[str, Any]:
+def _node(node: NodeResult, clean: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     failure = node.failure
     said = {
         "node": node.node,
@@ -133,7 +142,7 @@ def _node(node: NodeResult) -> dict[str, Any]:
         "place": _place(node.place),
         "owner": node.owner,
     }
-    value = _clean({**said, "tests": [_test(t) for t in node.tests]})
+    value = clean({**said, "tests": [_test(t) for t in node.tests]})
     value["build"] = _build(node.build) if node.build else None
     return value
 
@@ -169,6 +178,10 @@ def _time(time: datetime) -> str:
 
 def _figures(figures: Mapping[str, float]) -> dict[str, float | str]:
     return {name: value if isfinite(value) else str(float(value)) for name, value in figures.items()}
+
+
+def _as_it_is(value: dict[str, Any]) -> dict[str, Any]:
+    return value
 
 
 def _clean(value: dict[str, Any]) -> dict[str, Any]:

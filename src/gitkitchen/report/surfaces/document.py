@@ -50,7 +50,7 @@ def _plain(pull: Pull) -> dict[str, Any]:
         "base": pull.base,
         "tree": pull.tree,
         "run": {"id": pull.run.id, "attempt": pull.run.attempt},
-        "recipes": [outcome.to_document(redaction.public(o)) for o in pull.recipes],
+        "recipes": [outcome.to_document(redaction.public(o), clean=False) for o in pull.recipes],
         "differences": [diff.document(c) for c in pull.differences],
         "changes": [
             {
