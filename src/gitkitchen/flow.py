@@ -262,6 +262,7 @@ def _context(
         kitchen=place.kitchen,
         store=place.store,
         engine_factory=place.engine,
+        prepare=place.prepare,
         run_id=run_id,
         folder=folder,
         supervisors=supervisors,

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -38,8 +39,8 @@ from gitkitchen.supervisor import NUMBER, SERVED, content, framed, is_whole
 LOST = "the process of ours that watched it was killed"
 NONE_LEFT = "no process of ours that could start it stays alive"
 _START = (
-    "import sys; sys.path.append({path!r}); from gitkitchen.supervisor import serve; "
-    "serve({lines!r}, {bell}, {board}, {alive!r}, {first})"
+    "import os, sys; sys.path.append({path!r}); from gitkitchen.supervisor import serve; "
+    "serve({lines!r}, {bell}, {board}, {alive!r}, {first}); os._exit(0)"  # at once: the run waits for it
 )
 _NOT_BEGUN = json.dumps(["done", -signal.SIGTERM, False, True, [], False]).encode()
 _TICK = struct.pack("@ll", 0, 100_000)
@@ -387,15 +388,25 @@ class _Switchboard:
                     here.shutdown(socket.SHUT_RDWR)  # also for a thread that was given up and still waits
             for handle in self._handles:
                 os.close(handle)
-        for process in self._started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_ENDING)
+        self._await_their_ends()
         for pair in self._pairs:
             for end in pair:
                 end.close()
         for pipe in self._alive:
             os.close(pipe)
         self._board.close()
+
+    def _await_their_ends(self) -> None:
+        """Wait, and no longer than need be: to ask again and again with naps between would oversleep."""
+        last = time.monotonic() + _ENDING
+        left = len(self._alive)
+        while left and (wait := last - time.monotonic()) > 0:
+            for pipe, _ in self._ends.poll(wait * 1000):
+                self._ends.unregister(pipe)  # closed with the others
+                left -= 1
+        for process in self._started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(last - time.monotonic(), 0.1))
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -90,6 +91,10 @@ class Workplace:
         from gitkitchen.data.engines import duckdb
 
         return duckdb.Engine(self.store)
+
+    def prepare(self) -> None:
+        """Import what ``engine`` needs, so that it is there soon. Starts and opens nothing."""
+        import_module(f"gitkitchen.data.engines.{'duckdb' if self.relations is None else 'postgres'}")
 
     def close(self) -> None:
         """Give the warehouse's session back."""

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.run.desk import Desk, python, shell
+from tests.run.desk import Desk, python, shell, sql
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State
@@ -264,6 +264,33 @@ def test_a_report_of_another_shape_is_an_error(desk: Desk) -> None:
         assert result.state is State.ERROR, name
         assert result.failure is not None
         assert result.failure.message.startswith("the file that it reports in "), name
+
+
+def test_a_report_that_is_no_file_hangs_nothing(desk: Desk) -> None:
+    """A pipe that nobody writes to, and a folder, in place of the report fail the node at once."""
+    made = {"pipe": "mkfifo $GITKITCHEN_RESULT", "folder": "mkdir $GITKITCHEN_RESULT"}
+    found = desk.run([shell(name, command) for name, command in made.items()])
+    assert {name: result.state for name, result in found.items()} == dict.fromkeys(made, State.ERROR)
+    said = [result.failure.message for result in found.values() if result.failure is not None]
+    assert [one.startswith("the file that it reports in ") for one in said] == [True, True], said
+
+
+def test_what_comes_last_is_imported_while_processes_run(desk: Desk) -> None:
+    """With commands to wait for, the engine's modules are asked for early, once; without any they are not,
+    and a failure to import them is nobody's before somebody needs them."""
+    asked: list[str] = []
+
+    def prepare() -> None:
+        asked.append("engine")
+        raise ImportError("no engine here")
+
+    both = [shell("first", "true"), sql("last", "select 1 as id")]
+    found = desk.run(both, context=desk.context(2, prepare=prepare))
+    assert {r.state for r in found.values()} == {State.PASSED}
+    assert asked == ["engine"]
+    for nodes in ([sql("alone", "select 2 as id")], [shell("again", "true # anew")]):
+        desk.run(nodes, context=desk.context(2, prepare=prepare))
+    assert asked == ["engine"]
 
 
 def test_retries_wait_longer_each_time_and_stop_at_success(desk: Desk) -> None:

@@ -14,6 +14,8 @@ from gitkitchen.run import expectations
 from gitkitchen.run.context import RunContext
 from gitkitchen.run.tables import Tables
 
+JUDGE = "gitkitchen.controls.judge"
+"""The module that judges: imported only where something is judged."""
 _KEPT = frozenset({TestState.PASSED, TestState.FAILED})
 
 

@@ -65,6 +65,8 @@ class RunContext:
     """What is run, for evidence that says what it is about."""
     waive: Callable[[Sequence[TestResult]], tuple[TestResult, ...]] = tuple
     """Marks failures that a waiver excuses here; what the store keeps of verdicts knows none."""
+    prepare: Callable[[], None] = lambda: None
+    """Imports what the engine needs, while the first processes run. Nothing depends on it."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
     turns: Turns = field(init=False)

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Private:
     work: Path
     result: Path
     folders: tuple[tuple[str, list[str]], ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
+    """The variables that name its parts."""
 
 
 def open_private(task: Task) -> Private:
@@ -71,7 +73,9 @@ def _fresh(task: Task) -> Private:
     held = tuple((f, sorted(os.listdir(f))) for f in folders)  # noqa: PTH208 - quick
     for folder in folders:
         os.utime(folder, ns=(_UNTOUCHED, _UNTOUCHED))
-    return Private(top, work, top / "result.json", held)
+    result = top / "result.json"
+    told = {"HOME": str(work), "TMPDIR": str(top / TEMPORARY), "GITKITCHEN_RESULT": str(result)}
+    return Private(top, work, result, held, told)
 
 
 def new_folder(task: Task) -> Path:
@@ -125,12 +129,8 @@ def _untouched(private: Private) -> bool:
 def environment(task: Task, private: Private) -> dict[str, str]:
     """All that a node's process is told; nothing of our own environment but PATH."""
     node = task.node
-    reserved = {
-        "HOME": str(private.work),
-        "TMPDIR": str(private.top / TEMPORARY),
-        "GITKITCHEN_PARAMS": json.dumps(task.params, ensure_ascii=False, default=str),
-        "GITKITCHEN_RESULT": str(private.result),
-    }
+    params = json.dumps(task.params, ensure_ascii=False, default=str) if task.params else "{}"
+    reserved = {**private.told, "GITKITCHEN_PARAMS": params}
     for name, version in task.inputs.items():
         reserved[f"GITKITCHEN_INPUT_{name.upper()}"] = str(input_path(task, private, name, version))
     for dataset in node.datasets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from gitkitchen.errors import GitKitchenError
@@ -32,6 +34,7 @@ from gitkitchen.process import Cancel
 from gitkitchen.run import adoption, checks, gate, late
 from gitkitchen.run.building import Building, is_interrupt, understood
 from gitkitchen.run.context import NodeFailed, RunContext
+from gitkitchen.run.nodes import KINDS, PROCESSES
 from gitkitchen.run.ready import Queue, Unit
 from gitkitchen.run.results import (
     cancelled_while_tested,
@@ -54,6 +57,8 @@ ALL_TESTS = ("pytest", "results")
 """Those that are nothing but their tests."""
 TAKE_TURNS = ("run",)
 """Kinds that take a turn only while their process runs (contract.run_process)."""
+_MOST_IMPORTING = 5.0
+"""Seconds that the end of a run waits for imports that nobody needed."""
 RESUMED = "finished before the interruption"
 
 
@@ -151,17 +156,38 @@ class _Run:
         if self.steps:
             listener = self._pass_on
             self.asked.listen(listener)
+            early = self._prepare()
             try:
                 self.queue.add([self._unit(n) for n in self.steps if not self.waits[n]])
                 if not self.queue.run(lambda: self.on_event(Event("cancelling"))):
                     self._give_up()
             finally:
                 self.asked.forget(listener)
+                if early is not None:
+                    early.join(_MOST_IMPORTING)
                 if not self.given_up:
                     self.tables.close()
                     self.context.spare_folders.clear()
                     shutil.rmtree(work, ignore_errors=True)
         return tuple(self.results[name] for name in self.steps)
+
+    def _prepare(self) -> threading.Thread | None:
+        """Import what the nodes of this process will need while the others' processes keep the machine busy:
+        the last node would wait for it alone."""
+        will_run = [s.node for s in self.steps.values() if s.action is Action.RUN]
+        kinds = {node.kind for node in will_run}
+        if not kinds & PROCESSES or not (kinds - PROCESSES or any(node.tests for node in will_run)):
+            return None
+
+        def work() -> None:
+            with contextlib.suppress(Exception):  # who needs it meets the same again, and says it
+                self.context.prepare()
+                for name in (*sorted(KINDS[k] for k in kinds if k in KINDS), checks.JUDGE):
+                    import_module(name)
+
+        thread = threading.Thread(target=work, name="gitkitchen-imports", daemon=True)
+        thread.start()
+        return thread
 
     def _pass_on(self) -> None:
         self.queue.wake()
@@ -197,7 +223,7 @@ class _Run:
             elif result is None:
                 with self._turn(step):
                     building.run_part(0)
-                result = self._built(step, building, begun)
+                result = self._built(step, building, started, begun)
             return result
 
         self._to_its_end(step, work, started, begun)
@@ -217,7 +243,7 @@ class _Run:
         if building.cancel.is_set:
             self.queue.wake()
         if last:
-            self._to_its_end(step, lambda: self._built(step, building, begun), started, begun)
+            self._to_its_end(step, lambda: self._built(step, building, started, begun), started, begun)
 
     def _to_its_end(
         self, step: Step, work: Callable[[], NodeResult | None], started: datetime, begun: float
@@ -235,7 +261,7 @@ class _Run:
             if not (self.cancel.is_set and is_interrupt(error)):
                 raise
             result = failed(step, cancelled_while_tested(step))
-        if result.build is not None or result.failure is None or result.attempts:
+        if result.started is None and (result.build is not None or result.failure is None or result.attempts):
             result = replace(result, started=started, seconds=time.perf_counter() - begun)
         self._end(step, result)
 
@@ -378,7 +404,7 @@ class _Run:
 
     # --- results ---------------------------------------------------------------------------------
 
-    def _built(self, step: Step, building: Building, begun: float) -> NodeResult:
+    def _built(self, step: Step, building: Building, started: datetime, begun: float) -> NodeResult:
         """The result of a node whose parts have all ended."""
         trouble = building.trouble()
         if trouble is not None:
@@ -392,7 +418,8 @@ class _Run:
         result = judged(step, State.PASSED, build, tests)
         if self.done_before is not None and step.node.on == "publish" and result.state is State.PASSED:
             self.done_before.record(step.node)
-        return with_log(result, built, building.log_name, building.attempts)
+        seconds = time.perf_counter() - begun
+        return with_log(result, built, building.log_name, building.attempts, started, seconds)
 
     # --- the end of a node --------------------------------------------------------------------------
 

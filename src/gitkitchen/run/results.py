@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from gitkitchen.model import Build, Failure, NodeResult, State, Step, TestResult
@@ -55,10 +56,14 @@ def judged(
     return result_of(step, state, failure, build=build, tests=tests, reasons=reasons)
 
 
-def with_log(result: NodeResult, built: Built, log: str, attempts: int) -> NodeResult:
-    """With what its process printed and reported, and how often it was tried."""
+def with_log(
+    result: NodeResult, built: Built, log: str, attempts: int, started: datetime, seconds: float
+) -> NodeResult:
+    """With what its process printed and reported, when and how long it ran, and how often it was tried."""
     return replace(
         result,
+        started=started,
+        seconds=seconds,
         log=log if built.logged else None,
         log_tail=built.tail,
         metrics=built.metrics,
