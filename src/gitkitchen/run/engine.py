@@ -57,8 +57,8 @@ ALL_TESTS = ("pytest", "results")
 """Those that are nothing but their tests."""
 TAKE_TURNS = ("run",)
 """Kinds that take a turn only while their process runs (contract.run_process)."""
-_MOST_IMPORTING = 5.0
-"""Seconds that the end of a run waits for imports that nobody needed."""
+_PREPARING = 5.0
+"""Seconds that the end of a run waits for what was made ready and nobody needed."""
 RESUMED = "finished before the interruption"
 
 
@@ -164,7 +164,7 @@ class _Run:
             finally:
                 self.asked.forget(listener)
                 if early is not None:
-                    early.join(_MOST_IMPORTING)
+                    early.join(_PREPARING)
                 if not self.given_up:
                     self.tables.close()
                     self.context.spare_folders.clear()
@@ -172,8 +172,8 @@ class _Run:
         return tuple(self.results[name] for name in self.steps)
 
     def _prepare(self) -> threading.Thread | None:
-        """Import what the nodes of this process will need while the others' processes keep the machine busy:
-        the last node would wait for it alone."""
+        """Make ready what the nodes of this process will need while the others' processes keep the machine
+        busy: the last node would wait for it alone."""
         will_run = [s.node for s in self.steps.values() if s.action is Action.RUN]
         kinds = {node.kind for node in will_run}
         if not kinds & PROCESSES or not (kinds - PROCESSES or any(node.tests for node in will_run)):
@@ -184,8 +184,10 @@ class _Run:
                 self.context.prepare()
                 for name in (*sorted(KINDS[k] for k in kinds if k in KINDS), checks.JUDGE):
                     import_module(name)
+                if "sql" in kinds:
+                    _ = self.tables.engine
 
-        thread = threading.Thread(target=work, name="gitkitchen-imports", daemon=True)
+        thread = threading.Thread(target=work, name="gitkitchen-prepares", daemon=True)
         thread.start()
         return thread
 
