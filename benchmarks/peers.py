@@ -27,7 +27,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("dbt", ("dbt-core<1.12", "dbt-duckdb"), ("dbt-core", "dbt-duckdb", "duckdb")),
-        Peer("sqlmesh", ("sqlmesh",), ("sqlmesh", "duckdb")),
+        Peer("sqlmesh", ("sqlmesh[github]",), ("sqlmesh", "duckdb")),
         Peer("soda", ("soda-core-duckdb",), ("soda-core-duckdb", "duckdb")),
         Peer(
             "gx",
