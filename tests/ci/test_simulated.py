@@ -55,6 +55,15 @@ def test_a_red_and_a_green_pull_request(project: Shop, tmp_path: Path) -> None:
     assert not (project.root / "gitkitchen-results").exists()
 
 
+def test_a_branch_without_a_commit_of_its_own_is_refused(project: Shop) -> None:
+    """There is nothing to propose, which GitHub refuses, too: a mistake that says what to do."""
+    project.git("switch", "--quiet", "--create", "idle", "main")
+    said = simulated(project, "pull_request")
+    assert said.code == 2, said.out + said.err
+    assert "'idle' has no commit that 'main' lacks" in said.err
+    assert "commit the change first" in said.err
+
+
 @pytest.mark.long
 def test_nothing_is_asked_of_the_remote(project: Shop) -> None:
     """A remote that cannot be reached, and any variable of a real job, make no difference."""

@@ -116,6 +116,9 @@ def _ends(wish: Wish, project: Project, repository: Repository) -> _Ends:
         message = f"'{branch}' is the branch of an environment, and what is proposed to it comes from another"
         hint = "`git switch --create a-change` and commit there, or name a commit with --head"
         raise Mistake(Problem(message, hint=hint, code="no-change"))
+    if wish.event.partition(".")[0] in TESTED and plumbing.is_ancestor(head, base):
+        message = f"'{wanted[:80]}' has no commit that '{onto[:80]}' lacks: there is nothing to propose"
+        raise Mistake(Problem(message, hint="commit the change first", code="no-change"))
     known = project.environment_of(re.sub(r"[~^@].*", "", onto))
     return _Ends(branch, head, known.branch if known is not None else target, base)
 
