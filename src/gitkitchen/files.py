@@ -98,15 +98,24 @@ def make_state(path: Path) -> Path:
     return path
 
 
+_FIRST, _BLOCK = 1 << 16, 1 << 20
+"""Bytes that are read of a file at first, and then at once."""
+
+
 def digest_bytes(data: bytes) -> str:
     """Lower-case hexadecimal sha256."""
     return hashlib.sha256(data).hexdigest()
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: Path | str) -> str:
     """The sha256 of a file's content, read in blocks. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - many are small, and opening is most of it
+        found = hashlib.sha256()
+        size = _FIRST
+        while block := file.read(size):
+            found.update(block)
+            size = _BLOCK
+        return found.hexdigest()
 
 
 def read_bounded(path: Path | str, most: int) -> bytes:

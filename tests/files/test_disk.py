@@ -40,6 +40,10 @@ def test_digests_are_sha256(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert digest_file(tmp_path / "empty") == digest_bytes(b"") == empty
+    for size in (1, 2**16 - 1, 2**16, 2**16 + 1, 2**20 + 2**16, 3 * 2**20 + 5):
+        data = bytes(number % 251 for number in range(1000)) * (size // 1000 + 1)
+        (tmp_path / "some").write_bytes(data[:size])
+        assert digest_file(str(tmp_path / "some")) == digest_bytes(data[:size]), size
 
 
 JSON = st.recursive(

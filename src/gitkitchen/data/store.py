@@ -104,15 +104,16 @@ class FolderStore:
         The temporary name is gone afterwards, also where the store had the content already.
         """
         with writing(self.root):
-            digest = digest_file(temporary)
-            size = temporary.stat().st_size
+            name = str(temporary)
+            digest = digest_file(name)
+            size = os.stat(name).st_size  # noqa: PTH116 - text paths on the hot path
             final = self._name("files", digest, suffix)
-            if _size(final) == size and size <= SMALL and digest_file(Path(final)) == digest:
+            if _size(final) == size and size <= SMALL and digest_file(final) == digest:
                 # A rename over a file would make the disk write at once: ext4(5), auto_da_alloc.
-                temporary.unlink()
+                os.unlink(name)  # noqa: PTH108
             else:
-                temporary.chmod(0o444)  # versions are immutable: an accident says so
-                self._rename(str(temporary), final)
+                os.chmod(name, 0o444)  # noqa: PTH101 - versions are immutable: an accident says so
+                self._rename(name, final)
         return digest, size
 
     def keep_verified(self, temporary: Path, file: FileEntry, zone: str | None = None) -> None:
