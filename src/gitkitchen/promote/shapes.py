@@ -122,6 +122,9 @@ class Landing:
     """The datasets whose catalog entries moved with it, sorted."""
     reason: str = ""
     """What the person who asked gave as reason."""
+    told: str = ""
+    """Where the record has it from: "" of who landed it; ``trailers`` of its commit, because the record had
+    not been written; ``rebuilt`` after the ledger was lost."""
 
 
 @dataclass(frozen=True, slots=True)
