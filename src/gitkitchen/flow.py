@@ -13,7 +13,7 @@ import platform
 import secrets as randomness
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from gitkitchen.model import (
     Plan,
     Project,
     Publication,
+    Published,
     Recipe,
     Verdict,
     Version,
@@ -105,7 +106,39 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
 
     entered = enter(request, publishes=request.publish)
     with at_work(entered, now, request.environ) as place, Supervisors(request.jobs) as supervisors:
-        return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now)
+        return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now).outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that published nothing, and what it would publish: ``patch`` of the catalog that it read, which
+    is empty unless it passed."""
+
+    outcome: Outcome
+    plan: Plan
+    patch: Mapping[str, Published | None]
+
+
+def candidate(
+    request: Request,
+    *,
+    over: Mapping[str, Published | None],
+    about: Callable[[Plan, Sequence[NodeResult]], Mapping[str, Any]],
+    on_event: Callable[[Event], None],
+    cancel: Cancel,
+    now: datetime,
+) -> Candidate:
+    """Carry a recipe through all stages but its publication, on a catalog as it will be: ``over`` is what the
+    candidates before it would publish. ``about`` says what the record of the run tells beyond the usual.
+    What it built is safe on the disk, or at the store, when this returns."""
+    from gitkitchen.supervision import Supervisors
+
+    request = replace(request, publish=False)
+    entered = enter(request)
+    with at_work(entered, now, request.environ) as place, Supervisors(request.jobs) as supervisors:
+        return _run(
+            place, request, supervisors, on_event=on_event, cancel=cancel, now=now, over=over, about=about
+        )
 
 
 def _run(
@@ -116,7 +149,9 @@ def _run(
     on_event: Callable[[Event], None],
     cancel: Cancel,
     now: datetime,
-) -> Outcome:
+    over: Mapping[str, Published | None] | None = None,
+    about: Callable[[Plan, Sequence[NodeResult]], Mapping[str, Any]] = lambda _plan, _results: {},
+) -> Candidate:
     from gitkitchen.run.engine import effects, execute
     from gitkitchen.run.intended import announce, judge_effects
     from gitkitchen.run.nodes import PROCESSES
@@ -132,6 +167,9 @@ def _run(
     barred = refusal(place.project.ledger, place.project.store, place.kitchen, request.environ)
     with place.ledger.lease(name, run_id, publishes=request.publish and not barred) as held:
         catalog = repair(place)
+        if over:
+            entries = {**catalog.entries, **over}
+            catalog = replace(catalog, entries={d: e for d, e in entries.items() if e is not None})
         plan = make_plan(place, recipe, request, catalog)
         context, journal = _context(place, plan, request, run_id, catalog, supervisors)
         context.waive = partial(waive, recipe.name, waivers=waivers)
@@ -160,11 +198,15 @@ def _run(
         # A cancelled run ends at once: it vouches for nothing, and what it built waits for the next one.
         ended = not cancel.is_set
         find = version_finder(place.store, catalog)
-        record(place, outcome, sealed(plan, results, find, place.store) if ended else {})
+        built = sealed(plan, results, find, place.store) if ended else {}
+        changes = patch(plan, results, run_id) if over is not None and verdict is Verdict.PASSED else {}
+        if changes:
+            place.store.sync([r.build for r in results if r.build is not None and not r.continued])
+        record(place, outcome, built, about(plan, results))
         if ended:
             place.store.finish([r.build for r in results if r.build is not None])
     place.close()
-    return outcome
+    return Candidate(outcome, plan, changes)
 
 
 def _begin(place: Workplace, recipe: Recipe, request: Request, run_id: str, now: datetime) -> None:
@@ -381,14 +423,21 @@ def _tools(place: Workplace) -> dict[str, str]:
     return tools
 
 
-def record(place: Workplace, outcome: Outcome, built: Mapping[str, Any] | None = None) -> None:
+def record(
+    place: Workplace,
+    outcome: Outcome,
+    built: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Keep the outcome: whole in the run's folder, in essence (never row values) in the ledger.
 
-    ``built``: the builds that the run made itself (``run/sealing.py``).
+    ``built``: the builds that the run made itself (``run/sealing.py``); ``more``: what else the ledger's
+    record says.
     """
     text = to_json(outcome)
     write_atomic(place.run_folder(outcome.run) / "outcome.json", text)
     body = essence(outcome) | {"outcome": digest_bytes(text.encode()), "built": dict(built or {})}
+    body |= more or {}
     place.ledger.deposit(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
 
 

@@ -74,6 +74,8 @@ class Entry:
 
 
 Tree = Mapping[str, Entry]
+Moves = Mapping[str, tuple[str, str | None]]
+"""Refs that shall move: the new object ("" deletes), and the one that must be there (None: no such ref)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,17 @@ class Plumbing:
         """Set a ref that must be at ``old`` (None: not exist); False, unchanged, where it is not."""
         zero = "0" * len(new)
         done = self._git("update-ref", "--no-deref", "--end-of-options", name, new, old or zero)
+        return done.code == 0
+
+    def move_all(self, moves: Moves) -> bool:
+        """Set several refs, all or none; False, unchanged, where one is not where it must be."""
+        lines = []
+        for name, (new, old) in moves.items():
+            # git-update-ref(1): with -z, an empty old value means any, and zeroes that it must not exist.
+            lines.append(
+                f"update {name}\0{new}\0{old or '0' * len(new)}\0" if new else f"delete {name}\0{old}\0"
+            )
+        done = self._git("update-ref", "--no-deref", "-z", "--stdin", input=_bytes("".join(lines)))
         return done.code == 0
 
     def is_ancestor(self, old: str, new: str) -> bool:
@@ -219,12 +232,18 @@ class Plumbing:
         if done.code:
             raise unreachable(remote, said(done))
 
-    def push(self, remote: str, moves: Mapping[str, tuple[str, str | None]]) -> Pushed:
-        """Ask a remote to move refs: ``{ref: (new or "", the object it must have or None)}``. Never raises
-        for what the remote does; a new of "" deletes."""
+    def push(self, remote: str, moves: Moves, *, atomic: bool = False) -> Pushed:
+        """Ask a remote to move refs. Never raises for what the remote does. ``atomic``: all or none."""
         leases = [f"--force-with-lease={ref}:{old or ''}" for ref, (_, old) in moves.items()]
         specs = [f"{new}:{ref}" for ref, (new, _) in moves.items()]
-        words = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
+        words: tuple[str, ...] = (
+            "--porcelain",
+            "--no-verify",
+            "--no-follow-tags",
+            "--recurse-submodules=no",
+            "--no-signed",
+        )
+        words += ("--atomic",) if atomic else ()
         try:
             done = self._network("push", *words, *leases, "--", remote, *specs)
         except Unreachable as error:
@@ -347,6 +366,8 @@ def _pushed(done: Captured, refs: set[str]) -> Pushed:
         return Pushed(Answer.REFUSED, f"{reason} {told}".strip()[:300])
     if _DENIED.search(done.err):
         return Pushed(Answer.DENIED, reason)
+    if "does not support --atomic" in done.err:
+        return Pushed(Answer.REFUSED, reason)
     return Pushed(Answer.UNKNOWN, reason)
 
 

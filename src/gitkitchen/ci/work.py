@@ -16,7 +16,6 @@ from gitkitchen import flow, merging
 from gitkitchen.automation import COMMAND
 from gitkitchen.ci import gathering
 from gitkitchen.ci.decide import Action, Decision, decide
-from gitkitchen.ci.order import Reader, in_order
 from gitkitchen.ci.subject import on_disk, subject_of
 from gitkitchen.errors import (
     FAILED,
@@ -43,6 +42,7 @@ from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises, find_project
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
+from gitkitchen.road.order import Reader, in_order
 from gitkitchen.upkeep import ending
 from gitkitchen.workplace import Request, enter
 

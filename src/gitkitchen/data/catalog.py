@@ -156,15 +156,7 @@ def publish(
     another holder. Asked again after it was committed, it commits nothing more.
     """
     stream = stream_of(kitchen.namespace)
-    body = {
-        "kind": "publication",
-        "recipe": recipe,
-        "run": run,
-        "fence": fence,
-        "read": read_sequence,
-        "subject": plain(subject),
-        "datasets": {d: None if e is None else _value(e) for d, e in sorted(patch.items())},
-    }
+    body = publication(recipe, run, patch, read_sequence=read_sequence, fence=fence, subject=subject)
     for _ in range(ATTEMPTS):
         head = ledger.head(stream)
         since = list(ledger.read(stream, after=read_sequence))
@@ -185,6 +177,27 @@ def publish(
             code="publication-lost",
         )
     )
+
+
+def publication(
+    recipe: str,
+    run: str,
+    patch: Mapping[str, Published | None],
+    *,
+    read_sequence: int,
+    fence: int,
+    subject: Subject,
+) -> dict[str, Any]:
+    """The record that moves datasets in a catalog. ``recipe`` is "" where they are those of a whole tree."""
+    return {
+        "kind": "publication",
+        "recipe": recipe,
+        "run": run,
+        "fence": fence,
+        "read": read_sequence,
+        "subject": plain(subject),
+        "datasets": {d: None if e is None else _value(e) for d, e in sorted(patch.items())},
+    }
 
 
 def plain(value: Published | Subject) -> dict[str, Any]:

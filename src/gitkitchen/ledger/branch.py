@@ -19,12 +19,12 @@ from gitkitchen.files import canonical
 from gitkitchen.ledger.committing import Committer, Guard, Limits, NotWon, Want
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
-from gitkitchen.ledger.protocol import Held, Kept, Unwritten
+from gitkitchen.ledger.protocol import Held, Kept, New, Unwritten
 from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
 from gitkitchen.ledger.viewing import HINT, faults, records
-from gitkitchen.plumbing import MOST, Answer, Plumbing, Unreachable
+from gitkitchen.plumbing import MOST, Answer, Moves, Plumbing, Unreachable
 
 Say = Callable[[Problem], None]
 READING = 10.0
@@ -37,6 +37,8 @@ def _now() -> datetime:
 
 class BranchLedger:
     """Append-only streams of records on a branch of the repository around ``root``."""
+
+    whole = True
 
     def __init__(
         self,
@@ -135,6 +137,18 @@ class BranchLedger:
             except Infrastructure as error:
                 raise self._kept(error, [entry]) from error
 
+    def append_together(
+        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+    ) -> list[Record]:
+        guard: Guard | None = getattr(under, "guard", None)
+        with self._lock:
+            wants = [Want(self._entry(e.stream, e.body), e.expect) for e in entries]
+            try:
+                found = self.commit(wants, guard, beside=beside)
+            except Unreachable as error:
+                raise Unwritten(*error.problems) from error
+            return [found[want.entry.mark] for want in wants]
+
     def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
         if not stream.startswith(WAITING):
             raise ValueError(f"records of {stream!r} cannot wait")
@@ -159,12 +173,17 @@ class BranchLedger:
         return hold(self, name, holder, seconds, publishes=publishes)
 
     def commit(
-        self, wants: Sequence[Want], guard: Guard | None = None, *, patience: float | None = None
+        self,
+        wants: Sequence[Want],
+        guard: Guard | None = None,
+        *,
+        patience: float | None = None,
+        beside: Moves | None = None,
     ) -> dict[str, Record]:
         """Write records, and what ``guard`` adds, in one push: see Committer."""
         with self._lock, turn(self.state, self.limits.patience):
             try:
-                return self._committer.commit(wants, guard, patience=patience)
+                return self._committer.commit(wants, guard, patience=patience, beside=beside)
             except Unreachable as error:
                 self._go_on(error)
                 raise

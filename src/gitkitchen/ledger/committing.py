@@ -26,7 +26,7 @@ from gitkitchen.ledger.protocol import Unwritten
 from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.ledger.viewing import record, records
-from gitkitchen.plumbing import Answer, Objects, Plumbing, Pushed, Unreachable
+from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, Unreachable
 
 Guard = Callable[[View], Mapping[str, bytes | None]]
 """Looks at the state on which a commit is made: further files of the commit, or Conflict."""
@@ -53,6 +53,22 @@ class Want:
 
     entry: Pending
     expect: int | None = None
+
+
+class RefMoved(Conflict):
+    """A ref that should move with the ledger is elsewhere: nothing was changed."""
+
+    def __init__(self, name: str, there: str | None) -> None:
+        self.name, self.there = name, there
+        short = name.removeprefix("refs/heads/")
+        where = f"is at {there[:12]} by now" if there else "is gone"
+        super().__init__(
+            Problem(
+                f"branch '{short}' {where}; nothing was changed",
+                hint="run the command again: it begins from what is there",
+                code="branch-moved",
+            )
+        )
 
 
 class NotWon(Unwritten):
@@ -83,6 +99,8 @@ class _Draft:
     files: dict[str, bytes | None] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     last: dict[str, Record] = field(default_factory=dict)
+    new: bool = True
+    """Whether what was asked for is not there yet."""
 
     def head(self, stream: str) -> int:
         return self.last[stream].sequence if stream in self.last else self.view.head(stream)
@@ -129,12 +147,18 @@ class Committer:
         return self.state
 
     def commit(
-        self, wants: Sequence[Want], guard: Guard | None = None, *, patience: float | None = None
+        self,
+        wants: Sequence[Want],
+        guard: Guard | None = None,
+        *,
+        patience: float | None = None,
+        beside: Moves | None = None,
     ) -> dict[str, Record]:
         """Bring records to the branch, with what waits here or on fallback refs; the records by mark.
 
-        Conflict where a condition does not hold, Unreachable or NotWon where it could not be done: then
-        what was pushed without an answer may still arrive.
+        ``beside``: refs that move with the branch, all or none. Conflict where a condition does not hold or
+        one of these refs is elsewhere, Unreachable or NotWon where it could not be done: then what was
+        pushed without an answer may still arrive.
         """
         deadline = time.monotonic() + (self.limits.patience if patience is None else patience)
         failures, pushed = 0, Pushed(Answer.OVERTAKEN)
@@ -152,11 +176,13 @@ class Committer:
                 self.state = None  # what we saw may be old news
                 continue
             if draft.files:
-                pushed = self._push(self.state, draft)
+                pushed = self._push(self.state, draft, beside if draft.new else None)
             if not draft.files or pushed.answer is Answer.APPLIED:
                 self._done(waiting, draft)
                 return draft.records
             self.state = None
+            if pushed.answer is Answer.OVERTAKEN and beside:
+                self._refuse_moved(beside)
             failures = 0 if pushed.answer is Answer.OVERTAKEN else failures + 1
             if pushed.answer is Answer.DENIED or failures >= self.limits.refusals:
                 break
@@ -195,11 +221,18 @@ class Committer:
             return False
         return True
 
-    def _push(self, state: State, draft: _Draft) -> Pushed:
+    def _refuse_moved(self, beside: Moves) -> None:
+        """Raise RefMoved where a ref is neither where it must be nor where it should go."""
+        there = self.tip.refs(beside)
+        for name, (new, old) in beside.items():
+            if there.get(name) not in (old, new or None):
+                raise RefMoved(name, there.get(name))
+
+    def _push(self, state: State, draft: _Draft, beside: Moves | None) -> Pushed:
         message = "\n".join(sorted(draft.files)) + "\n"  # for people who look at the branch
         commit = graft(self._git, state.view, draft.files, message)
         begun = time.monotonic()
-        pushed = self.tip.move(commit, state.expected)
+        pushed = self.tip.move(commit, state.expected, beside)
         self._pace = max(0.02, min(time.monotonic() - begun, 5.0))
         if pushed.answer is Answer.APPLIED:
             self.state = State(View(self._objects, commit), commit, state.fallbacks)
@@ -211,6 +244,7 @@ class Committer:
         """The next commit, and the waiting entries whose records are in their streams with it."""
         draft = _Draft(state.view)
         missing = [want for want in wants if not draft.find(want.entry)]
+        draft.new = bool(missing)
         for want in missing:
             head = draft.head(want.entry.stream)
             if want.expect is not None and head != want.expect:

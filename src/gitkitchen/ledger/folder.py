@@ -11,18 +11,21 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.ledger.exclusive import create
 from gitkitchen.ledger.lease import lease
-from gitkitchen.ledger.protocol import Held
+from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.ledger.records import Record, decode, encode, seal
+
+if TYPE_CHECKING:
+    from gitkitchen.plumbing import Moves
 
 SHARD = 1000
 """Records in one folder: a listing stays short however long the stream grows."""
@@ -37,6 +40,7 @@ class FolderLedger:
     """Append-only streams of records below ``root``. Stream names are paths like ``runs/k_x/delays``."""
 
     root: Path
+    whole: ClassVar[bool] = False
 
     def append(
         self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
@@ -60,6 +64,14 @@ class FolderLedger:
             # Someone else took the place. Wait a random while, so that many writers do not march in step.
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 20)))  # noqa: S311 (no secret)
         raise Conflict(Problem(f"stream '{stream}' is too busy to append to", hint="run the command again"))
+
+    def append_together(
+        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+    ) -> list[Record]:
+        """Add records one after the other: see ``whole``. ValueError for refs: a folder has none."""
+        if beside:
+            raise ValueError("a ledger in a folder moves no refs")
+        return [self.append(e.stream, e.body, expect=e.expect, under=under) for e in entries]
 
     def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
         """Add a record to the end of ``stream``: at once, for nothing is saved by waiting."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.ledger.records import Record
+
+if TYPE_CHECKING:
+    from gitkitchen.plumbing import Moves
 
 
 class Unwritten(Infrastructure):
@@ -36,8 +40,22 @@ class Held(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class New:
+    """A record that shall be added, and the head that its stream must still have (None: any)."""
+
+    stream: str
+    body: Mapping[str, Any]
+    expect: int | None = None
+
+
 class Ledger(Protocol):
     """Append-only streams of records. Stream names are paths like ``runs/k_x/delays``."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether ``append_together`` writes all or nothing, and moves refs of the repository with it."""
+        ...
 
     def append(
         self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
@@ -48,6 +66,13 @@ class Ledger(Protocol):
         Conflict otherwise, and nothing is written. Infrastructure where it could not be written; Kept, a
         kind of it, where a record without conditions will be written by the next command.
         """
+        ...
+
+    def append_together(
+        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+    ) -> list[Record]:
+        """Add records to several streams; where the ledger is ``whole``, all or none, and with them the refs
+        ``beside`` move. Conflict where a condition does not hold or a ref is elsewhere."""
         ...
 
     def deposit(self, stream: str, body: Mapping[str, Any]) -> None:

@@ -5,13 +5,13 @@ Both are moved by compare-and-swap alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.ledger.layout import Absent, View
-from gitkitchen.plumbing import Answer, Objects, Plumbing, Pushed, unreachable
+from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
 
 BRANCH = "refs/heads/gitkitchen-ledger"
 FALLBACK = "refs/heads/gitkitchen-ledger-fallback/"
@@ -42,8 +42,13 @@ class Tip(Protocol):
         """The state now. Unreachable where nobody answers."""
         ...
 
-    def move(self, new: str, expected: str | None) -> Pushed:
-        """Set the branch to ``new`` if it is at ``expected`` (None: does not exist)."""
+    def move(self, new: str, expected: str | None, beside: Moves | None = None) -> Pushed:
+        """Set the branch to ``new`` if it is at ``expected`` (None: does not exist); with it, all or none,
+        the refs ``beside``."""
+        ...
+
+    def refs(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Where other refs are now. Unreachable where nobody answers."""
         ...
 
     def set_aside(self, commit: str, name: str) -> Pushed:
@@ -69,11 +74,16 @@ class Here:
     def look(self) -> State:
         return self.last()
 
-    def move(self, new: str, expected: str | None) -> Pushed:
-        if self.git.move(BRANCH, new, expected):
+    def move(self, new: str, expected: str | None, beside: Moves | None = None) -> Pushed:
+        moves = {BRANCH: (new, expected), **(beside or {})}
+        if self.git.move_all(moves):
             return Pushed(Answer.APPLIED)
-        overtaken = self.git.ref(BRANCH) != expected
+        overtaken = any(self.git.ref(name) != old for name, (_, old) in moves.items())
         return Pushed(Answer.OVERTAKEN if overtaken else Answer.REFUSED, "git could not move the branch")
+
+    def refs(self, names: Iterable[str]) -> Mapping[str, str]:
+        found = ((name, self.git.ref(name)) for name in names)
+        return {name: oid for name, oid in found if oid}
 
     def set_aside(self, commit: str, name: str) -> Pushed:  # noqa: ARG002
         return Pushed(Answer.REFUSED, "there is no remote")
@@ -121,11 +131,15 @@ class There:
             return State(view, tip, dict(aside))
         raise unreachable(self.remote, "its branch moves faster than it can be fetched")
 
-    def move(self, new: str, expected: str | None) -> Pushed:
-        pushed = self.git.push(self.remote, {BRANCH: (new, expected)})
+    def move(self, new: str, expected: str | None, beside: Moves | None = None) -> Pushed:
+        moves = {BRANCH: (new, expected), **(beside or {})}
+        pushed = self.git.push(self.remote, moves, atomic=bool(beside))
         if pushed.answer is Answer.APPLIED:
             self._remember(new)
         return pushed
+
+    def refs(self, names: Iterable[str]) -> Mapping[str, str]:
+        return self.git.list(self.remote, names)
 
     def set_aside(self, commit: str, name: str) -> Pushed:
         return self.git.push(self.remote, {FALLBACK + name: (commit, None)})

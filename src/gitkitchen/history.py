@@ -1,0 +1,157 @@
+"""Commits as promotion reads and makes them: what each holds, in which order a branch had them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.git import OPTIONS, environment
+from gitkitchen.plumbing import DURABLE, LOCAL, said
+from gitkitchen.process import Captured, capture
+
+WHO, MAIL = "GitKitchen", "promote@gitkitchen.invalid"
+BRANCHES = "refs/heads/"
+
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit. ``when`` is the committer's time, in seconds since the epoch: never a source of order."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    committer: str
+    when: int
+    message: str
+
+    @property
+    def trailers(self) -> Mapping[str, tuple[str, ...]]:
+        """The trailers of the message's last paragraph by name in small letters: git-interpret-trailers(1),
+        without folded lines. Empty where that paragraph has other lines, too."""
+        found: dict[str, list[str]] = {}
+        for line in self.message.rstrip().rpartition("\n\n")[2].splitlines():
+            match = _TRAILER.fullmatch(line)
+            if match is None:
+                return {}
+            found.setdefault(match[1].lower(), []).append(match[2])
+        return {name: tuple(values) for name, values in found.items()}
+
+
+def commit_of(folder: Path, rev: str) -> Commit:
+    """The commit that a revision names. Mistake where there is none."""
+    if rev and not re.search(r"[\0-\x1f]", rev):
+        shape = "%H%n%T%n%P%n%an <%ae>%n%cn <%ce>%n%ct%n%B"
+        words = (
+            "log",
+            "-1",
+            "--no-show-signature",
+            f"--format={shape}",
+            "--end-of-options",
+            f"{rev}^{{commit}}",
+            "--",
+        )
+        done = _git(folder, *words)
+        lines = done.output.decode(errors="replace").split("\n", 6)
+        if done.code == 0 and len(lines) == 7:
+            parents = tuple(lines[2].split())
+            return Commit(
+                lines[0], lines[1], parents, lines[3], lines[4], int(lines[5]), lines[6].rstrip("\n")
+            )
+    raise Mistake(
+        Problem(
+            f"there is no commit {rev[:80]!r} in this repository",
+            hint="name a branch, a tag or a commit; fetch it first",
+            code="no-revision",
+        )
+    )
+
+
+def first_parents(folder: Path, tip: str, most: int = 10_000) -> Iterator[str]:
+    """The commits that a branch stood on, the newest first, as far as its first parents tell."""
+    words = ("rev-list", "--first-parent", f"--max-count={most}", "--end-of-options", tip)
+    yield from _checked(folder, *words).out.split()
+
+
+def between(folder: Path, tip: str, bottom: str | None) -> tuple[Commit, ...]:
+    """The commits that ``tip`` has and ``bottom`` has not, the oldest first, at most 10,000."""
+    words = ["rev-list", "--reverse", "--topo-order", "--max-count=10000", "--end-of-options", tip]
+    words += [f"^{bottom}"] if bottom else []
+    return tuple(commit_of(folder, oid) for oid in _checked(folder, *words).out.split())
+
+
+def changed(folder: Path, before: str, after: str) -> tuple[str, ...]:
+    """The paths in which two trees or commits differ."""
+    words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--end-of-options", before, after)
+    names = _checked(folder, *words).output.split(b"\0")
+    return tuple(n.decode(errors="surrogateescape") for n in names if n)
+
+
+def set_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when: int) -> str:
+    """A commit with exactly ``tree`` on ``parents``, by the program itself; of the same, the same."""
+    who = {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", WHO), ("EMAIL", MAIL), ("DATE", f"{when} +0000"))
+    }
+    above = [word for parent in parents for word in ("-p", parent)]
+    made = _checked(
+        folder, "commit-tree", *above, "-F", "-", tree, extra=who, input=message.encode()
+    ).out.strip()
+    if not _OID.fullmatch(made):
+        raise Infrastructure(Problem("git made no commit", hint="see that `git fsck` finds nothing"))
+    return made
+
+
+def checkouts(folder: Path) -> dict[str, Path]:
+    """The branches that are checked out in any work tree, by their whole names, with the work tree."""
+    found: dict[str, Path] = {}
+    place = Path()
+    for line in _checked(folder, "worktree", "list", "--porcelain", "-z").output.split(b"\0"):
+        word, _, rest = line.decode(errors="surrogateescape").partition(" ")
+        if word == "worktree":
+            place = Path(rest)
+        elif word == "branch":
+            found[rest] = place
+    return found
+
+
+def bring_along(place: Path, before: str, after: str) -> bool:
+    """Bring a clean checkout of a branch that moved to where it is; False, and nothing is changed, where
+    files of it would be lost. git-read-tree(1), two-tree merge."""
+    return _git(place, "read-tree", "-m", "-u", "--end-of-options", before, after).code == 0
+
+
+def index_tree(place: Path) -> str:
+    """The tree that the index of a work tree holds; "" where it holds a conflict."""
+    done = _git(place, "write-tree")
+    return done.out.strip() if done.code == 0 else ""
+
+
+def _git(
+    folder: Path, *argv: str, input: bytes | None = None, extra: Mapping[str, str] | None = None
+) -> Captured:
+    env = environment(os.environ, {**LOCAL, **(extra or {})})
+    return capture(["git", *OPTIONS, *DURABLE, *argv], env=env, cwd=folder, input=input)
+
+
+def _checked(
+    folder: Path, *argv: str, input: bytes | None = None, extra: Mapping[str, str] | None = None
+) -> Captured:
+    done = _git(folder, *argv, input=input, extra=extra)
+    if done.code:
+        raise Infrastructure(
+            Problem(
+                f"`git {argv[0]}` failed: {said(done)}",
+                hint="see that `git fsck` finds nothing, then run the command again",
+                code="git-failed",
+            )
+        )
+    return done

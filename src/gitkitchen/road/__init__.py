@@ -1,0 +1,1 @@
+"""The road to production: a proved tree and its data move from environment to environment."""
