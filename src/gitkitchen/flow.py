@@ -319,7 +319,7 @@ def _context(
         subject=plan.subject,
     )
     environment = place.project.environment(place.kitchen.environment or "")
-    if environment is not None and environment.adopt == "retest":
+    if environment is not None and environment.adopt == "retest" and not request.rebuild:
         recipe = plan.recipe.name
         context.claims = Claims(place.ledger, place.project, recipe)
     return context, journal

@@ -220,14 +220,24 @@ class Plumbing:
         lines = (line.partition("\t") for line in _text(done.output).splitlines())
         return {name: oid for oid, _, name in lines if _OID.fullmatch(oid)}
 
-    def fetch(self, remote: str, refs: Sequence[str], *, shallow: bool = False, again: bool = False) -> None:
+    def fetch(
+        self,
+        remote: str,
+        refs: Sequence[str],
+        *,
+        shallow: bool = False,
+        again: bool = False,
+        whole: bool = False,
+    ) -> None:
         """Bring the objects of some refs here, whole even in a partial clone; no ref of ours is moved.
 
-        ``shallow`` brings no history; ``again`` also what git believes to have.
+        ``shallow`` brings no history; ``again`` also what git believes to have; ``whole`` all
+        history that a shallow clone lacks.
         """
         words = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--no-filter"]
         words += ["--no-recurse-submodules", "--no-auto-maintenance", "--no-prune"]
         words += (["--depth=1"] if shallow else []) + (["--refetch"] if again else [])
+        words += ["--unshallow"] if whole else []
         done = self._network(*words, "--", remote, *refs)
         if done.code:
             raise unreachable(remote, said(done))

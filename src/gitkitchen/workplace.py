@@ -54,6 +54,8 @@ class Request:
     fresh: bool = False
     force: bool = False
     publish: bool = True
+    rebuild: bool = False
+    """Adopt nothing of a sandbox, whatever the environment's ``adopt:`` says in the tree that is run."""
     resume: str | None = None
     interval: tuple[datetime, datetime] | None = None
     environ: Mapping[str, str] = field(default_factory=dict)

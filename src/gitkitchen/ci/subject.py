@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitkitchen import merging
-from gitkitchen.errors import Conflict, Mistake, Problem
-from gitkitchen.files import make_state
+from gitkitchen.errors import Mistake, Problem
 from gitkitchen.git import Repository
 from gitkitchen.github.events import Event, Group, Pull
-from gitkitchen.locks import alone
 from gitkitchen.merging import Merged
 from gitkitchen.model import Project
+from gitkitchen.road.worktree import laid_out
 
 
 def subject_of(event: Event, change: Pull | Group, folder: Path) -> Merged:
@@ -54,28 +51,5 @@ def on_disk(project: Project, repository: Repository, subject: Merged) -> Iterat
     if not here.dirty and here.tree == subject.tree and repository.branch() is None:
         yield project.root
         return
-    make_state(project.state)
-    folder = project.state / "ci"
-    _sweep(folder)
-    place = folder / f"{subject.tree[:12]}-{secrets.token_hex(4)}"
-    lock = _lock(place)
-    with alone(lock):
-        try:
-            with merging.checked_out(repository.root, subject, place) as root:
-                yield root / project.root.relative_to(repository.root)
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-def _lock(place: Path) -> Path:
-    return place.with_name(f"{place.name}.lock")
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the work trees of jobs that were killed: their locks are free."""
-    for place in sorted(folder.glob("*")) if folder.is_dir() else ():
-        if not place.is_dir():
-            continue
-        with contextlib.suppress(Conflict), alone(_lock(place), patience=0):
-            shutil.rmtree(place, ignore_errors=True)
-            _lock(place).unlink(missing_ok=True)
+    with laid_out(project, repository.root, subject) as root:
+        yield root

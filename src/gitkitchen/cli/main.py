@@ -16,7 +16,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 
 LATER = frozenset(
     (
-        "promote",
         "hold",
         "rollback",
         "audit",
@@ -60,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _start_commands(command)
     _run_commands(command)
     _reading_commands(command)
+    _road_commands(command)
     _upkeep_commands(command)
     _job_commands(command)
     return top
@@ -231,6 +231,27 @@ def _diff(command: Any) -> None:
         "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )
     _kitchen(diff)
+
+
+def _road_commands(command: Any) -> None:
+    promote = command("promote", "promote", "move a proved tree and its data to the next environment")
+    promote.add_argument("environment", help="where to: an environment of kitchen.yml")
+    promote.add_argument(
+        "--from",
+        dest="rev",
+        default="",
+        metavar="REV",
+        help="this commit, which the environment before has landed (default: the newest)",
+    )
+    promote.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    promote.add_argument(
+        "--dry-run", action="store_true", help="say how each gate stands, and change nothing"
+    )
+    promote.add_argument("--json", action="store_true", help="print one document instead of text")
+    promote.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
+    promote.add_argument(
+        "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
+    )
 
 
 def _upkeep_commands(command: Any) -> None:

@@ -1,0 +1,119 @@
+"""A promotion as text and as a document: where it stands, each gate, what landed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gitkitchen.errors import Problem
+from gitkitchen.printed import text_safe
+from gitkitchen.promote.protocol import End
+from gitkitchen.promote.shapes import GateResult, Landing, Standing
+
+MARKS = {
+    Standing.PASSED: "passed ",
+    Standing.PENDING: "pending",
+    Standing.FAILED: "FAILED ",
+    Standing.UNKNOWN: "unknown",
+}
+WORDS = {
+    End.LANDED: "landed",
+    End.CLEAN: "nothing to do",
+    End.UNPROVED: "refused: it is not proved",
+    End.WAITING: "waiting: nothing was changed",
+    End.LOST: "lost to another: nothing was changed",
+    End.BROKEN: "broken: nothing was published",
+    End.UNFINISHED: "not known yet: run the same command again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that is told of a promotion. ``base`` is "" where the branch did not exist."""
+
+    end: End
+    environment: str
+    source: str = ""
+    head: str = ""
+    tree: str = ""
+    base: str = ""
+    landing: Landing | None = None
+    gates: tuple[GateResult, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    said: tuple[str, ...] = ()
+    new: bool = False
+    dry: bool = False
+
+
+def text(shown: Shown) -> str:
+    """For people, one fact a line."""
+    lines = []
+    if shown.head:
+        lines.append(
+            f"{shown.source} {shown.head[:12]} -> {shown.environment}, on {shown.base[:12] or 'a new branch'}"
+        )
+    for gate in shown.gates:
+        lines += _gate(gate)
+    lines += [f"note: {text_safe(said)}" for said in shown.said]
+    lines += [str(problem) for problem in shown.problems]
+    lines.append(f"{shown.environment}: {_end(shown)}")
+    return "\n".join(lines)
+
+
+def _end(shown: Shown) -> str:
+    landing = shown.landing
+    if shown.dry:
+        passed = bool(shown.gates) and all(g.standing is Standing.PASSED for g in shown.gates)
+        return "it could land now" if passed else "it would not land now"
+    if landing is None or shown.end is not End.LANDED:
+        return WORDS[shown.end]
+    if not shown.new:
+        return f"stands on {landing.commit[:12]} already (landed {landing.at:%Y-%m-%d %H:%M} UTC)"
+    count = len(landing.published)
+    data = (
+        "no dataset changed" if not count else f"{count} dataset{'s' if count > 1 else ''} published with it"
+    )
+    return f"landed as {landing.commit[:12]}, tree {landing.tree[:12]}; {data}"
+
+
+def _gate(gate: GateResult) -> list[str]:
+    lines = [f"  {MARKS[gate.standing]}  {text_safe(gate.gate)}: {text_safe(gate.reason)}"]
+    if gate.change:
+        lines.append(f"           {text_safe(gate.change)}")
+    if gate.when is not None:
+        lines.append(f"           not before {gate.when:%Y-%m-%d %H:%M} UTC")
+    if gate.command:
+        lines.append(f"           {text_safe(gate.command)}")
+    return lines
+
+
+def document(shown: Shown) -> dict[str, Any]:
+    """For machines: ``version`` 1."""
+    landing = shown.landing
+    return {
+        "version": 1,
+        "environment": shown.environment,
+        "end": shown.end.value,
+        "new": shown.new,
+        "dry_run": shown.dry,
+        "source": shown.source,
+        "head": shown.head,
+        "tree": shown.tree,
+        "base": shown.base,
+        "commit": landing.commit if landing is not None else "",
+        "published": list(landing.published) if landing is not None else [],
+        "gates": [_plain(gate) for gate in shown.gates],
+        "problems": [{"message": p.message, "hint": p.hint, "code": p.code} for p in shown.problems],
+        "said": list(shown.said),
+    }
+
+
+def _plain(gate: GateResult) -> dict[str, Any]:
+    return {
+        "gate": gate.gate,
+        "standing": gate.standing.value,
+        "reason": gate.reason,
+        "change": gate.change,
+        "command": gate.command,
+        "when": gate.when.isoformat() if gate.when is not None else None,
+    }

@@ -1,0 +1,277 @@
+"""A commit that came to an environment's branch and is not in the ledger: it is proved, and recorded or not.
+
+It may be what a killed promotion left, a merge by the button, or a push by somebody's hand. Its tree is run
+as a candidate like any other. One that passes publishes what it showed; one that does not, or that is another
+than was proposed, publishes nothing: the environment is broken until something proved lands on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gitkitchen import history
+from gitkitchen.errors import Infrastructure
+from gitkitchen.files import digest
+from gitkitchen.history import MAIL, Commit
+from gitkitchen.ledger.protocol import Held, New
+from gitkitchen.model import Environment
+from gitkitchen.promote.moves import Course, body_of, landing_in, trailers_in
+from gitkitchen.promote.protocol import End
+from gitkitchen.promote.shapes import (
+    Actor,
+    GateResult,
+    Incident,
+    Intent,
+    Landing,
+    Method,
+    Standing,
+    stream_of,
+)
+from gitkitchen.road import publishing
+from gitkitchen.road.effects import effect
+from gitkitchen.road.ground import Ground, before, environment_named, landed_by
+from gitkitchen.road.judging import policy_of
+from gitkitchen.road.looking import Moved, Stretch, ruling_of
+from gitkitchen.road.proving import Bound, Proof
+from gitkitchen.road.walking import (
+    Asked,
+    Done,
+    course_of,
+    ended,
+    judged,
+    passed,
+    proved,
+    refuse_newer,
+    site,
+    tip_of_ledger,
+    under_lease,
+    waived,
+)
+from gitkitchen.workplace import Workplace
+
+CANDIDATE = "gitkitchen-candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A tip that nobody recorded. ``told`` is what its own trailers say of it; ``proposed`` the candidate
+    that it merges."""
+
+    environment: Environment
+    commit: Commit
+    base: str
+    told: Landing | None
+    proposed: Commit | None
+    course: Course
+
+
+def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
+    """Record what stands on an environment's branch and is not in the ledger; None where all is.
+
+    ``hand``: also of an environment that nothing was ever promoted to, whose branch people have moved so far.
+    Infrastructure where it cannot be found out now.
+    """
+    environment = environment_named(ground.project, asked.environment)
+    found = _found(ground, environment, hand=hand)
+    if found is None:
+        return None
+    wrong = _wrong(ground, found)
+    if wrong is not None:
+        return _incident(ground, asked, found, *wrong)
+    _bring_along(ground, found)
+    tip = found.commit
+    with site(ground, asked, tip.oid, tip.tree) as (root, place):
+        stretch = _stretch(ground, found)
+        bound = Bound(found.base, stretch.policy)
+        proof = proved(asked, ground, stretch.environment, root, bound, tip.oid)
+        return _record(ground, asked, found, stretch, proof, place)
+
+
+def _found(ground: Ground, environment: Environment, *, hand: bool) -> Found | None:
+    tip = ground.tip(environment.branch)
+    course = ground.course(environment.name)
+    if not tip or tip == course.tip or any(i.commit == tip for i in course.incidents):
+        return None
+    commit = history.commit_of(ground.folder, tip)
+    told = _told(commit, environment.name)
+    if not course.landings and told is None and not hand:
+        return None
+    base = commit.parents[0] if commit.parents else ""
+    above = [history.commit_of(ground.folder, oid) for oid in commit.parents[1:]]
+    proposed = next((c for c in above if _is_candidate(c, environment.name)), None)
+    return Found(environment, commit, base, told, proposed, course)
+
+
+def _told(commit: Commit, environment: str) -> Landing | None:
+    """What a commit of ours says of itself; nothing where it is not ours, or was edited."""
+    try:
+        found = landing_in(trailers_in(commit.message), commit.oid)
+    except Infrastructure:
+        return None
+    if found is None or found.landing.environment != environment or found.landing.tree != commit.tree:
+        return None
+    return found.landing
+
+
+def _is_candidate(commit: Commit, environment: str) -> bool:
+    named = commit.trailers.get(CANDIDATE) == (environment,) or _told(commit, environment) is not None
+    return named and commit.committer.endswith(f"<{MAIL}>")
+
+
+def _wrong(ground: Ground, found: Found) -> tuple[str, str] | None:
+    """What makes a tip wrong whatever its tests say: kind of the incident, and a sentence."""
+    tip, last = found.commit, found.course.last
+    if found.proposed is not None and found.proposed.tree != tip.tree:
+        said = (
+            f"{tip.oid[:12]} merges the candidate {found.proposed.oid[:12]}, and its tree "
+            f"{tip.tree[:12]} is not the candidate's, {found.proposed.tree[:12]}: nobody tested it"
+        )
+        return "wrong-tree", said
+    if last is not None and not ground.is_ancestor(last.commit, tip.oid):
+        said = (
+            f"branch '{found.environment.branch}' was rewritten: {tip.oid[:12]} does not follow "
+            f"{last.commit[:12]}, which landed last"
+        )
+        return "drift-branch", said
+    return None
+
+
+def _bring_along(ground: Ground, found: Found) -> None:
+    """A promotion that was killed between the branch and its checkout left the files of before."""
+    if ground.remote is not None or found.told is None or not found.base:
+        return
+    place = history.checkouts(ground.folder).get(history.BRANCHES + found.environment.branch)
+    if place is not None and history.index_tree(place) == history.commit_of(ground.folder, found.base).tree:
+        history.bring_along(place, found.base, found.commit.oid)
+
+
+def _stretch(ground: Ground, found: Found) -> Stretch:
+    """The tip as if it were to land: judged by the policy that stood there before it."""
+    tip, told = found.commit, found.told
+    reading = ground.reading(tip.oid)
+    ruling, project = ruling_of(ground, found.environment, found.base)
+    environment = project.environment(found.environment.name) or found.environment
+    source = before(project, environment)
+    head = told.source if told is not None else (tip.parents[1] if tip.parents[1:] else tip.oid)
+    if found.proposed is not None and found.proposed.parents:
+        head = found.proposed.parents[-1]
+    known = source is not None and head in landed_by(ground, source, ground.tip(source.branch))
+    ruled = ruling or reading
+    return Stretch(
+        told.intent if told is not None else Intent.FORWARD,
+        environment,
+        source if known else None,
+        found.base,
+        head,
+        tip.tree,
+        tip.oid,
+        "",
+        ruled,
+        reading,
+        policy_of(ruled, environment.name),
+        found.course,
+    )
+
+
+def _record(
+    ground: Ground, asked: Asked, found: Found, stretch: Stretch, proof: Proof, place: Workplace
+) -> Done:
+    """Under the lease: the move and what it publishes, or an incident."""
+    name = found.environment.name
+    with under_lease(place, asked) as held:
+        with effect("judge-again"):
+            course = course_of(place.ledger, name)
+            # A hold keeps what comes out; what stands there already is not undone by not looking at it.
+            gates = judged(stretch, replace(course, holds=()), proof, asked.clock())
+            if ground.tip(found.environment.branch) != found.commit.oid:
+                raise Moved(f"branch '{found.environment.branch}' has moved on")
+            refuse_newer(place.ledger, proof, name, found.course.moves)
+        if any(g.standing is Standing.UNKNOWN for g in gates):
+            return Done(End.WAITING, name, stretch, gates=gates)
+        if not passed(gates) or proof.patch is None:
+            said = (
+                f"{found.commit.oid[:12]} stands on branch '{found.environment.branch}' and does not pass: "
+            )
+            told = said + "; ".join(g.reason for g in gates if g.standing is not Standing.PASSED)
+            return _told_of(place, asked, found, held, "drift-branch", told, gates)
+        landing = _landing(asked, found, stretch, proof, gates, held, tip_of_ledger(place.ledger))
+        new = publishing.records(place, landing, proof, held, course.moves, ended(course, landing))
+        with effect("record-move"):
+            publishing.write(place, new, held)
+        with effect("show-views"):
+            publishing.show(place, proof)
+    return Done(End.LANDED, name, stretch, landing, gates, new=True)
+
+
+def _landing(
+    asked: Asked,
+    found: Found,
+    stretch: Stretch,
+    proof: Proof,
+    gates: tuple[GateResult, ...],
+    held: Held,
+    ledger: str,
+) -> Landing:
+    assert proof.patch is not None
+    tip, told = found.commit, found.told
+    method = Method.HAND
+    if found.proposed is not None:
+        method = Method.BUTTON
+    elif told is not None and tip.committer.endswith(f"<{MAIL}>"):
+        method = told.method
+    who = Actor(tip.committer.partition(" <")[0] or "unknown", "committer", tip.oid)
+    return Landing(
+        environment=found.environment.name,
+        branch=found.environment.branch,
+        intent=stretch.intent,
+        method=method,
+        tree=tip.tree,
+        commit=tip.oid,
+        before=found.base,
+        source=stretch.head,
+        source_environment=stretch.source.name if stretch.source is not None else "",
+        at=asked.clock(),
+        evidence=proof.evidence,
+        gates=gates,
+        actors=told.actors if told is not None else (who,),
+        waivers=waived(proof),
+        policy=stretch.policy,
+        ledger=ledger,
+        fence=held.fence,
+        data=told.data if told is not None else "adopt",
+        published=tuple(sorted(proof.patch)),
+        reason=told.reason if told is not None else "",
+        told="trailers" if told is not None else "",
+    )
+
+
+# --- what is wrong -----------------------------------------------------------------------------------
+
+
+def _incident(ground: Ground, asked: Asked, found: Found, kind: str, said: str) -> Done:
+    """Record what is wrong, once. Nothing is published, and nothing lands before somebody mends it."""
+    with (
+        site(ground, asked, found.commit.oid, found.commit.tree) as (_, place),
+        under_lease(place, asked) as held,
+    ):
+        return _told_of(place, asked, found, held, kind, said, ())
+
+
+def _told_of(
+    place: Workplace,
+    asked: Asked,
+    found: Found,
+    held: Held,
+    kind: str,
+    said: str,
+    gates: tuple[GateResult, ...],
+) -> Done:
+    name = found.environment.name
+    ident = f"{kind}-{digest([name, kind, found.commit.oid])[:12]}"
+    incident = Incident(name, ident, kind, asked.clock(), said, found.commit.oid)
+    with effect("record-incident"):
+        body = body_of(incident)
+        publishing.write(place, [New(stream_of(name), body, found.course.moves)], held)
+    with effect("alert"):
+        asked.say(f"incident {ident} of environment '{name}': {said}; nothing was published")
+    return Done(End.BROKEN, name, None, gates=gates, said=(said,))

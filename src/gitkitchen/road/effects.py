@@ -1,0 +1,28 @@
+"""Every effect of a promotion goes through one function, under the name that the protocol gives it.
+
+So the list of effects is the code's own: whoever tests what a kill leaves behind watches here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from gitkitchen.promote.protocol import STEPS
+
+Watcher = Callable[[str, Literal["before", "after"]], None]
+
+watchers: list[Watcher] = []
+"""Told of each effect before and after it."""
+
+
+@contextmanager
+def effect(name: str) -> Iterator[None]:
+    """The step of that name of ``promote/protocol.py`` is done in the block. KeyError for any other name."""
+    STEPS[name]
+    for watch in watchers:
+        watch(name, "before")
+    yield
+    for watch in watchers:
+        watch(name, "after")

@@ -1,0 +1,282 @@
+"""Promotion: a tree that its source has landed is proved, judged, and lands on the next environment's branch.
+
+The order of the steps is that of ``promote/protocol.py``. What was tested is what lands: a commit with the
+source's own tree on top of the tested tip, and with it, in one step where the ledger can, the versions that
+the tested runs have shown. Nothing is rebased. Whoever finds that something moved has changed nothing, and
+begins again from the start, with another proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitkitchen import history
+from gitkitchen.errors import Conflict, Infrastructure, Problem
+from gitkitchen.history import BRANCHES
+from gitkitchen.ledger.committing import RefMoved
+from gitkitchen.ledger.lease import LeaseLost
+from gitkitchen.ledger.protocol import Held
+from gitkitchen.plumbing import Answer
+from gitkitchen.promote.moves import Course, message_of
+from gitkitchen.promote.protocol import End, Way
+from gitkitchen.promote.shapes import GateResult, Incident, Landing, Method, Standing
+from gitkitchen.road import publishing
+from gitkitchen.road.absorbing import absorb
+from gitkitchen.road.effects import effect
+from gitkitchen.road.ground import Ground, environment_named, unanswered
+from gitkitchen.road.looking import (
+    Moved,
+    Stretch,
+    checkout_of,
+    look,
+    moved_since,
+    refuse_unauthorised,
+    ruling_of,
+    workflows_changed,
+)
+from gitkitchen.road.proving import Bound, Proof
+from gitkitchen.road.walking import (
+    Asked,
+    Done,
+    actors,
+    course_of,
+    ended,
+    judged,
+    passed,
+    proved,
+    refuse_newer,
+    site,
+    tip_of_ledger,
+    under_lease,
+    waived,
+    way_of,
+)
+from gitkitchen.workplace import Workplace
+
+ATTEMPTS = 3
+"""How often a promotion begins from the start where others are faster: each time with a new proof."""
+
+
+def promote(asked: Asked) -> Done:
+    """Move a tree one environment further, if everything that guards the environment allows it.
+
+    Where it is asked again, it goes on from what is there. Mistake where there is nothing that could be
+    moved, Conflict where another promotion of the environment is under way.
+    """
+    for attempt in range(ATTEMPTS):
+        ground = Ground.of(asked.request)
+        try:
+            return _once(ground, asked)
+        except (Moved, RefMoved, LeaseLost) as error:
+            if attempt == ATTEMPTS - 1 or asked.cancel.is_set:
+                return Done(End.LOST, asked.environment, problems=error.problems)
+            asked.say(f"{error.problems[0].message}; trying again from the start, with another proof")
+    raise AssertionError("the last attempt returns")
+
+
+def _once(ground: Ground, asked: Asked) -> Done:
+    environment = environment_named(ground.project, asked.environment)
+    refuse_unauthorised(ground, environment, asked.request.environ)
+    with effect("reconcile"):
+        before = absorb(ground, asked)
+    if before is not None:
+        if before.end is not End.LANDED:
+            return before
+        ground = Ground.of(asked.request)
+    with effect("look"):
+        stretch = look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
+        checkout = checkout_of(ground, stretch.environment)
+    if stretch.stands:
+        return _stands(ground, asked, stretch)
+    said = _said(ground, stretch)
+    _propose(ground, stretch)
+    with site(ground, asked, stretch.candidate, stretch.tree) as (root, place):
+        bound = Bound(stretch.base, stretch.policy)
+        proof = proved(asked, ground, stretch.environment, root, bound, stretch.candidate)
+        with effect("judge"):
+            course = course_of(place.ledger, asked.environment)
+            gates = judged(stretch, course, proof, asked.clock())
+        if not passed(gates) or proof.patch is None:
+            return Done(_refusal(gates), asked.environment, stretch, gates=gates, said=said)
+        place.rehearse(place.catalog(), proof.patch)
+        walk = _Walk(ground, asked, stretch, proof, place, checkout)
+        done = walk.land(gates)
+    return replace(done, said=(*said, *done.said))
+
+
+def _stands(ground: Ground, asked: Asked, stretch: Stretch) -> Done:
+    """It has landed already: only what is derived from it may be left to do."""
+    with site(ground, asked, stretch.base, stretch.tree) as (_, place), effect("show-views"):
+        place.show(place.catalog(), missing_ok=True, asked=False)
+    return Done(End.LANDED, asked.environment, stretch, stretch.course.last)
+
+
+def _said(ground: Ground, stretch: Stretch) -> tuple[str, ...]:
+    changed = workflows_changed(ground, stretch)
+    if not changed:
+        return ()
+    said = (
+        f"it changes {', '.join(changed[:5])}: pushing workflow files needs the `workflows` right, which a "
+    )
+    return (said + "job's own token never has: a person or an App with that right pushes it, or merges it",)
+
+
+def _refusal(gates: Sequence[GateResult]) -> End:
+    return End.UNPROVED if any(g.standing is Standing.FAILED for g in gates) else End.WAITING
+
+
+def _propose(ground: Ground, stretch: Stretch) -> None:
+    """Put the candidate on its branch, where people and the forge can see it."""
+    if stretch.proposed == stretch.candidate:
+        return
+    with effect("push-candidate"):
+        pushed = ground.move({stretch.branch: (stretch.candidate, stretch.proposed or None)})
+    if pushed.answer is Answer.APPLIED:
+        return
+    if pushed.answer is Answer.OVERTAKEN:
+        raise Moved(f"another promotion moved '{stretch.branch}'")
+    if ground.tip(stretch.branch) != stretch.candidate:
+        raise unanswered(f"branch '{stretch.branch}'", pushed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A promotion from its first gates to its end."""
+
+    ground: Ground
+    asked: Asked
+    stretch: Stretch
+    proof: Proof
+    place: Workplace
+    checkout: Path | None
+
+    def land(self, gates: tuple[GateResult, ...]) -> Done:
+        """Under the lease: everything again, the landing, its reading back; then what follows from it."""
+        asked, stretch = self.asked, self.stretch
+        with under_lease(self.place, asked) as held:
+            with effect("judge-again"):
+                course = course_of(self.place.ledger, asked.environment)
+                gates = judged(stretch, course, self.proof, asked.clock())
+                self._refuse_moved(course)
+            if not passed(gates):
+                return Done(_refusal(gates), asked.environment, stretch, gates=gates)
+            landing = self._landing(gates, held)
+            closed = ended(course, landing)
+            if way_of(self.ground) is Way.PUSH:
+                self._push(landing, held, course, closed)
+            else:
+                self._locally(landing, held, course, closed)
+            with effect("show-views"):
+                said = self._shown()
+        return Done(End.LANDED, asked.environment, stretch, landing, gates, new=True, said=said)
+
+    def _refuse_moved(self, course: Course) -> None:
+        moved_since(self.ground, self.stretch)
+        refuse_newer(self.place.ledger, self.proof, self.asked.environment, course.moves)
+        if course.tip not in ("", self.stretch.base) and not course.incidents:
+            raise Moved(f"environment '{self.asked.environment}' has landed {course.tip[:12]}")
+        ruling, _ = ruling_of(self.ground, self.stretch.environment, self.stretch.base)
+        if ruling is not None and ruling.tree != self.stretch.ruling.tree:
+            raise Moved("the policy of the target is another")
+
+    def _landing(self, gates: tuple[GateResult, ...], held: Held) -> Landing:
+        """The landing with its commit, which tells of it in its trailers."""
+        stretch, proof = self.stretch, self.proof
+        assert proof.patch is not None
+        at = self.asked.clock()
+        landing = Landing(
+            environment=self.asked.environment,
+            branch=stretch.environment.branch,
+            intent=stretch.intent,
+            method=Method.PUSH,
+            tree=stretch.tree,
+            commit=stretch.candidate,
+            before=stretch.base,
+            source=stretch.head,
+            source_environment=stretch.source.name if stretch.source is not None else "",
+            at=at,
+            evidence=proof.evidence,
+            gates=gates,
+            actors=actors(self.asked.request),
+            waivers=waived(proof),
+            policy=stretch.policy,
+            ledger=tip_of_ledger(self.place.ledger),
+            fence=held.fence,
+            published=tuple(sorted(proof.patch)),
+            reason=self.asked.reason,
+        )
+        parents = [oid for oid in (stretch.base, stretch.head) if oid]
+        message = message_of(landing)
+        made = history.set_tree(self.ground.folder, stretch.tree, parents, message, int(at.timestamp()))
+        return replace(landing, commit=made)
+
+    def _push(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> None:
+        """Branch, candidate and ledger in one step, all or nothing."""
+        stretch = self.stretch
+        beside = {
+            BRANCHES + landing.branch: (landing.commit, stretch.base or None),
+            BRANCHES + stretch.branch: (landing.commit, stretch.candidate),
+        }
+        new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
+        with effect("atomic-push"):
+            publishing.write(self.place, new, held, beside)
+        with effect("read-back"):
+            self._read_back(landing)
+        self._bring_along(landing)
+
+    def _locally(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> None:
+        """The branch by compare-and-swap, then the records. The next command completes what a kill leaves."""
+        stretch = self.stretch
+        held.check()
+        with effect("move-branch"):
+            moves = {
+                landing.branch: (landing.commit, stretch.base or None),
+                stretch.branch: (landing.commit, stretch.candidate),
+            }
+            pushed = self.ground.move(moves)
+        if pushed.answer is not Answer.APPLIED:
+            raise Moved(f"branch '{landing.branch}' could not be moved ({pushed.said})")
+        with effect("read-back"):
+            self._read_back(landing)
+        self._bring_along(landing)
+        with effect("record-move"):
+            new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
+            publishing.write(self.place, new, held)
+
+    def _read_back(self, landing: Landing) -> None:
+        """The branch, as it is now, holds the tree that was proved; else nothing more is claimed.
+
+        Somebody may have moved it further at once: then the landing is in its history.
+        """
+        tip = self.ground.tip(landing.branch)
+        if tip == landing.commit and history.commit_of(self.ground.folder, tip).tree == landing.tree:
+            return
+        if tip and self.ground.is_ancestor(landing.commit, tip):
+            self.asked.say(f"branch '{landing.branch}' has moved on to {tip[:12]} since it landed")
+            return
+        raise Infrastructure(
+            Problem(
+                f"branch '{landing.branch}' does not hold what landed: it is at {tip[:12] or 'nothing'}",
+                hint=f"run `gitkitchen promote {landing.environment}` again: it finds out how it stands",
+                code="read-back",
+            )
+        )
+
+    def _bring_along(self, landing: Landing) -> None:
+        if self.checkout is None or not landing.before:
+            return
+        if not history.bring_along(self.checkout, landing.before, landing.commit):
+            self.asked.say(
+                f"{self.checkout} still has the files of before: `git reset --keep` there brings them to "
+                "where its branch is"
+            )
+
+    def _shown(self) -> tuple[str, ...]:
+        """Consumers' views follow. They are a cache: where that fails now, the next command repairs it."""
+        try:
+            publishing.show(self.place, self.proof)
+        except (Infrastructure, Conflict) as error:
+            return (f"it has landed, and what consumers read could not follow yet: {error.problems[0]}",)
+        return ()

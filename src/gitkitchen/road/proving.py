@@ -1,0 +1,237 @@
+"""Candidate runs: every recipe of a tree is run in the target's kitchen, and nothing is published.
+
+What the trusted store has under the same fingerprint is used again, what moved on is built on the target's
+own inputs, and tests are run or taken over on identical content; each recipe sees what those before it would
+publish. The outcome is evidence, bound to the tree, the plan, the tip that it would land on, the versions
+and the policy that judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen import flow
+from gitkitchen.data.catalog import load_catalog
+from gitkitchen.data.catalog import stream_of as publications_of
+from gitkitchen.errors import INFRASTRUCTURE, GitKitchenError, Infrastructure, Problem
+from gitkitchen.files import digest
+from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.ledger.records import Record
+from gitkitchen.model import (
+    Build,
+    Environment,
+    Event,
+    Kitchen,
+    NodeResult,
+    Outcome,
+    Plan,
+    Published,
+    TestState,
+)
+from gitkitchen.promote.shapes import Evidence
+from gitkitchen.road.order import Reader, in_order
+from gitkitchen.workplace import Request, enter
+
+if TYPE_CHECKING:
+    from gitkitchen.process import Cancel
+
+PASSES = 3
+"""How often recipes that read each other in a circle are run, until nothing changes any more."""
+LATEST = 50
+"""So many records of a stream are looked at for one that was just written."""
+Patch = Mapping[str, Published | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recipe without an outcome ("" for the tree as a whole), and why."""
+
+    recipe: str
+    problems: tuple[Problem, ...]
+    unknown: bool
+    """It could not be found out; else the tree itself is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the candidate runs of a tree came to. ``patch`` is what their landing publishes, against the
+    catalog at publication ``sequence``; ``read`` the datasets and contents that were read and built."""
+
+    tree: str
+    base: str
+    policy: str
+    kitchen: Kitchen
+    sequence: int
+    outcomes: tuple[Outcome, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    patch: Patch | None = None
+    """None where something did not pass: then nothing may be published."""
+
+    @property
+    def builds(self) -> list[Build]:
+        return [n.build for o in self.outcomes for n in o.nodes if n.build is not None and not n.continued]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What evidence is bound to beyond the tree: the tip to land on, the digest of the target's policy."""
+
+    base: str
+    policy: str
+
+
+def prove(
+    root: Path,
+    environment: Environment,
+    bound: Bound,
+    request: Request,
+    *,
+    on_event: Callable[[Event], None],
+    cancel: Cancel,
+    clock: Callable[[], datetime],
+) -> Proof:
+    """Run every recipe of the tree in ``root`` as a candidate of an environment.
+
+    Failures of recipes become part of the proof. GitKitchenError where it could not begin.
+    """
+    # What may be adopted is the target's to say, and not the tree's that wants to get there.
+    rebuild = environment.adopt == "rebuild"
+    request = replace(
+        request, start=root, kitchen=environment.name, recipe=None, publish=False, rebuild=rebuild
+    )
+    place = enter(request)
+    try:
+        sequence = place.ledger.head(publications_of(place.kitchen.namespace))
+        proof = Proof(place.subject.tree, bound.base, bound.policy, place.kitchen, sequence)
+        catalog = load_catalog(place.ledger, place.project, place.kitchen)
+        try:
+            readers = in_order(place.project)
+        except GitKitchenError as error:
+            return replace(proof, failed=(Failed("", error.problems, error.exit_code == INFRASTRUCTURE),))
+    finally:
+        place.close()
+    about = _about(bound, environment)
+    over: dict[str, Published | None] = {}
+    found: dict[str, Outcome] = {}
+    for number in range(PASSES):
+        failed: list[Failed] = []
+        begun = dict(over)
+        for reader in readers:
+            if cancel.is_set:
+                break
+            try:
+                ran = flow.candidate(
+                    replace(request, recipe=reader.name),
+                    over=over,
+                    about=about,
+                    on_event=on_event,
+                    cancel=cancel,
+                    now=clock(),
+                )
+            except GitKitchenError as error:
+                failed.append(Failed(reader.name, error.problems, error.exit_code == INFRASTRUCTURE))
+                continue
+            found[reader.name] = ran.outcome
+            over |= ran.patch
+        if cancel.is_set or failed or not _in_circles(readers, over, begun):
+            break
+        if number == PASSES - 1:
+            failed.append(Failed("", (_circle(),), unknown=True))
+    if cancel.is_set:
+        failed.append(Failed("", (Problem("it was cancelled", code="cancelled"),), unknown=True))
+    outcomes = tuple(found.values())
+    good = bool(outcomes) and not failed and all(o.verdict.value == "passed" for o in outcomes)
+    gone = {d: None for d, e in catalog.entries.items() if e.recipe not in {r.name for r in readers}}
+    patch = {**{d: e for d, e in gone.items() if d not in over}, **over} if good else None
+    return replace(proof, outcomes=outcomes, failed=tuple(failed), patch=patch)
+
+
+def with_evidence(proof: Proof, ledger: Ledger) -> Proof:
+    """The proof with its outcomes as evidence, each by its record in the ledger.
+
+    Infrastructure where the ledger has none: what could not be recorded is no evidence.
+    """
+    found = []
+    for outcome in proof.outcomes:
+        record = _record(ledger, outcome)
+        said = record.body.get("candidate") or {}
+        found.append(
+            Evidence(
+                recipe=outcome.recipe,
+                variation=outcome.variation,
+                run=outcome.run,
+                record=record.id,
+                tree=outcome.subject.tree,
+                plan=str(said.get("plan", "")),
+                base=proof.base,
+                versions=str(said.get("versions", "")),
+                policy=proof.policy,
+                verdict=outcome.verdict.value,
+                tests=sum(t.state in (TestState.PASSED, TestState.FAILED) for t in outcome.tests),
+            )
+        )
+    return replace(proof, evidence=tuple(found))
+
+
+def _record(ledger: Ledger, outcome: Outcome) -> Record:
+    stream = f"runs/{outcome.kitchen.namespace}/{outcome.recipe}"
+    head = ledger.head(stream)
+    for record in reversed(list(ledger.read(stream, after=max(head - LATEST, 0)))):
+        if record.body.get("run") == outcome.run:
+            return record
+    raise Infrastructure(
+        Problem(
+            f"the outcome of run {outcome.run} is not in the ledger yet, so that it is no evidence",
+            hint="run the command again when the ledger can be written",
+            code="no-record",
+        )
+    )
+
+
+def _about(bound: Bound, environment: Environment) -> Callable[[Plan, Sequence[NodeResult]], dict[str, Any]]:
+    def about(plan: Plan, results: Sequence[NodeResult]) -> dict[str, Any]:
+        builds = {r.node: r.build for r in results if r.build is not None}
+        meaning = [
+            [
+                s.node.name,
+                [d.digest for d in s.definitions],
+                getattr(builds.get(s.node.name), "fingerprint", ""),
+            ]
+            for s in plan.steps
+        ]
+        made = {d: [v.fingerprint, v.content] for b in builds.values() for d, v in b.versions.items()}
+        read = {d for step in plan.steps for d in step.reads}
+        entries = plan.catalog.entries
+        versions = {d: [entries[d].fingerprint, entries[d].content] for d in read if d in entries} | made
+        said = {
+            "environment": environment.name,
+            "base": bound.base,
+            "policy": bound.policy,
+            "plan": digest(meaning),
+            "versions": digest(versions),
+        }
+        return {"candidate": said}
+
+    return about
+
+
+def _in_circles(readers: Sequence[Reader], over: Patch, begun: Patch) -> bool:
+    """Whether a recipe ran before another that then changed, in this pass, what it reads."""
+    new = {d for d, e in over.items() if d not in begun or begun[d] != e}
+    for index, reader in enumerate(readers):
+        if reader.reads & new & {d for other in readers[index + 1 :] for d in other.makes}:
+            return True
+    return False
+
+
+def _circle() -> Problem:
+    return Problem(
+        f"recipes read each other in a circle, and after {PASSES} runs of them all still change",
+        hint="break the circle",
+        code="circle",
+    )

@@ -1,0 +1,91 @@
+"""The records of a landing: its move, and one publication of everything that goes with the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen import flow
+from gitkitchen.data.catalog import load_catalog, publication
+from gitkitchen.data.catalog import stream_of as publications_of
+from gitkitchen.ledger.protocol import Held, New
+from gitkitchen.ledger.records import Record
+from gitkitchen.model import Subject
+from gitkitchen.promote.bodies import EVIDENCE
+from gitkitchen.promote.moves import body_of
+from gitkitchen.promote.shapes import Incident, Landing, stream_of
+from gitkitchen.workplace import Workplace
+
+if TYPE_CHECKING:
+    from gitkitchen.plumbing import Moves
+    from gitkitchen.road.proving import Proof
+
+
+def evidence_stream(environment: str) -> str:
+    """The ledger's stream of what was proved for an environment."""
+    return f"evidence/{environment}"
+
+
+def evidence_body(environment: str, proof: Proof, commit: str, at: datetime) -> dict[str, Any]:
+    """The record of a proof: what it is bound to, and, where it is one, what its landing publishes."""
+    patch = None
+    if proof.patch is not None:
+        subject = Subject(commit, proof.tree)
+        whole = publication("", "", proof.patch, read_sequence=proof.sequence, fence=0, subject=subject)
+        patch = whole["datasets"]
+    return {
+        "kind": "evidence",
+        "version": 1,
+        "environment": environment,
+        "at": at.isoformat(),
+        "tree": proof.tree,
+        "candidate": commit,
+        "base": proof.base,
+        "policy": proof.policy,
+        "sequence": proof.sequence,
+        "runs": [
+            {name: field.write(getattr(e, name)) for name, field in EVIDENCE.items()} for e in proof.evidence
+        ],
+        "failed": [f.recipe for f in proof.failed],
+        "datasets": patch,
+    }
+
+
+def records(
+    place: Workplace,
+    landing: Landing,
+    proof: Proof,
+    held: Held,
+    head: int,
+    incidents: Sequence[Incident] = (),
+) -> list[New]:
+    """What is written with a landing, each on the condition that nothing came in between: its publication
+    first, then the incidents that it ends, then the move. ``head``: of the stream of moves."""
+    assert proof.patch is not None
+    body = publication(
+        "",
+        flow.new_run_id(landing.at),
+        proof.patch,
+        read_sequence=proof.sequence,
+        fence=held.fence,
+        subject=Subject(landing.commit, landing.tree),
+    )
+    found = [
+        New(publications_of(place.kitchen.namespace), {**body, "landing": landing.commit}, proof.sequence)
+    ]
+    moves: list[Incident | Landing] = [*incidents, landing]
+    stream = stream_of(landing.environment)
+    found += [New(stream, body_of(move), None if number else head) for number, move in enumerate(moves)]
+    return found
+
+
+def write(place: Workplace, new: Sequence[New], held: Held, beside: Moves | None = None) -> list[Record]:
+    """Bring the records of a landing to the ledger, and with them, where the ledger is whole, the refs."""
+    return place.ledger.append_together(new, under=held, beside=beside)
+
+
+def show(place: Workplace, proof: Proof) -> str:
+    """Bring what consumers read to the catalog as it is now, and say where they read."""
+    catalog = load_catalog(place.ledger, place.project, place.kitchen)
+    return place.show(catalog, built=proof.builds, asked=False)

@@ -1,0 +1,211 @@
+"""What promoting and absorbing have in common: what goes in and comes out, and steps that both take."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitkitchen import flow
+from gitkitchen.data.catalog import stream_of as publications_of
+from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.ledger.protocol import Held, Ledger
+from gitkitchen.merging import Merged
+from gitkitchen.model import Environment, Event
+from gitkitchen.premises import find_premises
+from gitkitchen.promote.moves import Course, fold, moves_of
+from gitkitchen.promote.protocol import End, Way
+from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, Standing, stream_of
+from gitkitchen.report.road import Shown
+from gitkitchen.road import judging, publishing
+from gitkitchen.road.effects import effect
+from gitkitchen.road.ground import Ground
+from gitkitchen.road.looking import Moved, Stretch
+from gitkitchen.road.proving import Bound, Proof, prove, with_evidence
+from gitkitchen.road.worktree import laid_out
+from gitkitchen.workplace import Request, Workplace, at_work, enter
+
+if TYPE_CHECKING:
+    from gitkitchen.process import Cancel
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person or a job asked for. ``rev``: which commit of the source ("" the newest)."""
+
+    environment: str
+    request: Request
+    cancel: Cancel
+    intent: Intent = Intent.FORWARD
+    rev: str = ""
+    reason: str = ""
+    clock: Callable[[], datetime] = _now
+    on_event: Callable[[Event], None] = lambda _event: None
+    say: Callable[[str], None] = lambda _text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How it ended. ``landing`` is what stands there now, where this command or an earlier one landed it;
+    ``new`` says which."""
+
+    end: End
+    environment: str
+    stretch: Stretch | None = None
+    landing: Landing | None = None
+    gates: tuple[GateResult, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    new: bool = False
+    said: tuple[str, ...] = ()
+
+    def shown(self, *, dry: bool = False) -> Shown:
+        """What is told of it."""
+        stretch, landing = self.stretch, self.landing
+        return Shown(
+            end=self.end,
+            environment=self.environment,
+            source=stretch.label if stretch is not None else "",
+            head=stretch.head if stretch is not None else "",
+            tree=stretch.tree if stretch is not None else "",
+            base=stretch.base if stretch is not None else "",
+            landing=landing,
+            gates=self.gates,
+            problems=self.problems,
+            said=self.said,
+            new=self.new,
+            dry=dry,
+        )
+
+
+def passed(gates: Sequence[GateResult]) -> bool:
+    """Whether every gate has passed; no gate at all is none that has."""
+    return bool(gates) and all(gate.standing is Standing.PASSED for gate in gates)
+
+
+def way_of(ground: Ground) -> Way:
+    """How a landing is made where nobody merges by a button."""
+    return Way.PUSH if ground.ledger.whole else Way.LOCAL
+
+
+def actors(request: Request) -> tuple[Actor, ...]:
+    """Who asked: the person that started the job, or whose account runs the command."""
+    job = request.environ.get("GITHUB_ACTOR", "")
+    if job:
+        return (Actor(job, "dispatched"),)
+    try:
+        return (Actor(pwd.getpwuid(os.getuid()).pw_name, "asked"),)
+    except KeyError:  # a container's user without a name
+        return (Actor(f"uid {os.getuid()}", "asked"),)
+
+
+def waived(proof: Proof) -> tuple[str, ...]:
+    """The waivers that excused a failure in the evidence."""
+    found = {
+        f"{o.recipe}/{t.id}: {t.waived.approver} until {t.waived.expires}"
+        for o in proof.outcomes
+        for t in o.tests
+        if t.waived is not None
+    }
+    return tuple(sorted(found))
+
+
+@contextmanager
+def site(ground: Ground, asked: Asked, commit: str, tree: str) -> Iterator[tuple[Path, Workplace]]:
+    """The tree laid out, and the environment's kitchen entered from it, as long as the block lasts."""
+    subject = Merged(commit, commit, tree, commit)
+    with laid_out(ground.project, ground.folder, subject) as root:
+        request = Request(
+            start=root, kitchen=asked.environment, environ=asked.request.environ, say=asked.request.say
+        )
+        with at_work(enter(request), asked.clock(), asked.request.environ) as place:
+            try:
+                yield root, place
+            finally:
+                place.close()
+
+
+def proved(
+    asked: Asked, ground: Ground, environment: Environment, root: Path, bound: Bound, commit: str
+) -> Proof:
+    """Candidate runs of the tree in ``root``, the one of ``commit``, and their outcome as a record."""
+    with effect("prove"):
+        proof = prove(
+            root,
+            environment,
+            bound,
+            asked.request,
+            on_event=asked.on_event,
+            cancel=asked.cancel,
+            clock=asked.clock,
+        )
+    with effect("record-evidence"):
+        ledger = find_premises(ground.project.root, asked.request.say).ledger
+        proof = with_evidence(proof, ledger)
+        body = publishing.evidence_body(environment.name, proof, commit, asked.clock())
+        ledger.append(publishing.evidence_stream(environment.name), body)
+    return proof
+
+
+def refuse_newer(ledger: Ledger, proof: Proof, environment: str, moves: int) -> None:
+    """Raise Moved where versions or moves are not those that the proof and the gates saw."""
+    if ledger.head(publications_of(proof.kitchen.namespace)) != proof.sequence:
+        raise Moved(f"environment '{environment}' was published meanwhile by a run")
+    if ledger.head(stream_of(environment)) != moves:
+        raise Moved(f"environment '{environment}' has moved, or is held, since its gates were judged")
+
+
+def tip_of_ledger(ledger: Ledger) -> str:
+    """The commit of the ledger that was read last; "" for a ledger in a folder."""
+    view = getattr(ledger, "view", None)
+    return (view().tip or "") if view is not None else ""
+
+
+def judged(stretch: Stretch, course: Course, proof: Proof | None, at: datetime) -> tuple[GateResult, ...]:
+    """The gates of a stretch at a moment, by what the ledger says of the environment."""
+    case = judging.Case(stretch.environment, stretch.ruling, stretch.reading, course, stretch.intent, proof)
+    return judging.judge(case, at)
+
+
+def course_of(ledger: Ledger, environment: str) -> Course:
+    """What happened to an environment, by a ledger as it was read last."""
+    return fold(environment, moves_of(ledger.read(stream_of(environment))))
+
+
+@contextmanager
+def under_lease(place: Workplace, asked: Asked) -> Iterator[Held]:
+    """The lease of an environment for the length of a block. Conflict, naming the holder, where it is taken;
+    Infrastructure where the ledger cannot be written."""
+    with ExitStack() as stack:
+        with effect("take-lease"):
+            holder = f"promotion {flow.new_run_id(asked.clock())}"
+            held = stack.enter_context(place.ledger.lease(f"promote/{asked.environment}", holder))
+        if held.withheld:
+            hint = "run the command again when the ledger can be written"
+            raise Infrastructure(
+                Problem(f"nothing was changed: {held.withheld}", hint=hint, code="ledger-withheld")
+            )
+        yield held
+        with effect("give-back-lease"):
+            stack.close()
+
+
+MENDED = frozenset({"wrong-tree", "torn", "drift-branch"})
+"""Kinds of incidents that end when a proved tree lands."""
+
+
+def ended(course: Course, landing: Landing) -> tuple[Incident, ...]:
+    """The incidents that a landing of a proved tree ends, closed: those of a branch that it replaces."""
+    return tuple(
+        replace(incident, at=landing.at, closed=True, said=f"ended by {landing.commit[:12]}")
+        for incident in course.incidents
+        if incident.kind in MENDED
+    )
