@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -102,8 +103,14 @@ class Remote:
 
     def job(self, shop: Shop, branch: str, *words: str) -> Said:
         """A command in a job that somebody dispatched on a branch, which is checked out."""
+        event = self.folder / "event.json"
+        told = {"full_name": "o/r", "default_branch": "main", "html_url": "https://github.example/o/r"}
+        event.write_text(json.dumps({"ref": f"refs/heads/{branch}", "inputs": {}, "repository": told}))
         given = {
             "GITHUB_ACTIONS": "true",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_REPOSITORY": "o/r",
+            "GITHUB_SHA": "0" * 40,
             "GITHUB_EVENT_NAME": "workflow_dispatch",
             "GITHUB_REF": f"refs/heads/{branch}",
             "GITHUB_ACTOR": "olga",

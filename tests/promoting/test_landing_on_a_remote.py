@@ -32,7 +32,7 @@ def files(host: Remote, rev: str = LEDGER) -> set[str]:
 
 
 def test_one_push_moves_branch_record_and_all_datasets(tmp_path: Path) -> None:
-    """The move and the publication of every recipe's datasets are one commit of the ledger, with the branch."""
+    """The move and the publication of every recipe's datasets are one commit, pushed with the branch."""
     host = remote(tmp_path, TWO)
     dev = host.clone("dev")
     for name in ("delays", "report"):
@@ -69,7 +69,7 @@ def test_a_laptop_promotes_nothing(host: Remote) -> None:
 
 
 def test_a_rule_that_guards_the_branch_lets_nothing_through(host: Remote) -> None:
-    """A remote that refuses the branch takes neither the record nor the data, and the words say that it did."""
+    """A remote that refuses the branch takes neither the record nor the data, and the words say so."""
     hook = host.path / "hooks/update"
     hook.write_text(
         '#!/bin/bash\n[ "$1" != refs/heads/staging ] || { echo "GH006: Protected branch"; exit 1; }\n'
@@ -96,7 +96,7 @@ def test_an_answer_that_was_lost_is_found_out(host: Remote) -> None:
 
 
 def test_a_hand_that_pushes_meanwhile_wins_and_is_proved_next(host: Remote) -> None:
-    """S21 on a remote: the push is refused as a whole, and what came in between is proved before the next try."""
+    """S21 on a remote: the push is refused whole, and what came in between is proved before the next try."""
     shop, other = host.clone("job", "main"), host.clone("hand", "staging")
     done = []
 

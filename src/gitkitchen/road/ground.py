@@ -48,7 +48,9 @@ class Ground:
         inner = found.project.root.resolve().relative_to(found.repository.root.resolve()).as_posix()
         remote = git.remote() if found.project.ledger == "branch" else None
         if remote and git.is_shallow():
-            git.fetch(remote, [f"{BRANCHES}*"], whole=True)
+            # Order comes from ancestry: with history cut off, an older commit could pass for a newer one.
+            names = [BRANCHES + environment.branch for environment in found.project.environments]
+            git.fetch(remote, sorted(git.list(remote, names)), whole=True)
         return cls(found.project, found.ledger, found.repository.root, inner.removeprefix("."), git, remote)
 
     # --- refs -------------------------------------------------------------------------------------------

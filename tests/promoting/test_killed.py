@@ -1,0 +1,113 @@
+"""kill -9 before and after every effect of a promotion: the same command ends it, and nothing is torn."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from road import TWO, made, promoted, rows, tree
+
+from gitkitchen.promote.protocol import Purpose, Way, route
+from gitkitchen.promote.shapes import Landing
+from gitkitchen.road import effects
+from gitkitchen.road.ground import Ground
+from gitkitchen.workplace import Request
+from shop import Shop
+
+CHILD = """
+import os, signal, sys
+from gitkitchen.cli.main import main
+from gitkitchen.road import effects
+name, when, root = sys.argv[1:4]
+def kill(step, now):
+    if (step, now) == (name, when):
+        os.kill(os.getpid(), signal.SIGKILL)
+effects.watchers.append(kill)
+sys.exit(main(["-C", root, "promote", "staging", "--quiet"]))
+"""
+LOCAL = [step.name for step in route(Purpose.FORWARD, Way.LOCAL).steps]
+QUICK = {("move-branch", "after"), ("record-move", "after")}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A road whose staging shows the first tree, with another one run on dev."""
+    found = made(tmp_path, TWO)
+    for name in ("delays", "report"):
+        assert found.cli("run", name, "--quiet").code == 0
+    promoted(found, "staging")
+    found.replace("recipes/delays/late.sql", "count(*)", "99 - count(*)")
+    found.commit()
+    for name in ("delays", "report"):
+        assert found.cli("run", name, "--quiet").code == 0
+    return found
+
+
+def done(shop: Shop) -> list[str]:
+    """The effects of a whole promotion, in order, by the code itself."""
+    seen: list[str] = []
+
+    def watch(name: str, when: str) -> None:
+        if when == "after":
+            seen.append(name)
+
+    effects.watchers.append(watch)
+    try:
+        promoted(shop, "staging")
+    finally:
+        effects.watchers.remove(watch)
+    return seen
+
+
+def landings(shop: Shop) -> tuple[Landing, ...]:
+    return Ground.of(Request(start=shop.root)).course("staging").landings
+
+
+def check(shop: Shop) -> None:
+    """Old or new, whole: never one recipe's data with another's tree."""
+    seen = (
+        rows(shop, "staging", "select n from late order by n"),
+        rows(shop, "staging", "select * from worst"),
+    )
+    assert seen in (([(1,), (2,)], [("AA", 2)]), ([(97,), (98,)], [("UA", 98)]))
+
+
+def test_the_steps_are_those_of_the_protocol(shop: Shop) -> None:
+    """A promotion without a forge does the steps of its route, in that order, and no other."""
+    seen = done(shop)
+    wanted = [name for name in LOCAL if name not in ("report-landed",)]
+    assert seen == wanted
+
+
+POINTS = [
+    pytest.param(name, when, marks=() if (name, when) in QUICK else pytest.mark.long)
+    for name in LOCAL
+    if name != "report-landed"
+    for when in ("before", "after")
+]
+
+
+@pytest.mark.parametrize(("name", "when"), POINTS)
+def test_the_same_command_ends_what_was_killed(shop: Shop, name: str, when: str) -> None:
+    """Killed at any point, readers see the whole old or the whole new, and the next promotion ends it."""
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, name, when, str(shop.root)], capture_output=True, text=True, check=False
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    check(shop)
+    promoted(shop, "staging")
+    assert tree(shop, "staging") == tree(shop, "develop")
+    assert rows(shop, "staging", "select * from worst") == [("UA", 98)]
+    found = landings(shop)
+    assert len(found) == 2
+    assert found[-1].commit == shop.git("rev-parse", "staging")
+    assert found[-1].before == found[0].commit
+    assert found[-1].source == shop.git("rev-parse", "develop")
+    ledger = Ground.of(Request(start=shop.root)).ledger
+    assert [p for stream in ledger.streams() for p in ledger.verify(stream)] == []
+    assert shop.git("status", "--porcelain") == ""
+    assert json.loads(shop.cli("promote", "staging", "--json").out)["new"] is False
