@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,90 @@ FINGERPRINT_SCHEME = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Approvals:
+    """How many people must approve a promotion, and who of them counts (nobody named: all who may write)."""
+
+    count: int = 1
+    users: tuple[str, ...] = ()
+    """Logins, without ``@``."""
+    teams: tuple[str, ...] = ()
+    """``organisation/team``, without ``@``."""
+    codeowners: bool = False
+    """Each changed file that has owners needs one of them, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How long, and through how many green scheduled runs in a row, a tree stands in the source first."""
+
+    hours: float = 0.0
+    green_runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of a week by the clocks of a time zone. ``days``: 0 is Monday; an empty one means no day.
+
+    ``start`` and ``end`` are minutes of the day on which it begins: an end beyond 1440 is on the next day.
+    ``expires``: the last day on which it may begin.
+    """
+
+    text: str
+    days: tuple[int, ...]
+    start: int
+    end: int
+    timezone: str
+    expires: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """When nothing moves forward, and why: from ``start`` until before ``end`` (UTC), or in a window."""
+
+    reason: str
+    start: datetime | None = None
+    end: datetime | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What may change of the columns of published datasets without somebody's leave.
+
+    ``changes``: ``additive`` (what readers have stays as it is) or ``none``. ``datasets``: names or patterns.
+    ``by``: whose approval allows more: ``@login``, ``@organisation/team``, ``codeowners``.
+    """
+
+    changes: Literal["additive", "none"] = "additive"
+    datasets: tuple[str, ...] = ("*",)
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateCommand:
+    """A program that must end with 0 in a work tree of the candidate. No shell; ``timeout`` in seconds."""
+
+    name: str
+    run: tuple[str, ...]
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """``gate:`` of an environment: what must be true before a tree moves there. The *target's* counts."""
+
+    approvals: Approvals | None = None
+    soak: Soak | None = None
+    allow: tuple[Window, ...] = ()
+    freeze: tuple[Freeze, ...] = ()
+    previous: Literal["landed", "healthy"] = "landed"
+    contract: Contract | None = None
+    commands: tuple[GateCommand, ...] = ()
+    hotfix: Gate | None = None
+    """The shorter list that a hotfix passes; None: all of these but what is asked of the source."""
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """A kitchen of a named long-lived branch."""
 
@@ -35,6 +119,9 @@ class Environment:
     place: Place | None = None
     adopt: Literal["retest", "rebuild"] = "retest"
     """What it does with a version that a sandbox built: test it again and take it, or build its own."""
+    source: str | None = None
+    """The environment that promotes to it: that of ``from:``, else the one before; None for the first."""
+    gate: Gate = Gate()
 
 
 @dataclass(frozen=True, slots=True)

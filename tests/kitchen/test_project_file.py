@@ -109,10 +109,6 @@ def test_the_file_is_found_from_below(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "environments: {prod: {branch: main, gate: {approvals: 2}}}",
-            "environment 'prod', gate: is not available in this version",
-        ),
         ("store: gs://bucket/x", "store: 'gs://bucket/x' is not available in this version"),
         (
             "connections: {w: {type: snowflake}}",
@@ -160,7 +156,7 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ),
         (
             "environments: {a: {branch: x, from: b}}",
-            "environment 'a', from: is not available in this version",
+            "environment 'a', from: is 'b', which is no environment; there are a",
         ),
         ("pools: {heavy: 0}", "pools.heavy: must be at least 1"),
         ("policy: {}", "policy: the key 'changes' is missing"),

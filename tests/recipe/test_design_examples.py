@@ -65,11 +65,9 @@ def _write(root: Path, kitchen: str, recipe: str) -> None:
 
 
 def test_what_is_not_available_is_all_that_is_refused(tmp_path: Path) -> None:
-    """Gates and schedules come later, and that is all that is said."""
+    """Schedules come later, and that is all that is said."""
     _write(tmp_path, KITCHEN, RECIPE)
     assert [str(p) for p in validate_project(tmp_path)] == [
-        "kitchen.yml:6: environment 'staging', gate: is not available in this version",
-        "kitchen.yml:7: environment 'prod', gate: is not available in this version",
         "recipes/delays/recipe.yml:8: variation 'daily', schedule: is not available in this version",
     ]
 

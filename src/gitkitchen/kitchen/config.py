@@ -12,6 +12,8 @@ from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
+from gitkitchen.kitchen.gates import problems as gate_problems
+from gitkitchen.kitchen.gates import read_gate, source_of
 from gitkitchen.kitchen.policy import own_problems, read_policy
 from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
@@ -100,13 +102,16 @@ def _ttl(text: str | None) -> float | None:
 
 
 def _environments(document: Document) -> Iterator[Environment]:
-    for name, value in (document.value.get("environments") or {}).items():
+    environments = document.value.get("environments") or {}
+    for name, value in environments.items():
         yield Environment(
             name=name,
             branch=value["branch"],
             vars=value.get("vars") or {},
             adopt=value.get("adopt", "retest"),
             place=document.place("environments", name),
+            source=source_of(name, value, list(environments)),
+            gate=read_gate(value.get("gate")),
         )
 
 
@@ -134,6 +139,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
     for name, environment in environments.items():
         yield from _branch(document, name, environment["branch"], branches)
         yield from _expressions(document, ("environments", name, "vars"), environment.get("vars"))
+    yield from gate_problems(document, environments, names)
     yield from _expressions(document, ("vars",), value.get("vars"))
     base = (value.get("sandboxes") or {}).get("base")
     if base is not None and base not in names:
