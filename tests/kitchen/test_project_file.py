@@ -156,7 +156,7 @@ def test_what_the_design_has_and_this_version_has_not_is_refused(
         ),
         (
             "environments: {a: {branch: x, from: b}}",
-            "environment 'a', from: is 'b', which is no environment; there are a",
+            "environment 'a', from: is 'b', which is no environment",
         ),
         ("pools: {heavy: 0}", "pools.heavy: must be at least 1"),
         ("policy: {}", "policy: the key 'changes' is missing"),

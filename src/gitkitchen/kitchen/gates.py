@@ -217,7 +217,8 @@ def problems(
         sources[name] = source_of(name, said, names)
         if source is not None and (source not in names or source == name):
             what = "itself" if source == name else f"'{source[:80]}', which is no environment"
-            hint = near(source, [n for n in names if n != name]) or f"there are {', '.join(names[:20])}"
+            others = [n for n in names if n != name]
+            hint = near(source, others) or (f"there are {', '.join(others[:20])}" if others else "")
             place = document.place("environments", name, "from")
             yield Problem(f"environment '{name}', from: is {what}", place, hint, "unknown-name")
             sources[name] = None
