@@ -82,9 +82,10 @@ def test_every_step_of_the_table_is_used_and_says_what_a_crash_leaves() -> None:
     assert not {s.name for s in STEPS.values() if s.does is Does.READS and s.left.startswith("a ")}
 
 
-def test_a_rollback_holds_before_it_lands_and_takes_the_candidate_away_before_it_holds() -> None:
-    """An older promotion that wakes up finds its candidate gone before, and the hold recorded after."""
+def test_a_rollback_takes_candidates_away_then_holds_then_shows_its_own_then_lands() -> None:
+    """An older promotion that wakes up finds its candidate gone, and nobody lands a rollback without hold."""
     for way in Way:
         order = [step.name for step in route(Purpose.ROLLBACK, way).steps]
-        wanted = ["take-lease", "push-candidate", "record-hold", next(n for n in order if n in LANDS)]
+        wanted = ["take-lease", "clear-candidates", "record-hold", "push-candidate"]
+        wanted.append(next(name for name in order if name in LANDS))
         assert all(a < b for a, b in pairwise(order.index(name) for name in wanted))

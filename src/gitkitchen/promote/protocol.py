@@ -78,7 +78,7 @@ EVIDENCE = "evidence"
 GATES = "gates"
 """Every gate has passed, holds and unrecorded tips among them."""
 MOVES = "moves"
-"""The stream of the environment's moves ends where it did when the gates were judged under the lease."""
+"""The stream of the environment's moves ends where it did at the look that this step relies on."""
 FENCE = "fence"
 """The lease is still this holder's."""
 TREE = "tree"
@@ -102,7 +102,7 @@ class End(Enum):
     BROKEN = "broken"
     """What stands on the branch was not proved: an incident is recorded, nothing is published."""
     UNFINISHED = "unfinished"
-    """It cannot be told or recorded now how it stands: the next command's ``reconcile`` ends it."""
+    """Something was done and the rest was not, or it cannot be told now: the same command again ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +149,7 @@ _ALL = (
         unknown=LOST,
     ),
     _step("judge-again", R, *BOUND, FENCE, left="nothing", moved=LOST, refused=WAITING),
-    _step(
-        *("void-candidate", W, CANDIDATE),
-        left="nothing that a late button could land",
-        moved=LOST,
-        unknown=UNFINISHED,
-    ),
+    _step("clear-candidates", W, left="nothing that a late button could land", unknown=LOST),
     _step(
         *("record-hold", W, FENCE, MOVES),
         left="an environment that is held: the same command goes on, or a person releases it",
@@ -180,6 +175,12 @@ _ALL = (
         left="a tip that nobody recorded: reconcile records it, or an incident",
         moved=LOST,
         unknown="read-back",
+    ),
+    _step(
+        *("void-candidate", W, CANDIDATE),  # where another's stands there, ours cannot be pressed any more
+        left="nothing that a late button could land",
+        moved="read-back",
+        unknown=UNFINISHED,
     ),
     _step(
         *("read-back", R, TREE),
@@ -231,7 +232,9 @@ PROVING = ("prove", "record-evidence")
 TELLING = ("report-landed", "close-pull", "dispatch-next")
 LANDING: Mapping[Way, tuple[str, ...]] = MappingProxyType(
     {
-        Way.PUSH: ("atomic-push", "read-back"),
+        # Behind a push, `recorded` is the rule. But its pull request is open: somebody may have pressed the
+        # button while the push was refused or had no answer, and that landing is recorded like any other.
+        Way.PUSH: ("atomic-push", "read-back", "record-move"),
         Way.BUTTON: ("merge-button", "read-back", "record-move"),
         Way.LOCAL: ("move-branch", "read-back", "record-move"),
     }
@@ -296,15 +299,16 @@ def route(purpose: Purpose, way: Way) -> Route:
             *(*_BEGIN, *_CANDIDATE, *PROVING, *_LEASED, *land, *_SHOWING),
             *("report-landed", "open-backport", "close-pull", "dispatch-next"),
         ),
-        # Its candidate replaces every other under the lease, and its hold comes before its landing: an older
-        # promotion that wakes up later finds neither its candidate nor an open door.
+        # Under the lease every candidate is taken away, then it is held, and only then there is a new one:
+        # an older promotion that wakes up later finds neither its candidate nor an open door, and whoever
+        # presses the rollback's own button cannot do it without the hold.
         Purpose.ROLLBACK: (
-            *(*_BEGIN, *PROVING, *_LEASED, *_CANDIDATE, "record-hold", *land, *_SHOWING),
+            *(*_BEGIN, *PROVING, *_LEASED, "clear-candidates", "record-hold", *_CANDIDATE, *land, *_SHOWING),
             *("report-landed", "close-pull"),
         ),
         Purpose.RECONCILE: ("look-for-work", *_RECORDING),
         Purpose.ABSORB: ("look-for-work", *PROVING, *_RECORDING),
-        Purpose.HOLD: ("take-lease", "void-candidate", "record-hold", "give-back-lease"),
+        Purpose.HOLD: ("take-lease", "clear-candidates", "record-hold", "give-back-lease"),
         Purpose.RELEASE: ("take-lease", "record-release", "give-back-lease"),
     }
     order = names[purpose]
@@ -328,13 +332,19 @@ def _fitted(step: Step, purpose: Purpose, way: Way) -> Step:
         # nobody asks whether its source still has it.
         compares = tuple(name for name in compares if name != HEAD)
         if step.name == "judge-again":
+            compares = (*compares, MOVES)  # whose landing it is may have recorded it since we looked
             answers |= {"refused": "record-incident"}
         if step.name == "prove":
             answers.pop("refused")  # its outcome is recorded, whatever it is, and judged under the lease
         if step.name == "look-for-work" and purpose is Purpose.ABSORB:
             answers.pop("unproved")
-    if step.name == "read-back" and way is Way.PUSH:
-        answers.pop("recorded")  # it is recorded with the push, or not landed
+    if purpose is Purpose.ROLLBACK:
+        if step.name == "push-candidate":
+            compares = ()  # it replaces whatever stands there
+        # The hold is recorded by now, and stays: "nothing was changed" would not be true.
+        if step.name in {"push-candidate", "open-pull", *LANDING[way]}:
+            over = {End.LOST, End.WAITING}
+            answers = {a: End.UNFINISHED if to in over else to for a, to in answers.items()}
     return replace(step, answers=MappingProxyType(answers), compares=compares)
 
 
