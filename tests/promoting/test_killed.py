@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from road import TWO, made, promoted, rows, tree
 
 from gitkitchen.promote.protocol import Purpose, Way, route
 from gitkitchen.promote.shapes import Landing
 from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
+from road import TWO, made, promoted, rows, tree
 from shop import Shop
 
 CHILD = """

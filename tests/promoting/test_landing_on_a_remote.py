@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from road import SQL, TWO, Remote, remote, rows, tree
 
 from gitkitchen.road import effects
+from road import SQL, TWO, Remote, remote, rows, tree
 from shop import Said, Shop
 
 LEDGER = "gitkitchen-ledger"

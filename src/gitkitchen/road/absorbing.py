@@ -7,7 +7,7 @@ than was proposed, publishes nothing: the environment is broken until something 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure
@@ -30,16 +30,15 @@ from gitkitchen.promote.shapes import (
 from gitkitchen.road import publishing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named, landed_by
-from gitkitchen.road.judging import policy_of
+from gitkitchen.road.judging import judge_tree, passed, policy_of
 from gitkitchen.road.looking import Moved, Stretch, ruling_of
 from gitkitchen.road.proving import Bound, Proof
 from gitkitchen.road.walking import (
     Asked,
     Done,
+    case_of,
     course_of,
     ended,
-    judged,
-    passed,
     proved,
     refuse_newer,
     site,
@@ -181,8 +180,7 @@ def _record(
     with under_lease(place, asked) as held:
         with effect("judge-again"):
             course = course_of(place.ledger, name)
-            # A hold keeps what comes out; what stands there already is not undone by not looking at it.
-            gates = judged(stretch, replace(course, holds=()), proof, asked.clock())
+            gates = judge_tree(case_of(ground, asked, stretch, course, proof), asked.clock())
             if ground.tip(found.environment.branch) != found.commit.oid:
                 raise Moved(f"branch '{found.environment.branch}' has moved on")
             refuse_newer(place.ledger, proof, name, found.course.moves)

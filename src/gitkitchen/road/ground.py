@@ -115,12 +115,7 @@ def environment_named(project: Project, name: str) -> Environment:
 
 def before(project: Project, environment: Environment) -> Environment | None:
     """The environment that promotes to another: that of its ``from:``, else the one before it."""
-    named = getattr(environment, "source", None)
-    if named:
-        return environment_named(project, named)
-    names = [e.name for e in project.environments]
-    at = names.index(environment.name)
-    return project.environments[at - 1] if at else None
+    return environment_named(project, environment.source) if environment.source else None
 
 
 def after(project: Project, environment: Environment) -> tuple[Environment, ...]:

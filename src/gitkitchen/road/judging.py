@@ -1,4 +1,4 @@
-"""Whether a proved tree may land: what the target's policy asks of it, and what holds the environment."""
+"""Whether a proved tree may land: the facts that the target's gates judge, and their answers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gitkitchen.files import digest
 from gitkitchen.finding import PolicyFinding
-from gitkitchen.model import Environment
+from gitkitchen.model import Environment, Gate
+from gitkitchen.promote import gates
 from gitkitchen.promote.evidence import required, weigh
+from gitkitchen.promote.gates import may_move
+from gitkitchen.promote.gates.binding import policy_digest
+from gitkitchen.promote.gates.facts import Facts, Hotfix, Source, Unread, Wanted
 from gitkitchen.promote.moves import Course
-from gitkitchen.promote.owners import FILES
-from gitkitchen.promote.shapes import GateResult, Intent, Standing
+from gitkitchen.promote.shapes import GateResult, Intent, Landing, Standing
 from gitkitchen.recipe.waivers import Waiver, void
 from gitkitchen.road.proving import Failed, Proof
 from gitkitchen.trees import Reading
 
 MOST = 20
-"""Findings that one gate tells."""
-_UNKNOWN = frozenset({"could-not-check", "unreadable"})
+"""Failures of recipes that are told."""
+_TOLD_ELSEWHERE = frozenset({"nothing-tested", "not-green"})
+"""Findings that the evidence tells better: its gate asks for a green run of each recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,82 +33,92 @@ class Case:
     environment: Environment
     target: Reading
     head: Reading
+    base: str
     course: Course
     intent: Intent
     proof: Proof | None
+    source: Source | None = None
+    """What is known of the environment before; None where there is none."""
+    contained: Callable[[Landing], bool] = lambda _landing: False
+    """Whether the candidate has what a hotfix of the target changed."""
+    dispatcher: str = ""
 
 
 def policy_of(reading: Reading, environment: str) -> str:
-    """The digest of all that judges a promotion: policy, gate, code owners."""
-    project = reading.project
-    found = project.environment(environment) if project is not None else None
-    texts = {name: reading.texts[name] for name in FILES if name in reading.texts}
-    return digest(
-        {
-            "policy": repr(project.policy) if project is not None else "",
-            "gate": repr(getattr(found, "gate", None)),
-            "owners": texts,
-        }
-    )
+    """The digest of all that judges a promotion, by a tree of the target."""
+    return policy_digest(reading.project, environment, reading.texts)
 
 
 def judge(case: Case, at: datetime) -> tuple[GateResult, ...]:
     """Every gate, as it stands at a moment."""
-    return (_recipes(case, at), *_holds(case))
+    found = gates.judge(_gate(case), facts(case, at), at, case.intent)
+    return (*_failures(case), *found)
 
 
-def _recipes(case: Case, at: datetime) -> GateResult:
-    proof = case.proof
+def judge_tree(case: Case, at: datetime) -> tuple[GateResult, ...]:
+    """What a tree itself must show: where it stands on the branch already, nobody waits for people."""
+    return tuple(r for r in judge(case, at) if r.gate.partition(":")[0] in ("required", "recipe"))
+
+
+passed = may_move
+
+
+def _gate(case: Case) -> Gate:
+    project = case.target.project
+    found = project.environment(case.environment.name) if project is not None else None
+    return found.gate if found is not None else case.environment.gate
+
+
+def _failures(case: Case) -> Iterator[GateResult]:
+    """Recipes of which there is no outcome at all."""
     again = f"gitkitchen promote {case.environment.name}"
-    if proof is None:
-        return GateResult(
-            "recipes",
-            Standing.PENDING,
-            "no recipe was run on this tree as it would land now",
-            "the promotion itself runs them",
-            again,
-        )
-    found = list(_findings(case, proof, at))
-    failed = [f for f in found if f.severity == "failure"]
-    told = [_failure(f) for f in proof.failed] + [_said(f) for f in failed]
-    if told:
-        unknown = all(f.unknown for f in proof.failed) and all(f.code in _UNKNOWN for f in failed)
-        more = f", and {len(told) - MOST} more" if told[MOST:] else ""
-        standing = Standing.UNKNOWN if unknown else Standing.FAILED
+    seen: dict[str, Failed] = {f.recipe: f for f in (case.proof.failed if case.proof is not None else ())}
+    for failed in list(seen.values())[:MOST]:
+        about = f"recipe '{failed.recipe}': " if failed.recipe else ""
+        reason = about + "; ".join(str(p) for p in failed.problems[:3])
         change = (
-            "what could not be checked can be tried again" if unknown else "a change of the source mends it"
+            "what could not be checked can be tried again" if failed.unknown else "whoever owns the recipe"
         )
-        return GateResult("recipes", standing, "; ".join(told[:MOST]) + more, change, again)
-    tests = sum(e.tests for e in proof.evidence)
-    names = ", ".join(sorted({o.recipe for o in proof.outcomes}))
-    return GateResult("recipes", Standing.PASSED, f"{names}: {tests} tests on this tree")
+        standing = Standing.UNKNOWN if failed.unknown else Standing.FAILED
+        yield GateResult(f"recipe:{failed.recipe or 'all'}", standing, reason, change, again)
 
 
-def _failure(failed: Failed) -> str:
-    about = f"recipe '{failed.recipe}': " if failed.recipe else ""
-    return about + "; ".join(str(p) for p in failed.problems[:3])
+def facts(case: Case, at: datetime) -> Facts:
+    """What the gates look at, as far as the ledger, the trees and the proof tell it."""
+    proof = case.proof
+    return Facts(
+        environment=case.environment.name,
+        tree=case.head.tree,
+        base=case.base,
+        policy=policy_of(case.target, case.environment.name),
+        source=case.source.environment if case.source is not None else None,
+        wanted=tuple(Wanted(name) for name in sorted(case.head.recipes)),
+        evidence=proof.evidence if proof is not None else (),
+        findings=tuple(_findings(case, at)),
+        previous=case.source if case.source is not None else Unread("there is no environment before"),
+        holds=case.course.holds,
+        hotfixes=tuple(
+            Hotfix(move.commit, case.contained(move), move.at, move.reason)
+            for move in case.course.landings
+            if move.intent is Intent.HOTFIX
+        ),
+        dispatcher=case.dispatcher,
+    )
 
 
-def _said(finding: PolicyFinding) -> str:
-    return f"{finding.place}: {finding.message}" if finding.place else finding.message
-
-
-def _findings(case: Case, proof: Proof, at: datetime) -> Iterator[PolicyFinding]:
+def _findings(case: Case, at: datetime) -> Iterator[PolicyFinding]:
     for problem in case.target.problems:
         if problem.code == "missing-file" and case.target.project is None:
             continue  # a branch that never had a kitchen.yml asks for nothing
         yield PolicyFinding("unreadable", "failure", f"the target's policy cannot be read: {problem}")
         return
+    if case.proof is None:
+        return
     policy = case.target.project.policy if case.target.project is not None else None
     today = at.astimezone(UTC).date()
     counting = [w for w in case.head.waivers if not void(w, policy, case.environment.name, today)]
-    accepted, said = weigh(case.head, proof.outcomes, covering(counting))
-    yield from said
-    missing = sorted(
-        set(case.head.recipes) - {o.recipe for o in proof.outcomes} - {f.recipe for f in proof.failed}
-    )
-    for name in missing:
-        yield PolicyFinding("missing-result", "failure", f"recipe '{name}' has no outcome")
+    accepted, said = weigh(case.head, case.proof.outcomes, covering(counting))
+    yield from (f for f in said if f.code not in _TOLD_ELSEWHERE)
     if policy is not None:
         yield from required(policy, case.head, accepted, covering(counting), {})
 
@@ -118,16 +131,3 @@ def covering(waivers: Iterable[Waiver]) -> Callable[[str, str, str], Waiver | No
         return next((w for w in known if w.covers(recipe, node, test_id)), None)
 
     return find
-
-
-def _holds(case: Case) -> Iterator[GateResult]:
-    if case.intent is not Intent.FORWARD:
-        return
-    for hold in case.course.holds:
-        yield GateResult(
-            f"hold:{hold.id}",
-            Standing.PENDING,
-            f"held by {hold.by} since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.reason}",
-            "whoever answers for it releases the hold",
-            f"gitkitchen hold {case.environment.name} --release",
-        )

@@ -26,6 +26,7 @@ from gitkitchen.road import publishing
 from gitkitchen.road.absorbing import absorb
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, environment_named, unanswered
+from gitkitchen.road.judging import judge, passed
 from gitkitchen.road.looking import (
     Moved,
     Stretch,
@@ -33,7 +34,6 @@ from gitkitchen.road.looking import (
     look,
     moved_since,
     refuse_unauthorised,
-    ruling_of,
     workflows_changed,
 )
 from gitkitchen.road.proving import Bound, Proof
@@ -41,10 +41,9 @@ from gitkitchen.road.walking import (
     Asked,
     Done,
     actors,
+    case_of,
     course_of,
     ended,
-    judged,
-    passed,
     proved,
     refuse_newer,
     site,
@@ -97,7 +96,7 @@ def _once(ground: Ground, asked: Asked) -> Done:
         proof = proved(asked, ground, stretch.environment, root, bound, stretch.candidate)
         with effect("judge"):
             course = course_of(place.ledger, asked.environment)
-            gates = judged(stretch, course, proof, asked.clock())
+            gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())
         if not passed(gates) or proof.patch is None:
             return Done(_refusal(gates), asked.environment, stretch, gates=gates, said=said)
         place.rehearse(place.catalog(), proof.patch)
@@ -158,7 +157,7 @@ class _Walk:
         with under_lease(self.place, asked) as held:
             with effect("judge-again"):
                 course = course_of(self.place.ledger, asked.environment)
-                gates = judged(stretch, course, self.proof, asked.clock())
+                gates = judge(case_of(self.ground, asked, stretch, course, self.proof), asked.clock())
                 self._refuse_moved(course)
             if not passed(gates):
                 return Done(_refusal(gates), asked.environment, stretch, gates=gates)
@@ -177,9 +176,6 @@ class _Walk:
         refuse_newer(self.place.ledger, self.proof, self.asked.environment, course.moves)
         if course.tip not in ("", self.stretch.base) and not course.incidents:
             raise Moved(f"environment '{self.asked.environment}' has landed {course.tip[:12]}")
-        ruling, _ = ruling_of(self.ground, self.stretch.environment, self.stretch.base)
-        if ruling is not None and ruling.tree != self.stretch.ruling.tree:
-            raise Moved("the policy of the target is another")
 
     def _landing(self, gates: tuple[GateResult, ...], held: Held) -> Landing:
         """The landing with its commit, which tells of it in its trailers."""

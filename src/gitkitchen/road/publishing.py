@@ -45,7 +45,9 @@ def evidence_body(environment: str, proof: Proof, commit: str, at: datetime) -> 
         "policy": proof.policy,
         "sequence": proof.sequence,
         "runs": [
-            {name: field.write(getattr(e, name)) for name, field in EVIDENCE.items()} for e in proof.evidence
+            {name: field.write(getattr(e, name)) for name, field in EVIDENCE.items()}
+            for e in proof.evidence
+            if e.tests
         ],
         "failed": [f.recipe for f in proof.failed],
         "datasets": patch,

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitkitchen import flow
+from gitkitchen import flow, history
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.protocol import Held, Ledger
 from gitkitchen.merging import Merged
 from gitkitchen.model import Environment, Event
 from gitkitchen.premises import find_premises
+from gitkitchen.promote.gates.facts import Source, SourceRun
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.protocol import End, Way
-from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, Standing, stream_of
+from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
 from gitkitchen.report.road import Shown
 from gitkitchen.road import judging, publishing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground
 from gitkitchen.road.looking import Moved, Stretch
-from gitkitchen.road.proving import Bound, Proof, prove, with_evidence
+from gitkitchen.road.proving import LATEST, Bound, Proof, prove, with_evidence
 from gitkitchen.road.worktree import laid_out
 from gitkitchen.workplace import Request, Workplace, at_work, enter
 
@@ -84,11 +86,6 @@ class Done:
             new=self.new,
             dry=dry,
         )
-
-
-def passed(gates: Sequence[GateResult]) -> bool:
-    """Whether every gate has passed; no gate at all is none that has."""
-    return bool(gates) and all(gate.standing is Standing.PASSED for gate in gates)
 
 
 def way_of(ground: Ground) -> Way:
@@ -169,10 +166,64 @@ def tip_of_ledger(ledger: Ledger) -> str:
     return (view().tip or "") if view is not None else ""
 
 
-def judged(stretch: Stretch, course: Course, proof: Proof | None, at: datetime) -> tuple[GateResult, ...]:
-    """The gates of a stretch at a moment, by what the ledger says of the environment."""
-    case = judging.Case(stretch.environment, stretch.ruling, stretch.reading, course, stretch.intent, proof)
-    return judging.judge(case, at)
+def case_of(
+    ground: Ground, asked: Asked, stretch: Stretch, course: Course, proof: Proof | None
+) -> judging.Case:
+    """What is judged of a stretch, by what the ledger says of the environment."""
+    source = source_of(ground, stretch) if stretch.source is not None else None
+    return judging.Case(
+        stretch.environment,
+        stretch.ruling,
+        stretch.reading,
+        stretch.base,
+        course,
+        stretch.intent,
+        proof,
+        source,
+        lambda move: _contains(ground, stretch, move),
+        asked.request.environ.get("GITHUB_ACTOR", ""),
+    )
+
+
+def source_of(ground: Ground, stretch: Stretch) -> Source:
+    """The environment before, as the ledger tells it."""
+    assert stretch.source is not None
+    course = ground.course(stretch.source.name)
+    ends: list[datetime | None] = [*course.since[1:], None]
+    stood = tuple(
+        (since, end)
+        for move, since, end in zip(course.landings, course.since, ends, strict=bool(course.landings))
+        if move.tree == stretch.tree
+    )
+    if not course.landings:  # people land there by pull requests, which Git alone tells of
+        commit = history.commit_of(ground.folder, stretch.head)
+        stood = ((datetime.fromtimestamp(commit.when, UTC), None),)
+    return Source(
+        stretch.source.name,
+        course.tree or stretch.tree,
+        stood,
+        runs=tuple(_runs(ground, stretch.source)),
+        trouble=course.broken,
+    )
+
+
+def _runs(ground: Ground, environment: Environment) -> Iterator[SourceRun]:
+    """The newest runs of each recipe in an environment, the oldest first."""
+    prefix = f"runs/{environment_namespace(ground.project, environment)}"
+    for stream in ground.ledger.streams(prefix):
+        head = ground.ledger.head(stream)
+        for record in ground.ledger.read(stream, after=max(head - LATEST, 0)):
+            body = record.body
+            if "candidate" in body:
+                continue  # what was tried there did not stand there
+            at = datetime.fromisoformat(body["finished"])
+            tree, verdict = body["subject"]["tree"], body["verdict"]
+            yield SourceRun(body["recipe"], body["variation"], tree, body["run"], at, verdict)
+
+
+def _contains(ground: Ground, stretch: Stretch, move: Landing) -> bool:
+    """Whether what a hotfix brought to the target is in the source: its commit, or the one it was made of."""
+    return any(oid and ground.is_ancestor(oid, stretch.head) for oid in (move.source, move.commit))
 
 
 def course_of(ledger: Ledger, environment: str) -> Course:
