@@ -247,6 +247,9 @@ def _road_commands(command: Any) -> None:
     promote.add_argument(
         "--dry-run", action="store_true", help="say how each gate stands, and change nothing"
     )
+    promote.add_argument(
+        "--at", type=_moment, metavar="TIME", help="with --dry-run: as if it were then (2026-12-18T16:00Z)"
+    )
     promote.add_argument("--json", action="store_true", help="print one document instead of text")
     promote.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
     promote.add_argument(
@@ -310,6 +313,18 @@ def _job_commands(command: Any) -> None:
     ci.add_argument("--head", metavar="REV", help="simulate this commit (default: the branch)")
     ci.add_argument("--base", metavar="REV", help="as if the target were here (default: the base's branch)")
     ci.add_argument("--html", type=Path, metavar="FILE", help="write what is simulated as a page, too")
+
+
+def _moment(text: str) -> Any:
+    from datetime import datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no moment such as 2026-12-18T16:00Z") from None
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} has no time zone: write 2026-12-18T16:00Z")
+    return found
 
 
 def _duration(text: str) -> float:

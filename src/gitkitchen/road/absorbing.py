@@ -32,7 +32,7 @@ from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named, landed_by
 from gitkitchen.road.judging import judge_tree, passed, policy_of
 from gitkitchen.road.looking import Moved, Stretch, ruling_of
-from gitkitchen.road.proving import Bound, Proof
+from gitkitchen.road.proving import Proof
 from gitkitchen.road.walking import (
     Asked,
     Done,
@@ -81,8 +81,7 @@ def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
     tip = found.commit
     with site(ground, asked, tip.oid, tip.tree) as (root, place):
         stretch = _stretch(ground, found)
-        bound = Bound(found.base, stretch.policy)
-        proof = proved(asked, ground, stretch.environment, root, bound, tip.oid)
+        proof = proved(asked, ground, stretch, root)
         return _record(ground, asked, found, stretch, proof, place)
 
 

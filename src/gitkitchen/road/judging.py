@@ -17,6 +17,7 @@ from gitkitchen.promote.moves import Course
 from gitkitchen.promote.shapes import GateResult, Intent, Landing, Standing
 from gitkitchen.recipe.waivers import Waiver, void
 from gitkitchen.road.proving import Failed, Proof
+from gitkitchen.road.publishing import Kept
 from gitkitchen.trees import Reading
 
 MOST = 20
@@ -42,6 +43,8 @@ class Case:
     contained: Callable[[Landing], bool] = lambda _landing: False
     """Whether the candidate has what a hotfix of the target changed."""
     dispatcher: str = ""
+    kept: Kept | None = None
+    """What the ledger tells of an earlier proof, where nothing is run now."""
 
 
 def policy_of(reading: Reading, environment: str) -> str:
@@ -72,6 +75,9 @@ def _gate(case: Case) -> Gate:
 def _failures(case: Case) -> Iterator[GateResult]:
     """Recipes of which there is no outcome at all."""
     again = f"gitkitchen promote {case.environment.name}"
+    for name in case.kept.failed if case.kept is not None else ():
+        reason = f"recipe '{name}' had no outcome when it was run last" if name else "nothing could be run"
+        yield GateResult(f"recipe:{name or 'all'}", Standing.UNKNOWN, reason, "it can be tried again", again)
     seen: dict[str, Failed] = {f.recipe: f for f in (case.proof.failed if case.proof is not None else ())}
     for failed in list(seen.values())[:MOST]:
         about = f"recipe '{failed.recipe}': " if failed.recipe else ""
@@ -93,7 +99,7 @@ def facts(case: Case, at: datetime) -> Facts:
         policy=policy_of(case.target, case.environment.name),
         source=case.source.environment if case.source is not None else None,
         wanted=tuple(Wanted(name) for name in sorted(case.head.recipes)),
-        evidence=proof.evidence if proof is not None else (),
+        evidence=proof.evidence if proof is not None else case.kept.evidence if case.kept is not None else (),
         findings=tuple(_findings(case, at)),
         previous=case.source if case.source is not None else Unread("there is no environment before"),
         holds=case.course.holds,
@@ -106,6 +112,11 @@ def facts(case: Case, at: datetime) -> Facts:
     )
 
 
+def against(case: Case, at: datetime) -> tuple[str, ...]:
+    """What the target's policy says against a proof, as sentences."""
+    return tuple(f.message for f in _findings(case, at) if f.blocks)
+
+
 def _findings(case: Case, at: datetime) -> Iterator[PolicyFinding]:
     for problem in case.target.problems:
         if problem.code == "missing-file" and case.target.project is None:
@@ -113,6 +124,8 @@ def _findings(case: Case, at: datetime) -> Iterator[PolicyFinding]:
         yield PolicyFinding("unreadable", "failure", f"the target's policy cannot be read: {problem}")
         return
     if case.proof is None:
+        for text in case.kept.against if case.kept is not None else ():
+            yield PolicyFinding("kept", "failure", text)
         return
     policy = case.target.project.policy if case.target.project is not None else None
     today = at.astimezone(UTC).date()

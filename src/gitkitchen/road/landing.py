@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from gitkitchen import history
@@ -36,7 +37,7 @@ from gitkitchen.road.looking import (
     refuse_unauthorised,
     workflows_changed,
 )
-from gitkitchen.road.proving import Bound, Proof
+from gitkitchen.road.proving import Proof
 from gitkitchen.road.walking import (
     Asked,
     Done,
@@ -75,6 +76,29 @@ def promote(asked: Asked) -> Done:
     raise AssertionError("the last attempt returns")
 
 
+def foresee(asked: Asked, at: datetime) -> Done:
+    """How a promotion's gates stand at a moment, by what is known without running anything. Nothing changes.
+
+    Mistake where there is nothing that could be moved.
+    """
+    ground = Ground.of(asked.request)
+    stretch = look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
+    if stretch.stands:
+        return Done(End.LANDED, asked.environment, stretch, stretch.course.last)
+    said = list(_said(ground, stretch))
+    if stretch.course.tip not in ("", stretch.base):
+        said.append(
+            f"{stretch.base[:12]} on branch '{stretch.environment.branch}' is not in the ledger: a promotion "
+            "proves it first"
+        )
+    case = case_of(ground, asked, stretch, stretch.course, None)
+    bound = (stretch.tree, stretch.base, stretch.policy)
+    kept = publishing.kept_evidence(ground.ledger, asked.environment, *bound)
+    gates = judge(replace(case, kept=kept), at)
+    end = End.CLEAN if passed(gates) else _refusal(gates)
+    return Done(end, asked.environment, stretch, gates=gates, said=tuple(said))
+
+
 def _once(ground: Ground, asked: Asked) -> Done:
     environment = environment_named(ground.project, asked.environment)
     refuse_unauthorised(ground, environment, asked.request.environ)
@@ -92,8 +116,7 @@ def _once(ground: Ground, asked: Asked) -> Done:
     said = _said(ground, stretch)
     _propose(ground, stretch)
     with site(ground, asked, stretch.candidate, stretch.tree) as (root, place):
-        bound = Bound(stretch.base, stretch.policy)
-        proof = proved(asked, ground, stretch.environment, root, bound, stretch.candidate)
+        proof = proved(asked, ground, stretch, root)
         with effect("judge"):
             course = course_of(place.ledger, asked.environment)
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())

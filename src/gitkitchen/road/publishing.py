@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen import flow
 from gitkitchen.data.catalog import load_catalog, publication
 from gitkitchen.data.catalog import stream_of as publications_of
-from gitkitchen.ledger.protocol import Held, New
+from gitkitchen.ledger.protocol import Held, Ledger, New
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import Subject
 from gitkitchen.promote.bodies import EVIDENCE
 from gitkitchen.promote.moves import body_of
-from gitkitchen.promote.shapes import Incident, Landing, stream_of
+from gitkitchen.promote.shapes import Evidence, Incident, Landing, stream_of
 from gitkitchen.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -22,13 +23,21 @@ if TYPE_CHECKING:
     from gitkitchen.road.proving import Proof
 
 
+LATEST = 50
+"""So many proofs of an environment are looked at, the newest first."""
+
+
 def evidence_stream(environment: str) -> str:
     """The ledger's stream of what was proved for an environment."""
     return f"evidence/{environment}"
 
 
-def evidence_body(environment: str, proof: Proof, commit: str, at: datetime) -> dict[str, Any]:
-    """The record of a proof: what it is bound to, and, where it is one, what its landing publishes."""
+def evidence_body(
+    environment: str, proof: Proof, commit: str, at: datetime, against: Sequence[str]
+) -> dict[str, Any]:
+    """The record of a proof: what it is bound to, and, where it is one, what its landing publishes.
+
+    ``against``: what the target's policy says against it."""
     patch = None
     if proof.patch is not None:
         subject = Subject(commit, proof.tree)
@@ -50,8 +59,30 @@ def evidence_body(environment: str, proof: Proof, commit: str, at: datetime) -> 
             if e.tests
         ],
         "failed": [f.recipe for f in proof.failed],
+        "against": list(against)[:100],
         "datasets": patch,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A proof that is in the ledger. ``against``: what the policy said against it then."""
+
+    evidence: tuple[Evidence, ...]
+    failed: tuple[str, ...]
+    against: tuple[str, ...]
+
+
+def kept_evidence(ledger: Ledger, environment: str, tree: str, base: str, policy: str) -> Kept | None:
+    """The newest proof of a tree on a base under a policy that the ledger has; None where there is none."""
+    stream = evidence_stream(environment)
+    head = ledger.head(stream)
+    for record in reversed(list(ledger.read(stream, after=max(head - LATEST, 0)))):
+        body = record.body
+        if (body["tree"], body["base"], body["policy"]) == (tree, base, policy):
+            runs = tuple(Evidence(**{n: f.read(run[n]) for n, f in EVIDENCE.items()}) for run in body["runs"])
+            return Kept(runs, tuple(body["failed"]), tuple(body["against"]))
+    return None
 
 
 def records(

@@ -130,10 +130,10 @@ def site(ground: Ground, asked: Asked, commit: str, tree: str) -> Iterator[tuple
                 place.close()
 
 
-def proved(
-    asked: Asked, ground: Ground, environment: Environment, root: Path, bound: Bound, commit: str
-) -> Proof:
-    """Candidate runs of the tree in ``root``, the one of ``commit``, and their outcome as a record."""
+def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path) -> Proof:
+    """Candidate runs of the stretch's tree, laid out in ``root``, and what they came to as a record."""
+    environment = stretch.environment
+    bound = Bound(stretch.base, stretch.policy)
     with effect("prove"):
         proof = prove(
             root,
@@ -147,7 +147,9 @@ def proved(
     with effect("record-evidence"):
         ledger = find_premises(ground.project.root, asked.request.say).ledger
         proof = with_evidence(proof, ledger)
-        body = publishing.evidence_body(environment.name, proof, commit, asked.clock())
+        at = asked.clock()
+        said = judging.against(case_of(ground, asked, stretch, stretch.course, proof), at)
+        body = publishing.evidence_body(environment.name, proof, stretch.candidate, at, said)
         ledger.append(publishing.evidence_stream(environment.name), body)
     return proof
 

@@ -1,0 +1,94 @@
+"""`promote --dry-run`: how every gate stands, from what is known, and nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from road import FILES, made, promoted
+from shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A road whose staging lets things in on Mondays to Thursdays."""
+    text = FILES["kitchen.yml"].replace(
+        "staging: {branch: staging}", 'staging: {branch: staging, gate: {allow: ["Mon-Thu 08:00-16:00 UTC"]}}'
+    )
+    found = made(tmp_path, {**FILES, "kitchen.yml": text})
+    assert found.cli("run", "--quiet").code == 0
+    return found
+
+
+def state(shop: Shop) -> tuple[str, list[str]]:
+    """Every ref, and every file of the ledger, the store and the views."""
+    kept = shop.root / ".gitkitchen"
+    folders = [kept / name for name in ("ledger", "store", "views", "runs")]
+    names = sorted(str(p) for f in folders for p in f.rglob("*") if p.is_file() and "@scratch" not in str(p))
+    return shop.git("for-each-ref"), names
+
+
+def seen(shop: Shop, *words: str) -> dict[str, str]:
+    said = shop.cli("promote", "staging", "--dry-run", "--json", *words)
+    document = json.loads(said.out)
+    assert said.code == (0 if document["end"] == "clean" else 1), said.err
+    return {gate["gate"]: gate["standing"] for gate in document["gates"]}
+
+
+def test_before_anything_was_run_the_evidence_is_missing(shop: Shop) -> None:
+    """What nobody ran on this tree for this target is pending; the clock says when the window opens."""
+    before = state(shop)
+    gates = seen(shop, "--at", "2026-11-21T12:00Z")  # a Saturday
+    assert gates["required"] == "pending"
+    assert gates["allow"] == "pending"
+    assert seen(shop, "--at", "2026-11-23T12:00Z")["allow"] == "passed"
+    assert state(shop) == before
+    text = shop.cli("promote", "staging", "--dry-run", "--at", "2026-11-21T12:00Z").out
+    assert "not before 2026-11-23 08:00 UTC" in text
+    assert "it would not land now" in text
+
+
+def test_what_was_proved_is_remembered(tmp_path: Path) -> None:
+    """A promotion that waits leaves evidence, which a dry run finds again until something moves."""
+    text = FILES["kitchen.yml"].replace("branch: staging}", "branch: staging, gate: {approvals: 1}}")
+    shop = made(tmp_path, {**FILES, "kitchen.yml": text})
+    said = shop.cli("promote", "staging", "--quiet")
+    assert said.code == 1, said.out + said.err
+    assert "unknown" in said.out
+    assert seen(shop)["required"] == "passed"
+    shop.commit({"a.txt": "a"})
+    assert seen(shop)["required"] == "pending"
+
+
+def test_a_policy_is_that_of_the_target(shop: Shop) -> None:
+    """A source that takes the gate out of kitchen.yml is still judged by the target's."""
+    shop.replace("kitchen.yml", ', gate: {allow: ["Mon-Thu 08:00-16:00 UTC"]}', "")
+    shop.commit()
+    assert seen(shop, "--at", "2026-11-21T12:00Z")["allow"] == "pending"
+
+
+@pytest.mark.parametrize("moment", ["tomorrow", "2026-11-23T12:00"])
+def test_a_moment_that_is_none_is_refused(shop: Shop, moment: str) -> None:
+    """A moment without a time zone would be another one for every reader."""
+    said = shop.cli("promote", "staging", "--dry-run", "--at", moment)
+    assert said.code == 2
+
+
+def test_a_moment_cannot_be_chosen_for_a_real_promotion(shop: Shop) -> None:
+    """--at without --dry-run would be a way around a window."""
+    said = shop.cli("promote", "staging", "--at", "2026-11-23T12:00Z")
+    assert said.code == 2
+    assert "--dry-run" in said.err
+
+
+def test_a_commit_by_hand_is_told(tmp_path: Path) -> None:
+    """What stands on the branch and is not in the ledger is said before it is proved."""
+    shop = made(tmp_path)
+    promoted(shop, "staging")
+    shop.git("switch", "-q", "staging")
+    shop.commit({"a.txt": "a"})
+    shop.git("switch", "-q", "develop")
+    shop.commit({"b.txt": "b"})
+    assert "is not in the ledger" in shop.cli("promote", "staging", "--dry-run").out
