@@ -38,6 +38,10 @@ class Action(Enum):
     """Run the recipes of a change that is proposed, in its own kitchen."""
     RUN = "run"
     """Run the recipes of a branch, and publish as its authority allows."""
+    PROMOTE = "promote"
+    """Move a proved tree to an environment, as a dispatch asks for it."""
+    ABSORB = "absorb"
+    """Prove and record what came to the branch of an environment that others promote to."""
     DROP = "drop"
     """Remove the kitchen of a branch that is gone."""
     OBEY = "obey"
@@ -63,6 +67,9 @@ class Decision:
     comment: Comment | None = None
     command: Command | Unclear | None = None
     run: FinishedRun | None = None
+    rev: str = ""
+    why: str = ""
+    """Of a promotion: the commit that shall move ("" the newest), and the reason that was given."""
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
@@ -147,7 +154,7 @@ def _tested(event: Event, pull: Pull, project: Project, reason: str, **more: obj
             what = f"environment '{environment.name}'" if environment else "GitKitchen's own"
             return _refuse(
                 f"the head of pull request #{pull.number} is the branch '{pull.head.branch}' of {what}: "
-                "promotion is not available in this version, and nothing of it was tested"
+                "`gitkitchen promote` proves and judges what moves there, and nothing was tested here"
             )
     return Decision(Action.TEST, reason, pull, pull.head.branch, **more)  # type: ignore[arg-type]
 
@@ -170,6 +177,9 @@ def _push(push: Push, project: Project) -> Decision:
     if environment is None:
         return _ignore(f"'{branch}' is of no environment: its pull request is what is tested")
     how = "was replaced (force-push)" if push.forced else "moved"
+    if environment.source:
+        reason = f"branch '{branch}' {how}: what stands there is proved before it is published"
+        return Decision(Action.ABSORB, reason, branch=branch, environment=environment.name)
     return Decision(Action.RUN, f"branch '{branch}' {how}", branch=branch, environment=environment.name)
 
 
@@ -183,7 +193,27 @@ def _dispatch(event: Event, dispatch: Dispatch, project: Project) -> Decision:
     if pull is not None:
         reason = f"a comment on pull request #{pull.number} asked for it"
         return _tested(event, pull, project, reason, fresh=fresh, dataset=dataset)
+    if dispatch.inputs.get("promote"):
+        return _promote(event, dispatch, project)
     return _run_of_branch(event, project, f"{event.name} on {event.ref or 'no branch'}", fresh=fresh)
+
+
+def _promote(event: Event, dispatch: Dispatch, project: Project) -> Decision:
+    name = dispatch.inputs["promote"]
+    environment = project.environment(name)
+    if environment is None or not environment.source:
+        known = ", ".join(e.name for e in project.environments if e.source) or "none"
+        return _refuse(f"nothing promotes to '{name[:60]}'; these take promotions: {known}")
+    if event.name != "workflow_dispatch":
+        return _refuse(f"a promotion is started by `workflow_dispatch`, and not by '{event.name}'")
+    return Decision(
+        Action.PROMOTE,
+        f"a dispatch asked for the promotion to '{name}'",
+        environment=name,
+        branch=environment.branch,
+        rev=dispatch.inputs.get("from", ""),
+        why=dispatch.inputs.get("reason", ""),
+    )
 
 
 def _run_of_branch(event: Event, project: Project, reason: str, *, fresh: bool = False) -> Decision:

@@ -43,6 +43,8 @@ from gitkitchen.premises import find_premises, find_project
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
 from gitkitchen.road.order import Reader, in_order
+from gitkitchen.road.shown import code_of as code_of_end
+from gitkitchen.road.shown import text
 from gitkitchen.upkeep import ending
 from gitkitchen.workplace import Request, enter
 
@@ -161,6 +163,8 @@ def carry_out(job: Job, event: Event) -> Report:
         return _test(job, report, project)
     if decision.action is Action.RUN:
         return _run(job, report, project)
+    if decision.action in (Action.PROMOTE, Action.ABSORB):
+        return _move(job, report)
     if decision.action is Action.DROP:
         return _drop(job, report, project)
     if decision.action is Action.POST:
@@ -323,6 +327,45 @@ def _run(job: Job, report: Report, project: Project) -> Report:
             )
         )
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
+
+
+def _move(job: Job, report: Report) -> Report:
+    """A promotion that was asked for, or what came to an environment's branch by somebody's hand."""
+    from gitkitchen.road.absorbing import absorb
+    from gitkitchen.road.ground import Ground
+    from gitkitchen.road.hub import hub_of
+    from gitkitchen.road.landing import promote
+    from gitkitchen.road.walking import Asked
+
+    decision, said = report.decision, list[str]()
+    asked = Asked(
+        environment=str(decision.environment),
+        request=Request(start=job.start, jobs=job.jobs, environ=job.environ, say=job.say),
+        cancel=job.cancel,
+        rev=decision.rev,
+        reason=decision.why,
+        clock=job.clock,
+        on_event=job.on_event,
+        say=said.append,
+    )
+    try:
+        if decision.action is Action.ABSORB:
+            done = absorb(Ground.of(asked.request), asked, hand=True)
+        else:
+            with job.client(job.environ) as client:
+                hub = hub_of(client, job.environ, report.event.default_branch)
+                done = promote(replace(asked, hub=hub))
+    except GitKitchenError as error:
+        failure = Failure("", error.problems, error.exit_code)
+        return replace(report, said=tuple(said), failures=(failure,))
+    if done is None:
+        return replace(report, said=("the ledger has it already",))
+    told = text(done.shown())
+    code = code_of_end(done.end)
+    if code == PASSED:
+        return replace(report, said=(*said, told))
+    failure = Failure("", (Problem(told, code=f"promotion-{done.end.value}"),), code)
+    return replace(report, said=tuple(said), failures=(failure,))
 
 
 # --- what is said at GitHub --------------------------------------------------------------------------

@@ -250,6 +250,12 @@ def _road_commands(command: Any) -> None:
     promote.add_argument(
         "--at", type=_moment, metavar="TIME", help="with --dry-run: as if it were then (2026-12-18T16:00Z)"
     )
+    promote.add_argument(
+        "--method",
+        choices=("auto", "push", "button"),
+        default="auto",
+        help="in a job: push the branch, or merge its pull request (auto: push where that is allowed)",
+    )
     promote.add_argument("--json", action="store_true", help="print one document instead of text")
     promote.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
     promote.add_argument(

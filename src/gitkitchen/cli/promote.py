@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitkitchen.cli.main import complain
 from gitkitchen.cli.runs import progress, request, signals
-from gitkitchen.errors import FAILED, INFRASTRUCTURE, INTERRUPTED, PASSED, Mistake, Problem
+from gitkitchen.errors import INTERRUPTED, Mistake, Problem
 
 if TYPE_CHECKING:
-    from gitkitchen.promote.protocol import End
+    from gitkitchen.road.hub import Hub
 
 
 def promote(options: argparse.Namespace) -> int:
     from gitkitchen.process import Cancel
-    from gitkitchen.report.road import document, text
     from gitkitchen.road.landing import foresee
     from gitkitchen.road.landing import promote as move
+    from gitkitchen.road.shown import code_of, document, text
     from gitkitchen.road.walking import Asked
 
     cancel = Cancel()
@@ -32,6 +33,8 @@ def promote(options: argparse.Namespace) -> int:
         reason=options.reason,
         say=lambda said: complain(Problem(said)),
     )
+    if asked.request.environ.get("GITHUB_ACTIONS") == "true" and asked.request.environ.get("GITHUB_TOKEN"):
+        asked = replace(asked, hub=_hub(asked.request.environ), method=options.method)
     if options.dry_run:
         shown = foresee(asked, options.at or datetime.now(UTC)).shown(dry=True)
     else:
@@ -44,10 +47,11 @@ def promote(options: argparse.Namespace) -> int:
     return INTERRUPTED if cancel.is_set else code_of(shown.end)
 
 
-def code_of(end: End) -> int:
-    """The exit code of an end: 0 landed, 1 it may not land, 3 it could not be found out or done."""
-    from gitkitchen.promote.protocol import End
+def _hub(environ: Mapping[str, str]) -> Hub:
+    """The forge of the job that we are in."""
+    from gitkitchen.github.api import Client
+    from gitkitchen.github.events import read_event
+    from gitkitchen.road.hub import hub_of
 
-    if end in (End.LANDED, End.CLEAN):
-        return PASSED
-    return FAILED if end in (End.UNPROVED, End.WAITING, End.BROKEN) else INFRASTRUCTURE
+    default = read_event(environ).default_branch if environ.get("GITHUB_EVENT_PATH") else ""
+    return hub_of(Client.of_job(environ), environ, default)

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from gitkitchen.errors import Mistake, Problem
-from gitkitchen.github import facts, posting
+from gitkitchen.github import facts, merges, posting
 from gitkitchen.github.asking import Asking, Budget, library
 from gitkitchen.github.facts import ROLES, ChangedFile, PullRequest, Reviewed, Stored
 from gitkitchen.github.surfaces import CheckRun, Comment, marker_of
@@ -117,6 +117,18 @@ class Client:
     def reply(self, number: int, comment_id: int, body: str) -> int:
         """Answer a comment, once however often: the answer to ``comment_id``."""
         return self.put_comment(number, marker_of(f"gitkitchen reply {comment_id}"), body)
+
+    def put_pull(self, step: merges.Step) -> int:
+        """Make the one open pull request of a step what it should be, however often; its number."""
+        return merges.put_pull(self._asking, self._repo, step)
+
+    def merge_pull(self, number: int, sha: str, title: str, message: str) -> None:
+        """Merge a pull request whose head is exactly ``sha``; merged already is merged."""
+        merges.merge_pull(self._asking, self._repo, number, sha, title, message)
+
+    def close_pull(self, head: str, base: str) -> None:
+        """Close the open pull request from one branch of ours into another, if there is one."""
+        merges.close_pull(self._asking, self._repo, head, base)
 
     def react(self, comment_id: int, content: str) -> None:
         """Acknowledge a comment; a second reaction of one kind is the first. ValueError for other kinds."""

@@ -190,7 +190,7 @@ def _record(
                 f"{found.commit.oid[:12]} stands on branch '{found.environment.branch}' and does not pass: "
             )
             told = said + "; ".join(g.reason for g in gates if g.standing is not Standing.PASSED)
-            return _told_of(place, asked, found, held, "drift-branch", told, gates)
+            return broken(place, asked, held, course, "drift-branch", told, found.commit.oid, gates)
         landing = _landing(asked, found, stretch, proof, gates, held, tip_of_ledger(place.ledger))
         new = publishing.records(place, landing, proof, held, course.moves, ended(course, landing))
         with effect("record-move"):
@@ -251,24 +251,25 @@ def _incident(ground: Ground, asked: Asked, found: Found, kind: str, said: str) 
         site(ground, asked, found.commit.oid, found.commit.tree) as (_, place),
         under_lease(place, asked) as held,
     ):
-        return _told_of(place, asked, found, held, kind, said, ())
+        return broken(place, asked, held, found.course, kind, said, found.commit.oid)
 
 
-def _told_of(
+def broken(
     place: Workplace,
     asked: Asked,
-    found: Found,
     held: Held,
+    course: Course,
     kind: str,
     said: str,
-    gates: tuple[GateResult, ...],
+    commit: str,
+    gates: tuple[GateResult, ...] = (),
 ) -> Done:
-    name = found.environment.name
-    ident = f"{kind}-{digest([name, kind, found.commit.oid])[:12]}"
-    incident = Incident(name, ident, kind, asked.clock(), said, found.commit.oid)
+    """The end of what landed and was not proved: an incident in the ledger, told once."""
+    name = asked.environment
+    ident = f"{kind}-{digest([name, kind, commit])[:12]}"
+    incident = Incident(name, ident, kind, asked.clock(), said, commit)
     with effect("record-incident"):
-        body = body_of(incident)
-        publishing.write(place, [New(stream_of(name), body, found.course.moves)], held)
+        publishing.write(place, [New(stream_of(name), body_of(incident), course.moves)], held)
     with effect("alert"):
         asked.say(f"incident {ident} of environment '{name}': {said}; nothing was published")
-    return Done(End.BROKEN, name, None, gates=gates, said=(said,))
+    return Done(End.BROKEN, name, gates=gates, said=(said,))

@@ -8,6 +8,7 @@ begins again from the start, with another proof.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,8 +16,9 @@ from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Conflict, Infrastructure, Problem
-from gitkitchen.history import BRANCHES
-from gitkitchen.ledger.committing import RefMoved
+from gitkitchen.github.trouble import Trouble
+from gitkitchen.history import BRANCHES, Commit
+from gitkitchen.ledger.committing import NotWon, RefMoved
 from gitkitchen.ledger.lease import LeaseLost
 from gitkitchen.ledger.protocol import Held
 from gitkitchen.plumbing import Answer
@@ -24,9 +26,9 @@ from gitkitchen.promote.moves import Course, message_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import GateResult, Incident, Landing, Method, Standing
 from gitkitchen.road import publishing
-from gitkitchen.road.absorbing import absorb
+from gitkitchen.road.absorbing import absorb, broken
 from gitkitchen.road.effects import effect
-from gitkitchen.road.ground import Ground, environment_named, unanswered
+from gitkitchen.road.ground import Ground, after, environment_named, unanswered
 from gitkitchen.road.judging import judge, passed
 from gitkitchen.road.looking import (
     Moved,
@@ -115,12 +117,17 @@ def _once(ground: Ground, asked: Asked) -> Done:
         return _stands(ground, asked, stretch)
     said = _said(ground, stretch)
     _propose(ground, stretch)
+    if asked.hub is not None:
+        asked.hub.opened(stretch)
     with site(ground, asked, stretch.candidate, stretch.tree) as (root, place):
         proof = proved(asked, ground, stretch, root)
         with effect("judge"):
             course = course_of(place.ledger, asked.environment)
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())
+        if asked.hub is not None:
+            asked.hub.opened(stretch, gates)
         if not passed(gates) or proof.patch is None:
+            said += tuple(asked.hub.notes) if asked.hub is not None else ()
             return Done(_refusal(gates), asked.environment, stretch, gates=gates, said=said)
         place.rehearse(place.catalog(), proof.patch)
         walk = _Walk(ground, asked, stretch, proof, place, checkout)
@@ -160,7 +167,11 @@ def _propose(ground: Ground, stretch: Stretch) -> None:
     if pushed.answer is Answer.OVERTAKEN:
         raise Moved(f"another promotion moved '{stretch.branch}'")
     if ground.tip(stretch.branch) != stretch.candidate:
-        raise unanswered(f"branch '{stretch.branch}'", pushed)
+        error = unanswered(f"branch '{stretch.branch}'", pushed)
+        said = _said(ground, stretch)
+        if said and pushed.answer in (Answer.REFUSED, Answer.DENIED):
+            raise Infrastructure(replace(error.problems[0], hint=said[0], code="workflows"))
+        raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +197,19 @@ class _Walk:
                 return Done(_refusal(gates), asked.environment, stretch, gates=gates)
             landing = self._landing(gates, held)
             closed = ended(course, landing)
-            if way_of(self.ground) is Way.PUSH:
-                self._push(landing, held, course, closed)
-            else:
+            if way_of(self.ground) is Way.LOCAL:
                 self._locally(landing, held, course, closed)
+            elif asked.method == "button" or not self._push(landing, held, course, closed):
+                pressed = self._press(landing, held, course, closed)
+                if not isinstance(pressed, Landing):
+                    return pressed
+                landing = pressed
             with effect("show-views"):
                 said = self._shown()
+        if asked.hub is not None:
+            asked.hub.told(stretch, landing, gates)
+            asked.hub.next([e.name for e in after(self.ground.project, stretch.environment)], landing.commit)
+            said = (*said, *asked.hub.notes)
         return Done(End.LANDED, asked.environment, stretch, landing, gates, new=True, said=said)
 
     def _refuse_moved(self, course: Course) -> None:
@@ -231,19 +249,78 @@ class _Walk:
         made = history.set_tree(self.ground.folder, stretch.tree, parents, message, int(at.timestamp()))
         return replace(landing, commit=made)
 
-    def _push(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> None:
-        """Branch, candidate and ledger in one step, all or nothing."""
+    def _push(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> bool:
+        """Branch, candidate and ledger in one step, all or nothing. False where the branch may not be pushed
+        and there is a button: nothing has changed."""
         stretch = self.stretch
         beside = {
             BRANCHES + landing.branch: (landing.commit, stretch.base or None),
             BRANCHES + stretch.branch: (landing.commit, stretch.candidate),
         }
         new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
-        with effect("atomic-push"):
-            publishing.write(self.place, new, held, beside)
+        try:
+            with effect("atomic-push"):
+                publishing.write(self.place, new, held, beside)
+        except NotWon as error:
+            denied = error.answer in (Answer.REFUSED, Answer.DENIED)
+            if not denied or not self.asked.hub or not self.asked.hub.number or self.asked.method == "push":
+                raise
+            self.asked.say(f"{error.problems[0].message}; its pull request is merged instead")
+            return False
         with effect("read-back"):
             self._read_back(landing)
         self._bring_along(landing)
+        return True
+
+    def _press(
+        self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]
+    ) -> Landing | Done:
+        """Its pull request is merged by the button, which compares the head and not the base; then the ledger
+        follows, if what stands there is what was proved."""
+        hub, stretch = self.asked.hub, self.stretch
+        if hub is None or not hub.number:
+            raise Infrastructure(
+                Problem(
+                    f"there is no pull request to merge: {'; '.join(hub.notes) if hub else 'no forge'}",
+                    hint="allow GitHub Actions to create pull requests, or let an App push the branch",
+                    code="no-button",
+                )
+            )
+        subject, _, message = message_of(replace(landing, method=Method.BUTTON)).partition("\n\n")
+        held.check()
+        try:
+            with effect("merge-button"):
+                problem = hub.merged(stretch.candidate, subject, message)
+        except Trouble as trouble:  # it may have been pressed: whoever comes next looks what stands there
+            return Done(End.UNFINISHED, self.asked.environment, stretch, problems=(trouble.problem(),))
+        if problem is not None:
+            return Done(End.WAITING, self.asked.environment, stretch, problems=(problem,))
+        with effect("read-back"):
+            made = self._merge_commit(landing.branch)
+        if made is None:
+            raise Moved(f"branch '{landing.branch}' does not show the merge of {stretch.candidate[:12]} yet")
+        if made.tree != landing.tree:
+            said = (
+                f"{made.oid[:12]} merges the candidate {stretch.candidate[:12]} and has tree "
+                f"{made.tree[:12]} instead of {landing.tree[:12]}: nobody tested it"
+            )
+            return broken(self.place, self.asked, held, course, "wrong-tree", said, made.oid)
+        if made.parents[0] != stretch.base:
+            raise Moved(f"branch '{landing.branch}' moved to {made.parents[0][:12]} before the merge")
+        landing = replace(landing, commit=made.oid, method=Method.BUTTON)
+        with effect("record-move"):
+            new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
+            publishing.write(self.place, new, held)
+        return landing
+
+    def _merge_commit(self, branch: str) -> Commit | None:
+        """The merge of the candidate on a branch, which may have moved on since; None where there is none."""
+        tip = self.ground.tip(branch)
+        for oid in itertools.islice(history.first_parents(self.ground.folder, tip), 50) if tip else ():
+            commit = history.commit_of(self.ground.folder, oid)
+            if commit.parents[1:] == (self.stretch.candidate,):
+                return commit
+        return None
 
     def _locally(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> None:
         """The branch by compare-and-swap, then the records. The next command completes what a kill leaves."""

@@ -23,12 +23,13 @@ from gitkitchen.promote.gates.facts import Source, SourceRun
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
-from gitkitchen.report.road import Shown
 from gitkitchen.road import judging, publishing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground
+from gitkitchen.road.hub import Hub
 from gitkitchen.road.looking import Moved, Stretch
 from gitkitchen.road.proving import LATEST, Bound, Proof, prove, with_evidence
+from gitkitchen.road.shown import Shown
 from gitkitchen.road.worktree import laid_out
 from gitkitchen.workplace import Request, Workplace, at_work, enter
 
@@ -53,6 +54,10 @@ class Asked:
     clock: Callable[[], datetime] = _now
     on_event: Callable[[Event], None] = lambda _event: None
     say: Callable[[str], None] = lambda _text: None
+    hub: Hub | None = None
+    """The forge, where there is one."""
+    method: str = "auto"
+    """``push``, ``button``, or ``auto``: push, and the button where the branch may not be pushed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gitkitchen.errors import Problem
+from gitkitchen.errors import FAILED, INFRASTRUCTURE, PASSED, Problem
 from gitkitchen.printed import text_safe
 from gitkitchen.promote.protocol import End
 from gitkitchen.promote.shapes import GateResult, Landing, Standing
@@ -43,6 +43,13 @@ class Shown:
     said: tuple[str, ...] = ()
     new: bool = False
     dry: bool = False
+
+
+def code_of(end: End) -> int:
+    """The exit code of an end: 0 landed, 1 it may not land, 3 it could not be found out or done."""
+    if end in (End.LANDED, End.CLEAN):
+        return PASSED
+    return FAILED if end in (End.UNPROVED, End.WAITING, End.BROKEN) else INFRASTRUCTURE
 
 
 def text(shown: Shown) -> str:
