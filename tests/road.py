@@ -101,12 +101,12 @@ class Remote:
         )
         return Shop(self.folder / name)
 
-    def job(self, shop: Shop, branch: str, *words: str) -> Said:
-        """A command in a job that somebody dispatched on a branch, which is checked out."""
+    def environ(self, branch: str) -> dict[str, str]:
+        """The environment of a job that somebody dispatched on a branch."""
         event = self.folder / "event.json"
         told = {"full_name": "o/r", "default_branch": "main", "html_url": "https://github.example/o/r"}
         event.write_text(json.dumps({"ref": f"refs/heads/{branch}", "inputs": {}, "repository": told}))
-        given = {
+        return {
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_REPOSITORY": "o/r",
@@ -115,8 +115,11 @@ class Remote:
             "GITHUB_REF": f"refs/heads/{branch}",
             "GITHUB_ACTOR": "olga",
         }
+
+    def job(self, shop: Shop, branch: str, *words: str) -> Said:
+        """A command in such a job."""
         before = dict(os.environ)
-        os.environ.update(given)
+        os.environ.update(self.environ(branch))
         try:
             return shop.cli(*words)
         finally:

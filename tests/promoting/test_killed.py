@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from gitkitchen.promote.shapes import Landing
 from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
-from road import TWO, made, promoted, rows, tree
+from road import TWO, made, promoted, remote, rows, tree
 from shop import Shop
 
 CHILD = """
@@ -63,6 +65,18 @@ def done(shop: Shop) -> list[str]:
     return seen
 
 
+def killed(shop: Shop, name: str, when: str, environ: Mapping[str, str] | None = None) -> None:
+    """A promotion that is killed at a step."""
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, name, when, str(shop.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environ or {})},
+    )
+    assert child.returncode == -signal.SIGKILL, child.stdout + child.stderr
+
+
 def landings(shop: Shop) -> tuple[Landing, ...]:
     return Ground.of(Request(start=shop.root)).course("staging").landings
 
@@ -94,10 +108,7 @@ POINTS = [
 @pytest.mark.parametrize(("name", "when"), POINTS)
 def test_the_same_command_ends_what_was_killed(shop: Shop, name: str, when: str) -> None:
     """Killed at any point, readers see the whole old or the whole new, and the next promotion ends it."""
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, name, when, str(shop.root)], capture_output=True, text=True, check=False
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    killed(shop, name, when)
     check(shop)
     promoted(shop, "staging")
     assert tree(shop, "staging") == tree(shop, "develop")
@@ -111,3 +122,59 @@ def test_the_same_command_ends_what_was_killed(shop: Shop, name: str, when: str)
     assert [p for stream in ledger.streams() for p in ledger.verify(stream)] == []
     assert shop.git("status", "--porcelain") == ""
     assert json.loads(shop.cli("promote", "staging", "--json").out)["new"] is False
+
+
+AGAIN = [
+    "prove",
+    "record-evidence",
+    "take-lease",
+    "judge-again",
+    "record-move",
+    "show-views",
+    "give-back-lease",
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", AGAIN)
+def test_who_completes_a_killed_one_may_be_killed_too(shop: Shop, name: str, when: str) -> None:
+    """The branch has moved, nothing is recorded; whoever completes it is killed, and the third one ends it."""
+    killed(shop, "move-branch", "after")
+    killed(shop, name, when)
+    check(shop)
+    promoted(shop, "staging")
+    found = landings(shop)
+    assert [move.told for move in found] == ["", "trailers"]
+    assert found[-1].commit == shop.git("rev-parse", "staging")
+    assert rows(shop, "staging", "select * from worst") == [("UA", 98)]
+    publications = list((shop.root / ".gitkitchen/ledger/publications").glob("k_staging_*/@0*/*.json"))
+    assert len(publications) <= 3
+
+
+PUSHED = [s.name for s in route(Purpose.FORWARD, Way.PUSH).steps]
+THERE = [
+    pytest.param(name, when, marks=() if (name, when) == ("atomic-push", "after") else pytest.mark.long)
+    for name in PUSHED
+    if name not in ("open-pull", "record-move", "report-landed", "close-pull", "dispatch-next")
+    for when in ("before", "after")
+]
+
+
+@pytest.mark.parametrize(("name", "when"), THERE)
+def test_a_killed_push_is_whole_or_not_there(tmp_path: Path, name: str, when: str) -> None:
+    """On a remote, branch and ledger agree after every kill, and another job's promotion ends it."""
+    host = remote(tmp_path, TWO)
+    killed(host.clone("killed", "main"), name, when, host.environ("main"))
+    listed = host.git("for-each-ref", "refs/heads/gitkitchen-ledger") and host.git(
+        "ls-tree", "-r", "--name-only", "gitkitchen-ledger"
+    )
+    moved = host.git("rev-parse", "staging") != host.git("rev-parse", "main")
+    assert ("promotions/" in listed) is moved
+    assert ("publications/" in listed) is moved
+    said = host.job(host.clone("next", "main"), "main", "promote", "staging", "--quiet")
+    assert said.code == 0, said.out + said.err
+    assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
+    listed = host.git("ls-tree", "-r", "--name-only", "gitkitchen-ledger")
+    assert (listed.count("promotions/"), listed.count("publications/")) == (1, 1)
+    assert rows(host.clone("reader", "staging"), "staging", "select * from worst") == [("AA", 2)]

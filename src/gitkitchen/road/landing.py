@@ -190,8 +190,9 @@ class _Walk:
         asked, stretch = self.asked, self.stretch
         with under_lease(self.place, asked) as held:
             with effect("judge-again"):
+                now = replace(self.ground, ledger=self.place.ledger)  # as it is under the lease
                 course = course_of(self.place.ledger, asked.environment)
-                gates = judge(case_of(self.ground, asked, stretch, course, self.proof), asked.clock())
+                gates = judge(case_of(now, asked, stretch, course, self.proof), asked.clock())
                 self._refuse_moved(course)
             if not passed(gates):
                 return Done(_refusal(gates), asked.environment, stretch, gates=gates)
