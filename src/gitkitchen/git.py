@@ -138,6 +138,15 @@ class Repository:
             )
             raise Mistake(problem) from None
 
+    def who(self) -> str:
+        """The name that Git would write into a commit here. Mistake where it knows none."""
+        done = _capture(self.root, ("var", "GIT_AUTHOR_IDENT"))
+        name = _text(done.output).partition("<")[0].strip()
+        if done.code or not name:
+            hint = '`git config user.name "Your Name"` says it'
+            raise Mistake(Problem("Git does not know who you are", hint=hint, code="no-name"))
+        return name
+
     def head(self) -> str | None:
         """The commit that is checked out; None in a repository without commits."""
         done = _capture(self.root, ("rev-parse", "--verify", "--quiet", "HEAD^{commit}"))

@@ -132,6 +132,12 @@ class Plumbing:
             found += [(commit, name) for name in names if name]
         return found
 
+    def odd_commits(self, tip: str) -> tuple[list[str], list[str]]:
+        """The commits without a parent, the newest first, and those with several, in all that ``tip`` has."""
+        roots = self._checked("rev-list", "--max-parents=0", "--end-of-options", tip).out.split()
+        merges = self._checked("rev-list", "--min-parents=2", "--end-of-options", tip).out.split()
+        return roots, merges
+
     def is_shallow(self) -> bool:
         return self._git("rev-parse", "--is-shallow-repository").out.strip() == "true"
 

@@ -16,9 +16,7 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 
 LATER = frozenset(
     (
-        "hold",
         "rollback",
-        "audit",
         "page",
         "alerts",
         "backfill",
@@ -61,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _reading_commands(command)
     _road_commands(command)
     _upkeep_commands(command)
+    _road_commands(command)
     _job_commands(command)
     return top
 
@@ -295,6 +294,45 @@ def _upkeep_commands(command: Any) -> None:
         help="leave at most so much data (such as 10GB) in the cache of a store on another machine",
     )
     gc.add_argument("--json", action="store_true")
+
+
+def _road_commands(command: Any) -> None:
+    audit = command("audit", "audit", "who moved what to an environment, when, and with which evidence")
+    audit.add_argument("environment", nargs="?", help="only this one")
+    how = audit.add_mutually_exclusive_group()
+    how.add_argument(
+        "--verify",
+        action="store_true",
+        help="find every record that was altered, removed or moved, and what Git says else",
+    )
+    how.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="after the ledger was lost: show what commits and views still tell of it",
+    )
+    audit.add_argument("--apply", action="store_true", help="with --rebuild: write it")
+    audit.add_argument(
+        "--since", metavar="TIME", help="only from this date on (2026-03-01), or so long ago (7d)"
+    )
+    form = audit.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--csv", action="store_true", help="a line a move, for a spreadsheet")
+    hold = command("hold", "audit", "let nothing be promoted to an environment, until it is released")
+    hold.add_argument("environment")
+    hold.add_argument("--reason", metavar="TEXT", help="why; everybody who meets the hold sees it")
+    hold.add_argument(
+        "--release", nargs="?", const="", metavar="ID", help="end this hold, or all of the environment"
+    )
+    reconcile = command(
+        "reconcile", "audit", "end what died, complete what is torn, and name what was changed by hand"
+    )
+    reconcile.add_argument("environment", nargs="?", help="only this one")
+    reconcile.add_argument(
+        "--accept-grants",
+        action="store_true",
+        help="take the rights to read that somebody changed in the warehouse for what they shall be",
+    )
+    reconcile.add_argument("--json", action="store_true")
 
 
 def _job_commands(command: Any) -> None:

@@ -49,6 +49,58 @@ def stale(project: Project, kitchen: Kitchen, catalog: Catalog, store: Store) ->
     return _stamp_of(path) != _stamp(project, kitchen, catalog, store, path)
 
 
+def shown(project: Project, kitchen: Kitchen) -> tuple[int, dict[str, str]] | None:
+    """What a kitchen's view file was last made to show: the publication, and dataset to fingerprint; None
+    where nothing says it. The file itself may have been changed since."""
+    try:
+        stamp = json.loads(_sidecar(view_file(project, kitchen)).read_bytes())
+        entries = {str(name): str(key) for name, key in stamp["entries"].items()}
+        same = stamp["namespace"] == kitchen.namespace
+        return (int(stamp["sequence"]), entries) if same else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def drift(project: Project, kitchen: Kitchen, catalog: Catalog, store: Store) -> list[str]:
+    """What somebody else changed in the view file since it was made to show this very catalog.
+
+    Nothing where it shows another publication, or is gone: then it is made anew anyway. A crash between the
+    file and its stamp is no drift: what decides is what is in the file.
+    """
+    import duckdb
+
+    path = view_file(project, kitchen)
+    if not path.exists() or not stale(project, kitchen, catalog, store):
+        return []
+    if shown(project, kitchen) != (catalog.sequence, _wanted(catalog)):
+        return []
+    versions = {name: _version(store, entry, {}) for name, entry in catalog.entries.items()}
+    aside = path.parent / f".{path.name}.{os.getpid()}.drift"
+    try:
+        aside.unlink(missing_ok=True)
+        _write_views(aside, store, versions, _wanted(catalog), {}, kitchen, catalog)
+        wanted, there = _inside(aside), _inside(path)
+    except duckdb.Error as error:
+        return [f"the view file cannot be read: {str(error).strip().splitlines()[0][:200]}"]
+    finally:
+        aside.unlink(missing_ok=True)
+        Path(f"{aside}.wal").unlink(missing_ok=True)
+    said = [f"'{name}' is gone" for name in sorted(wanted.keys() - there.keys())]
+    said += [f"'{name}' was made by somebody else" for name in sorted(there.keys() - wanted.keys())]
+    said += [f"'{n}' was changed" for n in sorted(wanted.keys() & there.keys()) if wanted[n] != there[n]]
+    return said
+
+
+def _inside(path: Path) -> dict[str, str]:
+    """The views and tables of a DuckDB file, by name, with what they are."""
+    import duckdb
+
+    with duckdb.connect(str(path), read_only=True, config={"threads": 1}) as connection:
+        views = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
+        tables = "SELECT table_name, sql || estimated_size FROM duckdb_tables() WHERE NOT internal"
+        return {str(n): str(sql) for n, sql in connection.execute(f"{views} UNION ALL {tables}").fetchall()}
+
+
 def refresh(
     project: Project,
     kitchen: Kitchen,

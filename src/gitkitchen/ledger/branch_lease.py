@@ -174,6 +174,20 @@ def _free(ledger: BranchLedger, name: str, current: Mapping[str, Any]) -> bool:
     return _seen_for(ledger, name, current, now) >= timedelta(seconds=length)
 
 
+def dead_holders(ledger: BranchLedger, above: str) -> dict[str, str]:
+    """Of the leases ``<above>/<name>``: those that nobody gave back and whose holder is dead or out of time,
+    name -> holder."""
+    view = ledger.view()
+    folder = lease_file(f"{above}/x").rpartition("/x/")[0]
+    found = {}
+    for name, entry in view.folder(folder).items():
+        if entry.is_folder:
+            current = _read(view, f"{above}/{name}")
+            if current and not current.get("released") and _free(ledger, f"{above}/{name}", current):
+                found[name] = str(current.get("holder"))
+    return found
+
+
 def _seen_for(ledger: BranchLedger, name: str, current: Mapping[str, Any], now: datetime) -> timedelta:
     """How long this clone has been seeing the lease as it is, by its own clock."""
     path = ledger.state / "cache" / "leases" / f"{digest_bytes(name.encode())}.json"

@@ -13,14 +13,19 @@ from gitkitchen.promote.protocol import STEPS
 
 Watcher = Callable[[str, Literal["before", "after"]], None]
 
+KEEPING = frozenset({"end-run", "accept-grants"})
+"""Effects of keeping an environment in order, beside those by which it moves: each is one record, written
+once, on which nothing else waits."""
 watchers: list[Watcher] = []
 """Told of each effect before and after it."""
 
 
 @contextmanager
 def effect(name: str) -> Iterator[None]:
-    """The step of that name of ``promote/protocol.py`` is done in the block. KeyError for any other name."""
-    STEPS[name]
+    """The step of that name of ``promote/protocol.py``, or of ``KEEPING``, is done in the block. KeyError for
+    any other name."""
+    if name not in KEEPING:
+        STEPS[name]
     for watch in watchers:
         watch(name, "before")
     yield

@@ -106,6 +106,29 @@ def _wanted(catalog: Catalog) -> dict[str, str]:
     return {n: f"{e.fingerprint} {e.content}" for n, e in sorted(catalog.entries.items())}
 
 
+def current(kitchen: Kitchen, catalog: Catalog, store: WarehouseStore) -> dict[str, str] | None:
+    """The views by which the schema says that it shows this very catalog, with what they show; None where it
+    says something else, or nothing."""
+    stamp = _stamp(store, schema_of(kitchen))
+    if stamp is None or stamp.sequence != catalog.sequence or stamp.namespace != kitchen.namespace:
+        return None
+    shown = {n: k for n, k in stamp.shown.items() if k != "file"}
+    return shown if shown == _tables_only(stamp, catalog) else None
+
+
+def shown(kitchen: Kitchen, store: WarehouseStore) -> tuple[int, dict[str, str]] | None:
+    """What a kitchen's schema was last made to show: the publication, and dataset to fingerprint."""
+    stamp = _stamp(store, schema_of(kitchen))
+    if stamp is None or stamp.namespace != kitchen.namespace:
+        return None
+    return stamp.sequence, {n: k.split()[0] for n, k in stamp.shown.items() if k not in ("", "file")}
+
+
+def relations(own: Connection[Any], schema: str) -> dict[str, tuple[str, int]]:
+    """What is in a schema: name -> kind as in pg_class, oid."""
+    return _relations(own, schema)
+
+
 def _is_current(store: WarehouseStore, schema: str, stamp: Stamp, kitchen: Kitchen, catalog: Catalog) -> bool:
     same = (stamp.project, stamp.namespace, stamp.sequence) == (
         store.relations.warehouse.project,

@@ -1,0 +1,204 @@
+"""The first step of every job that runs on an environment: what others left half done is ended or named.
+
+Each part is derived from the one commit point that it stands behind: a record from its commit, views from
+the catalog, the end of a run from its lease. So whoever is killed here runs again and ends at the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from secrets import token_hex
+
+from gitkitchen import history
+from gitkitchen.errors import Conflict, GitKitchenError, Infrastructure
+from gitkitchen.ledger.protocol import Held, New
+from gitkitchen.model import Environment
+from gitkitchen.promote.bodies import body_of
+from gitkitchen.promote.moves import Course, breaks, landing_in, trailers_in
+from gitkitchen.promote.shapes import Incident, Landing, stream_of
+from gitkitchen.road.audit import commits_since
+from gitkitchen.road.drifting import check_grants, mend_views
+from gitkitchen.road.dying import end_dead
+from gitkitchen.road.effects import effect
+from gitkitchen.road.ground import Ground, before
+from gitkitchen.road.incidents import close_incident, course_of, lease_of, open_incident
+from gitkitchen.road.verifying import run_records, unlike
+from gitkitchen.workplace import Request, at_work, enter
+
+Publications = Callable[[Landing], Sequence[New]]
+"""The records by which the datasets of a landing are published: they are written with its own."""
+ABOUT_BRANCH = ("drift-branch", "torn", "wrong-tree")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing that was found or done, as a stable word and a sentence."""
+
+    environment: str
+    code: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """All that was found and done, and how the environments stand behind it."""
+
+    found: tuple[Found, ...]
+    courses: tuple[Course, ...]
+
+    @property
+    def broken(self) -> tuple[Incident, ...]:
+        return tuple(i for course in self.courses for i in course.incidents if breaks(i))
+
+
+def reconcile(
+    request: Request,
+    environments: Sequence[Environment],
+    now: datetime,
+    *,
+    publications: Publications = lambda _landing: (),
+    accept: bool = False,
+) -> Reconciled:
+    """Bring what is derived up to what is recorded, and record what went wrong, each once.
+
+    ``accept``: take rights that were changed by hand for what they shall be. Raises what hinders looking;
+    an environment that somebody else is moving right now is left alone.
+    """
+    ground = Ground.of(request)
+    found = [
+        Found(environment.name, code, said)
+        for environment in environments
+        for code, said in _environment(ground, request, environment, now, publications, accept=accept)
+    ]
+    return Reconciled(tuple(found), tuple(course_of(ground.ledger, e.name) for e in environments))
+
+
+def _environment(
+    ground: Ground,
+    request: Request,
+    environment: Environment,
+    now: datetime,
+    publications: Publications,
+    *,
+    accept: bool,
+) -> Iterator[tuple[str, str]]:
+    entered = enter(replace(request, kitchen=environment.branch, recipe=None))
+    with at_work(entered, now, request.environ) as place:
+        for run, recipe in end_dead(place, now):
+            yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"
+        yield from _branch(ground, environment, now, publications)
+        yield from mend_views(place, environment.name, now)
+        yield from check_grants(place, environment.name, now, accept=accept)
+    place.close()
+
+
+# --- the branch --------------------------------------------------------------------------------------
+
+
+def _branch(
+    ground: Ground, environment: Environment, now: datetime, publications: Publications
+) -> Iterator[tuple[str, str]]:
+    with effect("look-for-work"):
+        course = course_of(ground.ledger, environment.name)
+        tip = ground.tip(environment.branch)
+    open_ones = [i for i in course.incidents if i.kind in ABOUT_BRANCH]
+    if not course.landings or (tip == course.tip and not open_ones):
+        return
+    holder = f"reconcile-{token_hex(4)}"
+    try:
+        lease = ground.ledger.lease(lease_of(environment.name), holder)
+        with effect("take-lease"):
+            held = lease.__enter__()
+    except Conflict as error:
+        yield "in-use", f"left alone: {error.problems[0].message}"
+        return
+    try:
+        if held.withheld:
+            raise Infrastructure(held.withheld)
+        yield from _under_lease(ground, environment, now, publications, held)
+    finally:
+        with effect("give-back-lease"):
+            lease.__exit__(None, None, None)
+
+
+def _under_lease(
+    ground: Ground, environment: Environment, now: datetime, publications: Publications, held: Held
+) -> Iterator[tuple[str, str]]:
+    with effect("judge-again"):
+        course = course_of(ground.ledger, environment.name)
+        tip = ground.tip(environment.branch)
+        since = [] if tip == course.tip else commits_since(ground, course, tip)
+    for oid in reversed(since):
+        verdict = _complete(ground, environment, course, oid)
+        if isinstance(verdict, Landing):
+            entries = [New(stream_of(environment.name), body_of(verdict), course.moves)]
+            entries += publications(verdict)
+            with effect("record-move"):
+                ground.ledger.append_together(entries, under=held)
+            course = course_of(ground.ledger, environment.name)
+            yield "completed", f"the landing of {oid[:12]} had no record: it is completed from its trailers"
+            continue
+        kind, said = verdict
+        if kind != "drift-branch" or before(ground.project, environment) is not None:
+            # What stands on the branch is what is wrong, however many commits it is away from what landed.
+            yield from _wrong(ground, course, kind, said, tip if kind == "drift-branch" else oid, now, held)
+        break
+    else:
+        if tip != course.tip and not since:
+            said = f"branch '{environment.branch}' stands on {tip[:12] or 'nothing'}, and {course.tip[:12]} "
+            said += "is the last that landed: somebody took it back by hand"
+            yield from _wrong(ground, course, "drift-branch", said, tip, now, held)
+    course = course_of(ground.ledger, environment.name)
+    for incident in course.incidents:
+        if incident.kind in ABOUT_BRANCH and tip == course.tip:
+            said = f"branch '{environment.branch}' stands on {tip[:12]}, which is recorded"
+            if close_incident(ground.ledger, incident, said, now, under=held):
+                yield "closed", f"incident {incident.id} ({incident.kind}) is over: {said}"
+
+
+def _wrong(
+    ground: Ground, course: Course, kind: str, said: str, commit: str, now: datetime, held: Held
+) -> Iterator[tuple[str, str]]:
+    _, new = open_incident(ground.ledger, course.environment, kind, said, now, commit=commit, under=held)
+    if new:
+        yield kind, said
+
+
+def _complete(
+    ground: Ground, environment: Environment, course: Course, oid: str
+) -> Landing | tuple[str, str]:
+    """The landing that a commit without a record is; else the kind of what is wrong, and what it is.
+
+    Trailers are what whoever made the commit says. So they count only where the commit is what they say
+    (its tree, its parent), follows what landed last, and all its evidence is in the ledger.
+    """
+    commit = history.commit_of(ground.folder, oid)
+    drift = f"commit {oid[:12]} stands on branch '{environment.branch}', and nobody landed it"
+    try:
+        told = landing_in(trailers_in(commit.message), oid)
+    except GitKitchenError as error:
+        return "drift-branch", f"{drift}: {error.problems[0].message}"
+    if told is None:
+        return "drift-branch", f"{drift}: it was pushed or merged by hand"
+    landing = replace(told.landing, told="trailers")
+    if landing.environment != environment.name or landing.before not in commit.parents[:1]:
+        return "drift-branch", f"{drift}: its trailers are those of another landing"
+    if landing.before != course.tip:
+        return "drift-branch", f"{drift}: it was made on {landing.before[:12]}, which nobody landed either"
+    if landing.tree != commit.tree:
+        said = f"commit {oid[:12]} should have tree {landing.tree[:12]}, which was tested, and has "
+        return "wrong-tree", f"{said}{commit.tree[:12]}"
+    torn = f"the landing of {oid[:12]} has no record and cannot be completed"
+    if not landing.evidence or any(name == "evidence" for name, _ in told.left_out):
+        return "torn", f"{torn}: its trailers do not name all of its evidence"
+    bodies = run_records(ground, {e.recipe for e in landing.evidence})
+    for evidence in landing.evidence:
+        unfit = unlike(evidence, bodies.get(evidence.record))
+        if unfit or evidence.tree != landing.tree or evidence.verdict != "passed":
+            return (
+                "torn",
+                f"{torn}: its evidence, run {evidence.run}, {unfit or 'is not of its tree, or failed'}",
+            )
+    return landing
