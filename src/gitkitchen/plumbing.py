@@ -123,9 +123,12 @@ class Plumbing:
         return done.code == 0
 
     def changed_files(self, tip: str, folder: str) -> list[tuple[str, str]]:
-        """(commit, path) of each file below ``folder`` that was changed or removed after it was made."""
+        """(commit, path) of each file below ``folder`` ("": all) that was changed or removed after it was
+        made."""
         words = ("--format=%x01%H", "--diff-filter=MDT", "--no-renames", "--name-only", "-z")
-        done = self._checked("log", *words, "--end-of-options", tip, "--", f":(top,literal){folder}")
+        done = self._checked(
+            "log", *words, "--end-of-options", tip, "--", f":(top,literal){folder}" if folder else ":(top)"
+        )
         found = []
         for part in _text(done.output).split("\1")[1:]:
             commit, *names = (p.strip("\n") for p in part.split("\0"))

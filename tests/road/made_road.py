@@ -41,7 +41,7 @@ version: 1
 recipe: delays
 nodes:
   orders: {source: {file: orders.csv}, tests: [{not_null: [id]}]}
-  totals: {sql: "select count(*) as n from orders", tests: [{rows: 1}]}
+  totals: {sql: "select count(*) as n from orders", tests: [{rows: {min: 1}}]}
 """
 MORNING = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 

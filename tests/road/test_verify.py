@@ -84,7 +84,7 @@ def flip(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_in_a_folder_of_a_thousand_every_change_is_named(tmp_path: Path, seed: int) -> None:
     """A flipped bit, a removed record (the last one, too), two that were swapped: each by its number."""
     road = make_road(tmp_path, "folder")
@@ -110,7 +110,8 @@ def test_in_a_folder_of_a_thousand_every_change_is_named(tmp_path: Path, seed: i
     assert problems(road) == []
     paths[-1].unlink()
     assert any(f"record {RECORDS} of stream '{STREAM}' is missing" in text for text in problems(road))
-    shutil.rmtree(paths[-1].parent)
+    for folder in {path.parent for path in paths}:
+        shutil.rmtree(folder)
     assert any(f"record 1 of stream '{STREAM}' is missing" in text for text in problems(road))
 
 

@@ -49,7 +49,7 @@ def _on_branch(ledger: BranchLedger, git: Plumbing) -> tuple[list[Problem], int]
     problems = [problem for stream in streams for problem in faults(view, stream)]
     if view.tip is None:
         return problems, 0
-    for commit, path in git.changed_files(view.tip, "."):
+    for commit, path in git.changed_files(view.tip, ""):
         if not path.startswith(f"{LEASES}/"):
             text = f"{path} of the ledger was changed or removed by commit {commit[:12]}"
             problems.append(Problem(text, hint=HINT, code="ledger-record"))

@@ -1,0 +1,100 @@
+"""What somebody changes by hand in a schema that consumers read is reported once; views are shown again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from gitkitchen.premises import find_premises
+from gitkitchen.promote.moves import moves_of
+from gitkitchen.promote.shapes import Incident, stream_of
+from shop import Shop
+
+Client = psycopg.Connection[Any]
+FILES = {
+    "recipes/numbers/recipe.yml": (
+        "version: 1\nrecipe: numbers\nnodes:\n  seed: {source: {file: seed.csv}, key: [id]}\n"
+        "  totals: {sql: select sum(n) as total from seed, tests: [{rows: {min: 1}}]}\n"
+    ),
+    "recipes/numbers/seed.csv": "id,n\n0,1\n1,2\n",
+}
+
+
+@pytest.fixture
+def numbers(pg_shop: Shop) -> Shop:
+    """A project whose environment has published once, and was looked at once."""
+    pg_shop.commit(FILES)
+    assert pg_shop.cli("run", "--quiet").code == 0
+    assert codes(pg_shop) == []
+    return pg_shop
+
+
+def codes(shop: Shop, *words: str) -> list[str]:
+    said = shop.cli("reconcile", "prod", "--json", *words)
+    assert said.code == 0, said.err
+    return [f["code"] for f in json.loads(said.out)["found"]]
+
+
+def incidents(shop: Shop) -> list[tuple[str, bool, str]]:
+    moves = moves_of(find_premises(shop.root).ledger.read(stream_of("prod")))
+    return [(m.kind, m.closed, m.said) for m in moves if isinstance(m, Incident)]
+
+
+def text_of(boss: Client) -> str:
+    row = boss.execute("SELECT pg_get_viewdef('prod.totals'::regclass)").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@pytest.mark.parametrize("how", ["changed", "dropped"])
+def test_a_view_that_was_changed_is_reported_and_shown_again(numbers: Shop, boss: Client, how: str) -> None:
+    """Replaced or dropped by hand: one incident with its name, the view as published, its grants kept."""
+    before = text_of(boss)
+    boss.execute("GRANT SELECT ON prod.totals TO reader")
+    assert codes(numbers, "--accept-grants") == []
+    if how == "changed":
+        inner = before.rstrip(" ;\n")
+        boss.execute(f"CREATE OR REPLACE VIEW prod.totals AS SELECT * FROM ({inner}) x WHERE false")
+    else:
+        boss.execute("DROP VIEW prod.totals")
+    found = codes(numbers)
+    assert found[:2] == ["drift-data", "closed"]
+    assert text_of(boss) == before
+    kinds = [(kind, closed) for kind, closed, _ in incidents(numbers)]
+    assert kinds[:2] == [("drift-data", False), ("drift-data", True)]
+    assert "'totals'" in incidents(numbers)[0][2]
+    if how == "changed":
+        assert found[2:] == []
+        assert codes(numbers) == []
+
+
+def test_rights_that_were_changed_are_reported_until_they_are_accepted(numbers: Shop, boss: Client) -> None:
+    """A grant by hand is named once; accepted, it is what shall be; taken away again, it is named anew."""
+    boss.execute("GRANT SELECT ON prod.totals TO PUBLIC; GRANT USAGE ON SCHEMA prod TO reader")
+    assert codes(numbers) == ["drift-grants"]
+    assert codes(numbers) == []
+    said = incidents(numbers)[-1][2]
+    assert "view 'totals': PUBLIC SELECT was given" in said
+    assert "the schema: reader USAGE was given" in said
+    assert codes(numbers, "--accept-grants") == ["closed"]
+    assert codes(numbers) == []
+    boss.execute("REVOKE SELECT ON prod.totals FROM PUBLIC")
+    assert codes(numbers) == ["drift-grants"]
+    assert "view 'totals': PUBLIC SELECT was taken" in incidents(numbers)[-1][2]
+    boss.execute("GRANT SELECT ON prod.totals TO PUBLIC")
+    assert codes(numbers) == ["closed"]
+
+
+def test_new_data_is_no_drift(numbers: Shop, boss: Client) -> None:
+    """A publication, and views that are new, accuse nobody."""
+    numbers.commit({"recipes/numbers/seed.csv": "id,n\n0,5\n"})
+    assert numbers.cli("run", "--quiet").code == 0
+    recipe = FILES["recipes/numbers/recipe.yml"] + "  fresh: {sql: select 1 as x, key: [x]}\n"
+    numbers.commit({"recipes/numbers/recipe.yml": recipe})
+    assert numbers.cli("run", "--quiet").code == 0
+    assert codes(numbers) == []
+    assert incidents(numbers) == []
+    assert boss.execute("SELECT total FROM prod.totals").fetchone() is not None
