@@ -58,8 +58,8 @@ def parser() -> argparse.ArgumentParser:
     _run_commands(command)
     _reading_commands(command)
     _road_commands(command)
+    _audit_commands(command)
     _upkeep_commands(command)
-    _road_commands(command)
     _job_commands(command)
     return top
 
@@ -296,7 +296,7 @@ def _upkeep_commands(command: Any) -> None:
     gc.add_argument("--json", action="store_true")
 
 
-def _road_commands(command: Any) -> None:
+def _audit_commands(command: Any) -> None:
     audit = command("audit", "audit", "who moved what to an environment, when, and with which evidence")
     audit.add_argument("environment", nargs="?", help="only this one")
     how = audit.add_mutually_exclusive_group()

@@ -23,7 +23,7 @@ def hold_environment(
 ) -> tuple[Hold, bool]:
     """Hold an environment; the hold, and whether it is new. Conflict while somebody is moving it."""
     with _lease(ground, environment) as held:
-        with effect("void-candidate"):
+        with effect("clear-candidates"):
             _void(ground, environment)
         return hold(ground.ledger, environment.name, by, reason, now, under=held)
 

@@ -14,6 +14,7 @@ from gitkitchen.errors import Conflict, Mistake, Problem
 from gitkitchen.files import digest
 from gitkitchen.ledger.lease import LeaseLost
 from gitkitchen.ledger.protocol import Held, Ledger
+from gitkitchen.promote.bodies import TEXT, cut
 from gitkitchen.promote.moves import Course, body_of, bounded, fold, moves_of
 from gitkitchen.promote.shapes import Hold, Incident, Move, Release, stream_of
 from gitkitchen.road.effects import effect
@@ -42,10 +43,14 @@ def open_incident(
     under: Held | None = None,
 ) -> tuple[Incident, bool]:
     """Record that something is wrong with an environment, and whether that was new: while an incident of
-    this kind on this commit is open, no other is recorded, however often it is found."""
+    this kind on this commit (without one: in these words) is open, no other is recorded, however often it
+    is found."""
+
+    def same(one: Incident) -> bool:
+        return (one.kind, one.commit) == (kind, commit) and bool(commit or one.said == cut(said, TEXT))
 
     def decide(course: Course) -> Incident | None:
-        if any((i.kind, i.commit) == (kind, commit) for i in course.incidents):
+        if any(map(same, course.incidents)):
             return None
         key = digest([environment, kind, commit, course.moves])[:12]
         return Incident(environment, f"i-{key}", kind, at, said, commit)
@@ -54,7 +59,7 @@ def open_incident(
     if isinstance(made, Incident):
         return made, True
     course = course_of(ledger, environment)
-    return next(i for i in course.incidents if (i.kind, i.commit) == (kind, commit)), False
+    return next(i for i in course.incidents if same(i)), False
 
 
 def close_incident(

@@ -6,29 +6,25 @@ the catalog, the end of a run from its lease. So whoever is killed here runs aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
 
-from gitkitchen import history
-from gitkitchen.errors import Conflict, GitKitchenError, Infrastructure
+from gitkitchen.errors import Conflict, Infrastructure
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment
-from gitkitchen.promote.bodies import body_of
-from gitkitchen.promote.moves import Course, breaks, landing_in, trailers_in
+from gitkitchen.promote.moves import Course, body_of, breaks
 from gitkitchen.promote.shapes import Incident, Landing, stream_of
 from gitkitchen.road.audit import commits_since
+from gitkitchen.road.completing import bring_along, complete, published_with
 from gitkitchen.road.drifting import check_grants, mend_views
 from gitkitchen.road.dying import end_dead
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before
 from gitkitchen.road.incidents import close_incident, course_of, lease_of, open_incident
-from gitkitchen.road.verifying import run_records, unlike
 from gitkitchen.workplace import Request, at_work, enter
 
-Publications = Callable[[Landing], Sequence[New]]
-"""The records by which the datasets of a landing are published: they are written with its own."""
 ABOUT_BRANCH = ("drift-branch", "torn", "wrong-tree")
 
 
@@ -58,7 +54,6 @@ def reconcile(
     environments: Sequence[Environment],
     now: datetime,
     *,
-    publications: Publications = lambda _landing: (),
     accept: bool = False,
 ) -> Reconciled:
     """Bring what is derived up to what is recorded, and record what went wrong, each once.
@@ -70,7 +65,7 @@ def reconcile(
     found = [
         Found(environment.name, code, said)
         for environment in environments
-        for code, said in _environment(ground, request, environment, now, publications, accept=accept)
+        for code, said in _environment(ground, request, environment, now, accept=accept)
     ]
     return Reconciled(tuple(found), tuple(course_of(ground.ledger, e.name) for e in environments))
 
@@ -80,7 +75,6 @@ def _environment(
     request: Request,
     environment: Environment,
     now: datetime,
-    publications: Publications,
     *,
     accept: bool,
 ) -> Iterator[tuple[str, str]]:
@@ -88,7 +82,7 @@ def _environment(
     with at_work(entered, now, request.environ) as place:
         for run, recipe in end_dead(place, now):
             yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"
-        yield from _branch(ground, environment, now, publications)
+        yield from _branch(ground, environment, now)
         yield from mend_views(place, environment.name, now)
         yield from check_grants(place, environment.name, now, accept=accept)
     place.close()
@@ -97,9 +91,7 @@ def _environment(
 # --- the branch --------------------------------------------------------------------------------------
 
 
-def _branch(
-    ground: Ground, environment: Environment, now: datetime, publications: Publications
-) -> Iterator[tuple[str, str]]:
+def _branch(ground: Ground, environment: Environment, now: datetime) -> Iterator[tuple[str, str]]:
     with effect("look-for-work"):
         course = course_of(ground.ledger, environment.name)
         tip = ground.tip(environment.branch)
@@ -117,24 +109,29 @@ def _branch(
     try:
         if held.withheld:
             raise Infrastructure(held.withheld)
-        yield from _under_lease(ground, environment, now, publications, held)
+        yield from _under_lease(ground, environment, now, held)
     finally:
         with effect("give-back-lease"):
             lease.__exit__(None, None, None)
 
 
 def _under_lease(
-    ground: Ground, environment: Environment, now: datetime, publications: Publications, held: Held
+    ground: Ground, environment: Environment, now: datetime, held: Held
 ) -> Iterator[tuple[str, str]]:
     with effect("judge-again"):
         course = course_of(ground.ledger, environment.name)
         tip = ground.tip(environment.branch)
         since = [] if tip == course.tip else commits_since(ground, course, tip)
     for oid in reversed(since):
-        verdict = _complete(ground, environment, course, oid)
+        verdict = complete(ground, environment, course, oid)
         if isinstance(verdict, Landing):
-            entries = [New(stream_of(environment.name), body_of(verdict), course.moves)]
-            entries += publications(verdict)
+            more = published_with(ground, environment, verdict, held)
+            if isinstance(more, str):
+                said = f"the landing of {oid[:12]} has no record, and {more}"
+                yield "unproved", f"{said}: `gitkitchen promote {environment.name}` proves it anew"
+                return
+            bring_along(ground, environment, verdict)
+            entries = [*more, New(stream_of(environment.name), body_of(verdict), course.moves)]
             with effect("record-move"):
                 ground.ledger.append_together(entries, under=held)
             course = course_of(ground.ledger, environment.name)
@@ -143,7 +140,7 @@ def _under_lease(
         kind, said = verdict
         if kind != "drift-branch" or before(ground.project, environment) is not None:
             # What stands on the branch is what is wrong, however many commits it is away from what landed.
-            yield from _wrong(ground, course, kind, said, tip if kind == "drift-branch" else oid, now, held)
+            yield from _wrong(ground, course, kind, said, oid, now, held)
         break
     else:
         if tip != course.tip and not since:
@@ -161,44 +158,10 @@ def _under_lease(
 def _wrong(
     ground: Ground, course: Course, kind: str, said: str, commit: str, now: datetime, held: Held
 ) -> Iterator[tuple[str, str]]:
-    _, new = open_incident(ground.ledger, course.environment, kind, said, now, commit=commit, under=held)
+    if any(i.kind in ABOUT_BRANCH and i.commit == commit for i in course.incidents):
+        return  # whoever proved it has said so
+    # Only a wrong tree is past mending: any other commit may still be proved, and is named in words alone.
+    named = commit if kind == "wrong-tree" else ""
+    _, new = open_incident(ground.ledger, course.environment, kind, said, now, commit=named, under=held)
     if new:
         yield kind, said
-
-
-def _complete(
-    ground: Ground, environment: Environment, course: Course, oid: str
-) -> Landing | tuple[str, str]:
-    """The landing that a commit without a record is; else the kind of what is wrong, and what it is.
-
-    Trailers are what whoever made the commit says. So they count only where the commit is what they say
-    (its tree, its parent), follows what landed last, and all its evidence is in the ledger.
-    """
-    commit = history.commit_of(ground.folder, oid)
-    drift = f"commit {oid[:12]} stands on branch '{environment.branch}', and nobody landed it"
-    try:
-        told = landing_in(trailers_in(commit.message), oid)
-    except GitKitchenError as error:
-        return "drift-branch", f"{drift}: {error.problems[0].message}"
-    if told is None:
-        return "drift-branch", f"{drift}: it was pushed or merged by hand"
-    landing = replace(told.landing, told="trailers")
-    if landing.environment != environment.name or landing.before not in commit.parents[:1]:
-        return "drift-branch", f"{drift}: its trailers are those of another landing"
-    if landing.before != course.tip:
-        return "drift-branch", f"{drift}: it was made on {landing.before[:12]}, which nobody landed either"
-    if landing.tree != commit.tree:
-        said = f"commit {oid[:12]} should have tree {landing.tree[:12]}, which was tested, and has "
-        return "wrong-tree", f"{said}{commit.tree[:12]}"
-    torn = f"the landing of {oid[:12]} has no record and cannot be completed"
-    if not landing.evidence or any(name == "evidence" for name, _ in told.left_out):
-        return "torn", f"{torn}: its trailers do not name all of its evidence"
-    bodies = run_records(ground, {e.recipe for e in landing.evidence})
-    for evidence in landing.evidence:
-        unfit = unlike(evidence, bodies.get(evidence.record))
-        if unfit or evidence.tree != landing.tree or evidence.verdict != "passed":
-            return (
-                "torn",
-                f"{torn}: its evidence, run {evidence.run}, {unfit or 'is not of its tree, or failed'}",
-            )
-    return landing
