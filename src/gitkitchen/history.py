@@ -80,6 +80,22 @@ def first_parents(folder: Path, tip: str, most: int = 10_000) -> Iterator[str]:
     yield from _checked(folder, *words).out.split()
 
 
+def line(folder: Path, tip: str, *, below: Sequence[str] = (), having: str = "") -> Iterator[Commit]:
+    """The commits that a branch stood on, the newest first, without what ``below`` has; with ``having`` only
+    those of which a line of the message begins with it. One call, however many there are."""
+    shape = "%H%n%T%n%P%n%an <%ae>%n%cn <%ce>%n%ct%n%B%x00"
+    words = ["log", "--first-parent", "--no-show-signature", f"--format={shape}"]
+    words += ["--basic-regexp", f"--grep=^{re.escape(having)}"] if having else []
+    done = _checked(folder, *words, "--end-of-options", tip, *(f"^{oid}" for oid in below), "--")
+    for entry in done.output.decode(errors="replace").split("\0"):
+        lines = entry.lstrip("\n").split("\n", 6)
+        if len(lines) == 7:
+            oid, tree, parents, author, committer, when, message = lines
+            yield Commit(
+                oid, tree, tuple(parents.split()), author, committer, int(when), message.rstrip("\n")
+            )
+
+
 def between(folder: Path, tip: str, bottom: str | None) -> tuple[Commit, ...]:
     """The commits that ``tip`` has and ``bottom`` has not, the oldest first, at most 10,000."""
     words = ["rev-list", "--reverse", "--topo-order", "--max-count=10000", "--end-of-options", tip]

@@ -49,7 +49,7 @@ def text_of(boss: Client) -> str:
     return str(row[0])
 
 
-@pytest.mark.parametrize("how", ["changed", "dropped"])
+@pytest.mark.parametrize("how", ["changed", pytest.param("dropped", marks=pytest.mark.long)])
 def test_a_view_that_was_changed_is_reported_and_shown_again(numbers: Shop, boss: Client, how: str) -> None:
     """Replaced or dropped by hand: one incident with its name, the view as published, its grants kept."""
     before = text_of(boss)
@@ -88,6 +88,7 @@ def test_rights_that_were_changed_are_reported_until_they_are_accepted(numbers: 
     assert codes(numbers) == ["closed"]
 
 
+@pytest.mark.long
 def test_new_data_is_no_drift(numbers: Shop, boss: Client) -> None:
     """A publication, and views that are new, accuse nobody."""
     numbers.commit({"recipes/numbers/seed.csv": "id,n\n0,5\n"})

@@ -13,8 +13,10 @@ from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailer
 from gitkitchen.promote.shapes import Landing, Move, stream_of
 from gitkitchen.road.ground import Ground
 
-MOST = 10_000
+MOST = 1_000_000
 """Commits of a branch that are looked through."""
+MARK = "GitKitchen-Landing:"
+"""By which git finds the commits that tell of a landing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,16 @@ def _audited(ground: Ground, environment: Environment, tip: str, since: datetime
 def unrecorded(ground: Ground, environment: Environment, course: Course, tip: str) -> Iterator[Landing]:
     """The landings that a branch's commits since the last record tell of, the oldest first. What cannot be
     read is left to ``verify``."""
-    since = [c for c in commits_since(ground, course, tip) if c != course.tip]
-    for oid in reversed(since):
+    if not tip or tip == course.tip:
+        return
+    last = [course.tip] if course.tip and ground.is_ancestor(course.tip, tip) else []
+    known = {landing.commit for landing in course.landings}
+    for commit in reversed(list(history.line(ground.folder, tip, below=last, having=MARK))):
         try:
-            told = landing_in(trailers_in(history.commit_of(ground.folder, oid).message), oid)
+            told = landing_in(trailers_in(commit.message), commit.oid)
         except Infrastructure:
+            continue
+        if commit.oid in known:
             continue
         if told is not None and told.landing.environment == environment.name:
             yield told.landing

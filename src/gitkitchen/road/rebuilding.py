@@ -18,7 +18,6 @@ from gitkitchen.model import Environment, Published, Subject
 from gitkitchen.promote.moves import body_of, landing_in, trailers_in
 from gitkitchen.promote.shapes import Landing, stream_of
 from gitkitchen.reading import read_recipes
-from gitkitchen.road.audit import MOST
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request, Workplace, enter
@@ -96,8 +95,8 @@ def _rebuilt_before(ground: Ground, environment: Environment) -> int | None:
 
 def _collect(ground: Ground, environment: Environment, tip: str, landings: list[Landing]) -> Iterator[str]:
     silent = 0
-    for oid in reversed(list(history.first_parents(ground.folder, tip, MOST))):
-        commit = history.commit_of(ground.folder, oid)
+    for commit in reversed(list(history.line(ground.folder, tip))):
+        oid = commit.oid
         try:
             told = landing_in(trailers_in(commit.message), oid)
         except GitKitchenError as error:

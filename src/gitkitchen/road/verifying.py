@@ -8,6 +8,7 @@ from typing import Any
 
 from gitkitchen import history
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.history import Commit
 from gitkitchen.ledger.checking import check
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailers_in
@@ -71,9 +72,9 @@ def _landings(ground: Ground, environment: Environment, course: Course, tip: str
     name = environment.name
     if not course.landings:
         return
-    chain = set(history.first_parents(ground.folder, tip, MOST)) if tip else set()
+    chain = {c.oid: c for c in history.line(ground.folder, tip)} if tip else {}
     for landing in course.landings:
-        yield from _landing(ground, landing)
+        yield from _landing(ground, landing, chain)
         if landing.commit not in chain:
             yield Problem(
                 f"commit {landing.commit[:12]}, which the ledger says landed on '{name}', "
@@ -101,10 +102,10 @@ def _without_record(environment: Environment, oid: str) -> Problem:
     )
 
 
-def _landing(ground: Ground, landing: Landing) -> Iterator[Problem]:
+def _landing(ground: Ground, landing: Landing, chain: Mapping[str, Commit]) -> Iterator[Problem]:
     where = f"the landing of {landing.commit[:12]} on '{landing.environment}'"
     try:
-        commit = history.commit_of(ground.folder, landing.commit)
+        commit = chain.get(landing.commit) or history.commit_of(ground.folder, landing.commit)
     except Mistake:
         yield Problem(
             f"{where}: its commit is not in this repository",

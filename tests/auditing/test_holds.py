@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.road.made_road import MORNING, Road
+from tests.auditing.made_road import MORNING, Road
 
 from gitkitchen.road.incidents import close_incident, course_of, hold, lease_of, open_incident, release
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.road.made_road import Road, make_road
+from tests.auditing.made_road import Road, make_road
 
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.promote.moves import body_of
@@ -49,17 +49,17 @@ def test_nothing_drifts_where_nothing_was_promoted(near: Road) -> None:
     assert kinds(near) == []
 
 
-def test_a_landing_without_a_record_is_completed(road: Road) -> None:
+def test_a_landing_without_a_record_is_completed(either: Road) -> None:
     """S12: the commit is on the branch, its record is missing: written from the trailers, and marked so."""
-    road.land("prod", "one")
-    landing = road.commit(road.landing("prod", "two"))
-    assert found(road, "prod") == [("prod", "completed")]
-    last = course_of(road.ledger, "prod").last
+    either.land("prod", "one")
+    landing = either.commit(either.landing("prod", "two"))
+    assert found(either, "prod") == [("prod", "completed")]
+    last = course_of(either.ledger, "prod").last
     assert last is not None
     assert (last.commit, last.tree, last.told) == (landing.commit, landing.tree, "trailers")
     assert last.evidence == landing.evidence
-    assert found(road, "prod") == []
-    assert road.shop.cli("audit", "prod", "--verify").code == 0
+    assert found(either, "prod") == []
+    assert either.shop.cli("audit", "prod", "--verify").code == 0
 
 
 def test_several_landings_without_records_are_completed_in_order(near: Road) -> None:

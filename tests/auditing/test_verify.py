@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.road.made_road import Road, make_road
+from tests.auditing.made_road import Road, make_road
 
 from gitkitchen.ledger.layout import Slot, file_of
 from gitkitchen.ledger.records import encode, seal

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.road.made_road import Road, make_road
+from tests.auditing.made_road import Road, make_road
 
 from gitkitchen.road.incidents import course_of
 from gitkitchen.road.rebuilding import LOST
@@ -32,26 +32,26 @@ def rebuilt(road: Road, *words: str) -> dict[str, Any]:
     return {e["environment"]: e for e in document["environments"]}
 
 
-def test_landings_are_rebuilt_from_their_commits(road: Road) -> None:
+def test_landings_are_rebuilt_from_their_commits(either: Road) -> None:
     """Dry run first; then the records, marked as rebuilt, say what the trailers say, in order."""
     for text in ("one", "two", "three"):
-        road.land("prod", text)
-    road.shop.cli("hold", "prod", "--reason", "x")
-    before = course_of(road.ledger, "prod")
-    lose(road)
-    found = rebuilt(road, "prod")["prod"]
+        either.land("prod", text)
+    either.shop.cli("hold", "prod", "--reason", "x")
+    before = course_of(either.ledger, "prod")
+    lose(either)
+    found = rebuilt(either, "prod")["prod"]
     assert [m["commit"] for m in found["landings"]] == [m.commit for m in before.landings]
-    assert course_of(road.ledger, "prod").moves == 0
-    rebuilt(road, "prod", "--apply")
-    after = course_of(road.ledger, "prod")
+    assert course_of(either.ledger, "prod").moves == 0
+    rebuilt(either, "prod", "--apply")
+    after = course_of(either.ledger, "prod")
     assert [(m.commit, m.tree, m.evidence, m.told) for m in after.landings] == [
         (m.commit, m.tree, m.evidence, "rebuilt") for m in before.landings
     ]
     assert [a for m in after.landings for a in m.actors] == [a for m in before.landings for a in m.actors]
     assert not after.holds  # only the ledger had it
-    said = road.shop.cli("audit", "prod", "--verify")
+    said = either.shop.cli("audit", "prod", "--verify")
     assert said.code == 0, said.out
-    assert "forward (rebuilt)" in road.shop.cli("audit", "prod").out
+    assert "forward (rebuilt)" in either.shop.cli("audit", "prod").out
 
 
 def test_it_says_what_nobody_knows_any_more(near: Road) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.road.made_road import Road
+from tests.auditing.made_road import Road
 
 from gitkitchen.promote.moves import moves_of
 from gitkitchen.promote.shapes import Incident, stream_of
@@ -37,8 +37,10 @@ def codes(road: Road) -> list[str]:
     ("change", "word"),
     [
         ("create or replace view totals as select 99 as n", "'totals' was changed"),
-        ("drop view totals", "'totals' is gone"),
-        ("create table mine as select 1 as x", "'mine' was made by somebody else"),
+        pytest.param("drop view totals", "'totals' is gone", marks=pytest.mark.long),
+        pytest.param(
+            "create table mine as select 1 as x", "'mine' was made by somebody else", marks=pytest.mark.long
+        ),
     ],
     ids=["changed", "dropped", "added"],
 )

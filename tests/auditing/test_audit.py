@@ -9,7 +9,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.road.made_road import Road
+from tests.auditing.made_road import Road
 
 from gitkitchen.promote.moves import body_of
 from gitkitchen.promote.shapes import Actor, stream_of
