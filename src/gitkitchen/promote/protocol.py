@@ -5,8 +5,7 @@ The code of ``road/`` walks these routes, the model in ``tests/protocol`` is wri
 one way of landing. A step that is ``done`` leads to the next; every other answer is listed with where it
 leads: another step of the route, or an *end*. From a route's ``take-lease`` to its ``give-back-lease`` the
 lease ``promote/<environment>`` is held, and every end in between gives it back first (giving back none is
-nothing). Where the ledger does not take it back, ``lost`` is not sure: a push that is still under way is
-refused only once the ledger's branch has moved. The end is ``unfinished`` then.
+nothing, and where nobody answers it ends by itself).
 
 A crash needs no entry of its own: it leaves what the steps before it have done, ``left`` says who ends it,
 and whoever comes next begins with the route ``reconcile``.
@@ -76,7 +75,7 @@ VERSIONS = "versions"
 EVIDENCE = "evidence"
 """The ledger holds outcomes that passed, bound to tree, base, versions and policy."""
 GATES = "gates"
-"""Every gate has passed, holds and unrecorded tips among them."""
+"""Every gate has passed; among them: no hold, and no tip or loss of commits that nobody accounted for."""
 MOVES = "moves"
 """The stream of the environment's moves ends where it did at the look that this step relies on."""
 FENCE = "fence"
@@ -161,7 +160,13 @@ _ALL = (
         *("atomic-push", W, BASE, FENCE, MOVES, VERSIONS),
         left="a landing that is whole, and views behind it: reconcile shows them",
         moved=LOST,
-        unknown="read-back",
+        unknown="renew-lease",
+    ),
+    _step(
+        *("renew-lease", W, FENCE),  # moves the ledger's branch: a push that is still under way is refused
+        left="a lease: it ends with its holder's process, or by expiry",
+        moved="read-back",
+        unknown=UNFINISHED,
     ),
     _step(
         *("merge-button", W, CANDIDATE),
@@ -171,7 +176,7 @@ _ALL = (
         unknown="void-candidate",
     ),
     _step(
-        *("move-branch", W, BASE),
+        *("move-branch", W, BASE, CANDIDATE),  # one transaction of refs: what a hold took away does not land
         left="a tip that nobody recorded: reconcile records it, or an incident",
         moved=LOST,
         unknown="read-back",
@@ -248,7 +253,7 @@ FORGE_ONLY = frozenset({"open-pull", "close-pull", "open-backport", "dispatch-ne
 """Steps of routes that a project without a forge leaves out."""
 
 
-LEASED_ASIDE = frozenset({"record-incident", "alert", "void-candidate"})
+LEASED_ASIDE = frozenset({"record-incident", "alert", "void-candidate", "renew-lease"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +359,7 @@ def _aside(step: Step) -> Step:
         "record-incident": "alert",
         "alert": End.BROKEN,
         "void-candidate": "read-back",
+        "renew-lease": "read-back",
     }
     return replace(step, answers=MappingProxyType({**step.answers, DONE: on[step.name]}))
 
