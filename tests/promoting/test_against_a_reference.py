@@ -1,0 +1,283 @@
+"""Promotion against a reference of a few lines: whatever happens in whatever order, both end alike.
+
+The code is the command `promote` over a ledger in a folder. The reference knows, for every environment, what
+its branch holds, what its consumers read, and what was landed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gitkitchen.promote.protocol import Purpose, Way, route
+from gitkitchen.road import effects
+from gitkitchen.road.ground import Ground
+from gitkitchen.workplace import Request
+from road import FILES, SQL, made, rows
+from shop import Said, Shop
+
+SOURCE = {"staging": "dev", "prod": "staging"}
+BRANCH = {"dev": "develop", "staging": "staging", "prod": "main"}
+BAD = 0
+"""The one content whose test fails."""
+FORWARD = [step.name for step in route(Purpose.FORWARD, Way.LOCAL).steps if step.name != "report-landed"]
+EARLY = FORWARD[1 : FORWARD.index("move-branch") + 1]
+"""Steps before which somebody else may still change what is being proved."""
+CHILD = """
+import os, signal, sys
+from gitkitchen.cli.main import main
+from gitkitchen.road import effects
+name, when, root, environment = sys.argv[1:5]
+def kill(step, now):
+    if (step, now) == (name, when):
+        os.kill(os.getpid(), signal.SIGKILL)
+effects.watchers.append(kill)
+sys.exit(main(["-C", root, "promote", environment, "--quiet"]))
+"""
+CONTENTS = st.integers(0, 5)
+GOOD = st.integers(1, 5)
+TARGETS = st.sampled_from(sorted(SOURCE))
+
+
+def sql(content: int) -> str:
+    return SQL.replace("count(*)", f"count(*) + {content}") + ("having false\n" if content == BAD else "")
+
+
+@dataclass
+class Reference:
+    """What must be true. Contents are numbers; None where nothing was published or landed yet."""
+
+    branch: dict[str, int] = field(default_factory=dict)
+    read: dict[str, int | None] = field(default_factory=dict)
+    landed: dict[str, int | None] = field(default_factory=dict)
+
+    def forward(self, environment: str) -> tuple[int, int | None]:
+        """Promote: the exit code, and what lands (None: nothing)."""
+        source = SOURCE[environment]
+        content = self.branch["dev"] if source == "dev" else self.landed[source]
+        if content is None:
+            return 2, None
+        return (1, None) if content == BAD else (0, content)
+
+    def lands(self, environment: str, content: int) -> None:
+        self.branch[environment] = self.read[environment] = self.landed[environment] = content
+
+
+class Road(RuleBasedStateMachine):
+    """Commands and meddlers on one repository, and the reference beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.shop: Shop
+        self.told: dict[str, list[str]] = {name: [] for name in SOURCE}
+        self.model = Reference()
+
+    @initialize()
+    def begin(self) -> None:
+        self.shop = made(self.folder, {**FILES, "recipes/delays/late.sql": sql(1)})
+        assert self.shop.cli("run", "--quiet").code == 0
+        self.model.branch = dict.fromkeys(BRANCH, 1)
+        self.model.read = {"dev": 1, "staging": None, "prod": None}
+        self.model.landed = {"staging": None, "prod": None}
+
+    # --- what people do ------------------------------------------------------------------------------------
+
+    @rule(content=CONTENTS)
+    def change(self, content: int) -> None:
+        """Somebody changes the recipe on develop, and it is run there."""
+        if content == self.model.branch["dev"]:
+            return
+        self.shop.commit({"recipes/delays/late.sql": sql(content)})
+        assert self.shop.cli("run", "--quiet").code == (1 if content == BAD else 0)
+        self.model.branch["dev"] = content
+        if content != BAD:
+            self.model.read["dev"] = content
+
+    @rule(environment=TARGETS)
+    def promote(self, environment: str) -> None:
+        self.expect(environment, self.shop.cli("promote", environment, "--quiet"))
+
+    @rule(environment=TARGETS, content=GOOD, step=st.sampled_from(EARLY))
+    def promote_while_somebody_pushes(self, environment: str, content: int, step: str) -> None:
+        """The base moves before a step: what was pushed is proved, and then the promotion, on top of it."""
+        before = self.tip(environment)
+
+        def push() -> None:
+            self.by_hand(environment, content)
+
+        said = self.watched(environment, step, push)
+        if self.tip(environment) != before and self.model.forward(environment)[1] is None:
+            # Nothing can land. Whether the meddler's commit was seen by this command is a matter of when.
+            self.settle(environment, content)
+            return
+        self.expect(environment, said)
+
+    @precondition(lambda self: self.model.forward("staging")[1] is not None)
+    @rule(content=GOOD, step=st.sampled_from(EARLY))
+    def promote_while_the_source_moves(self, content: int, step: str) -> None:
+        """The head moves before a step: the old tree lands or the new one, whole."""
+        old = self.model.branch["dev"]
+
+        def change() -> None:
+            if content != old:
+                self.shop.commit({"recipes/delays/late.sql": sql(content)})
+
+        said = self.watched("staging", step, change)
+        assert said.code == 0, said.out + said.err
+        self.model.branch["dev"] = self.content("dev")
+        landed = self.content("staging")
+        assert landed in {old, content}
+        self.model.lands("staging", landed)
+        if self.model.branch["dev"] != old:
+            assert self.shop.cli("run", "--quiet").code == 0
+            self.model.read["dev"] = self.model.branch["dev"]
+
+    @rule(environment=TARGETS, step=st.sampled_from(FORWARD), when=st.sampled_from(["before", "after"]))
+    def promote_killed(self, environment: str, step: str, when: str) -> None:
+        """kill -9 at any effect: readers see old or new; the same command again does what was asked."""
+        old = self.model.read[environment]
+        root = str(self.shop.root)
+        argv = [sys.executable, "-c", CHILD, step, when, root, environment]
+        child = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        code, new = self.model.forward(environment)
+        assert child.returncode in {-signal.SIGKILL, code}, child.stderr
+        assert self.reads(environment) in {old, new if new is not None else old}
+        self.expect(environment, self.shop.cli("promote", environment, "--quiet"))
+
+    @rule(environment=TARGETS, content=GOOD)
+    def push(self, environment: str, content: int) -> None:
+        """A push by hand publishes nothing by itself; the next promotion proves it before all else."""
+        self.by_hand(environment, content)
+        self.model.branch[environment] = content
+        code, landed = self.model.forward(environment)
+        said = self.shop.cli("promote", environment, "--quiet")
+        if landed is None:
+            assert said.code == code, said.out + said.err
+            self.settle(environment, content)
+        else:
+            self.expect(environment, said)
+
+    # --- what must be true ------------------------------------------------------------------------------
+
+    @invariant()
+    def branches_and_readers_are_the_reference(self) -> None:
+        for environment in BRANCH:
+            assert self.content(environment) == self.model.branch[environment], environment
+            assert self.reads(environment) == self.model.read[environment], environment
+
+    @invariant()
+    def what_was_told_is_recorded_and_stands(self) -> None:
+        """Each landing that a command told of is in the ledger and in the branch's history."""
+        ground = Ground.of(Request(start=self.shop.root))
+        for environment, told in self.told.items():
+            landings = [landing.commit for landing in ground.course(environment).landings]
+            assert set(told) <= set(landings)
+            history = self.shop.git("rev-list", "--first-parent", BRANCH[environment]).split()
+            assert set(landings) <= set(history)
+            assert len(landings) == len(set(landings))
+            if landings and self.model.landed[environment] == self.model.branch[environment]:
+                assert landings[-1] == self.tip(environment)
+
+    def teardown(self) -> None:
+        if hasattr(self, "shop"):
+            ledger = Ground.of(Request(start=self.shop.root)).ledger
+            assert [p for stream in ledger.streams() for p in ledger.verify(stream)] == []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- helpers ------------------------------------------------------------------------------------------
+
+    def expect(self, environment: str, said: Said) -> None:
+        """The command did what the reference does."""
+        code, content = self.model.forward(environment)
+        assert said.code == code, said.out + said.err
+        if content is not None:
+            self.model.lands(environment, content)
+            self.told[environment].append(self.tip(environment))
+
+    def settle(self, environment: str, content: int) -> None:
+        """Somebody's commit stands there and nothing lands on it: it was published with its proof, or not."""
+        self.model.branch[environment] = content
+        seen = self.reads(environment)
+        assert seen in {content, self.model.read[environment]}
+        if seen == content and self.model.read[environment] != content:
+            self.model.read[environment] = self.model.landed[environment] = content
+
+    def watched(self, environment: str, step: str, do: object) -> Said:
+        begun: list[str] = []
+
+        def watch(name: str, when: str) -> None:
+            if (name, when) == (step, "before") and not begun:
+                begun.append(name)
+                do()  # type: ignore[operator]
+
+        effects.watchers.append(watch)
+        try:
+            return self.shop.cli("promote", environment, "--quiet")
+        finally:
+            effects.watchers.remove(watch)
+
+    def by_hand(self, environment: str, content: int) -> None:
+        """A commit on an environment's branch that nobody asked GitKitchen for."""
+        git, branch = self.shop.git, BRANCH[environment]
+        file = self.folder / "by-hand.sql"
+        file.write_text(sql(content))
+        blob = git("hash-object", "-w", str(file))
+        held = git("rev-parse", "HEAD")
+        git("read-tree", branch)
+        git("update-index", "--cacheinfo", f"100644,{blob},recipes/delays/late.sql")
+        tree = git("write-tree")
+        git("read-tree", held)
+        commit = git("commit-tree", tree, "-p", branch, "-m", "by hand")
+        git("update-ref", f"refs/heads/{branch}", commit)
+
+    def tip(self, environment: str) -> str:
+        return self.shop.git("rev-parse", BRANCH[environment])
+
+    def content(self, environment: str) -> int:
+        text = self.shop.git("show", f"{BRANCH[environment]}:recipes/delays/late.sql")
+        return int(text.split("count(*) + ")[1].split()[0])
+
+    def reads(self, environment: str) -> int | None:
+        """What consumers see."""
+        if self.shop.cli("query", "late", "--kitchen", environment).code == 2:
+            return None
+        (first, *_) = rows(self.shop, environment, "select n from late order by carrier")
+        assert isinstance(first, tuple)
+        return int(first[0]) - 2
+
+
+def run(examples: int, steps: int) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        Road,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_a_few_orders_of_events_end_as_in_the_reference() -> None:
+    """Promotions, kills and meddlers in an order that hypothesis chooses: code and reference agree."""
+    run(1, 3)
+
+
+@pytest.mark.long
+def test_many_orders_of_events_end_as_in_the_reference() -> None:
+    """The same, longer and more often."""
+    run(15, 8)
