@@ -20,7 +20,9 @@ from gitkitchen.promote.protocol import ROUTES, STEPS, Does, End, Purpose, Route
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "protocol.md"
 LEAST = 500_000
-SMALL = Cast("small", ((Purpose.FORWARD, Way.PUSH), (Purpose.ROLLBACK, Way.BUTTON)), crashes=0, commits=5)
+SMALL = Cast(
+    "small", ((Purpose.FORWARD, Way.PUSH), (Purpose.ROLLBACK, Way.BUTTON)), crashes=0, expiries=0, commits=5
+)
 
 
 @needs_spin
@@ -28,7 +30,7 @@ SMALL = Cast("small", ((Purpose.FORWARD, Way.PUSH), (Purpose.ROLLBACK, Way.BUTTO
 @pytest.mark.parametrize("cast", CASTS, ids=lambda cast: cast.name)
 def test_no_state_breaks_a_property(cast: Cast, tmp_path: Path) -> None:
     """Half a million states and more of each cast: tested, won by one, recorded, whole at the end."""
-    found = explore(promela(cast), tmp_path)
+    found = explore(promela(cast), tmp_path, large=True)
     print(f"{cast.name}: {found.states:,} states, {found.seconds} s, {found.megabytes} MB")
     assert found.broken == "", f"{found.broken}:\n{found.trail}"
     assert found.states >= LEAST
@@ -59,7 +61,7 @@ def test_the_mistake_is_found(mistake: Mistake, tmp_path: Path) -> None:
 def test_the_casts_of_the_mistakes_break_nothing_without_them(tmp_path: Path) -> None:
     """It is the mistake that is found, and not a fault of the world it is played in."""
     for cast in dict.fromkeys(mistake.cast for mistake in MISTAKES):
-        assert explore(promela(cast), tmp_path).broken == ""
+        assert explore(promela(cast), tmp_path, large=True).broken == ""
 
 
 def test_every_mistake_changes_a_route_or_the_world() -> None:
