@@ -54,7 +54,8 @@ def facts(**given: Any) -> Facts:
     fields: dict[str, Any] = {
         "environment": "prod", "tree": TREE, "base": BASE, "policy": POLICY, "source": "staging", "pull": 7,
         "wanted": (Wanted("delays"),), "evidence": (evidence(),), "previous": source(), "holds": (),
-        "hotfixes": (), "reviews": (), "commits": (Commit("d" * 40, "dev", "mate"),), "dispatcher": "boss",
+        "hotfixes": (), "reviews": (), "commits": (Commit("d" * 40, "dev", "mate"),),
+        "dispatchers": ("boss",),
         "permissions": dict.fromkeys(("ann", "ben", "cat", "dev", "mate", "boss", "robot[bot]"), "write"),
         "teams": {"acme/data": frozenset({"ann"})}, "owners": {}, "breaks": (), "commands": (),
     }  # fmt: skip

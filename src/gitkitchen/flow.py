@@ -202,7 +202,7 @@ def _run(
         changes = patch(plan, results, run_id) if over is not None and verdict is Verdict.PASSED else {}
         if changes:
             place.store.sync([r.build for r in results if r.build is not None and not r.continued])
-        record(place, outcome, built, about(plan, results))
+        record(place, outcome, built, {**_occasion(request), **about(plan, results)})
         if ended:
             place.store.finish([r.build for r in results if r.build is not None])
     place.close()
@@ -439,6 +439,16 @@ def record(
     body = essence(outcome) | {"outcome": digest_bytes(text.encode()), "built": dict(built or {})}
     body |= more or {}
     place.ledger.deposit(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
+
+
+def _occasion(request: Request) -> dict[str, Any]:
+    """Who asked for a run, as far as gates ask: the job's event, and the interval of a scheduled run."""
+    found: dict[str, Any] = {}
+    if request.environ.get("GITHUB_ACTIONS") == "true" and request.environ.get("GITHUB_EVENT_NAME"):
+        found["event"] = request.environ["GITHUB_EVENT_NAME"]
+    if request.interval is not None:
+        found["interval"] = [moment.isoformat() for moment in request.interval]
+    return found
 
 
 def essence(outcome: Outcome) -> dict[str, Any]:

@@ -110,6 +110,22 @@ def changed(folder: Path, before: str, after: str) -> tuple[str, ...]:
     return tuple(n.decode(errors="surrogateescape") for n in names if n)
 
 
+def has_change(folder: Path, head: str, before: str, after: str) -> bool:
+    """Whether ``head`` has all that changed from commit ``before`` to its descendant ``after``: merging that
+    on top of ``before`` into the files of ``head`` changes nothing.
+
+    False also where it conflicts: whatever ``head`` has there is not that change as it was made.
+    """
+    tree = commit_of(folder, head).tree
+    # git-merge-tree(1) takes the base from the history alone before git 2.40: this commit has the right one.
+    stand_in = set_tree(folder, tree, [before], "What a change is looked for in\n", 1_000_000_000)
+    done = _git(folder, "merge-tree", "--write-tree", "--no-messages", stand_in, after)
+    if done.code not in (0, 1):
+        hint = "install git 2.38 or newer"
+        raise Infrastructure(Problem(f"`git merge-tree` failed: {said(done)}", hint=hint, code="git-failed"))
+    return done.code == 0 and done.out.split()[:1] == [tree]
+
+
 def set_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when: int) -> str:
     """A commit with exactly ``tree`` on ``parents``, by the program itself; of the same, the same."""
     who = {

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,47 @@ def _capture_bounded(
             _signal_group(process.pid, signal.SIGKILL)
             raise
     return Captured(process.returncode, output, errors)
+
+
+def ended(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float, keep: int = 4000
+) -> tuple[int, str]:
+    """Run a program in a session of its own: its exit code (negative for a signal) and the end of all that
+    it printed, of at most ``keep`` bytes.
+
+    Raises OSError where it cannot start, TimeoutError behind ``timeout`` seconds, when it and all that it
+    started is ended. What it left running when it ended is ended, too.
+    """
+    process = subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    last = bytearray()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        while chunk := process.stdout.read1(65536):  # type: ignore[attr-defined]
+            last.extend(chunk)
+            del last[:-keep]
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"`{argv[0]}` took longer than {timeout:g} s") from None
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        listener.join(1.0)
+        if not listener.is_alive() and process.stdout is not None:
+            process.stdout.close()
+    return code, bytes(last).decode(errors="replace")
 
 
 def search_path(path: str) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.github import facts, merges, posting
 from gitkitchen.github.asking import Asking, Budget, library
-from gitkitchen.github.facts import ROLES, ChangedFile, PullRequest, Reviewed, Stored
+from gitkitchen.github.facts import ROLES, Authored, ChangedFile, PullRequest, Reviewed, Stored
 from gitkitchen.github.surfaces import CheckRun, Comment, marker_of
 from gitkitchen.github.trouble import Trouble
 
@@ -260,6 +260,24 @@ class Client:
         path = f"{self._repo}/pulls/{int(number)}/reviews"
         found = self._asking.pages(path, doing, {"pull-requests": "read"})
         return tuple(_made(facts.reviewed, one, doing) for one in found)
+
+    def commits(self, base: str, head: str) -> tuple[Authored, ...]:
+        """The commits that ``head`` has and ``base`` has not, with the accounts of who made them."""
+        doing = f"read who made the commits between {base[:12]} and {head[:12]}"
+        path = f"{self._repo}/compare/{quote(base, safe='')}...{quote(head, safe='')}"
+        found = self._asking.pages(path, doing, {"contents": "read"}, key="commits")
+        return tuple(_made(facts.authored, one, doing) for one in found)
+
+    def pull_between(self, head: str, base: str) -> PullRequest | None:
+        """The open pull request of one of this repository's branches into another; None where there is
+        none."""
+        doing = f"find the pull request of '{head[:120]}' into '{base[:120]}'"
+        owner = self.repository.partition("/")[0]
+        query = {"head": f"{owner}:{head}", "base": base, "state": "open"}
+        found = self._asking.pages(f"{self._repo}/pulls", doing, {"pull-requests": "read"}, query)
+        made = [_made(facts.pull_request, one, doing) for one in found]
+        ours = [p for p in made if (p.head_ref, p.base_ref) == (head, base) and not p.is_fork]
+        return ours[0] if ours else None
 
     def artifacts(self, run_id: int) -> tuple[Stored, ...]:
         """The artifacts of a run, newest first."""

@@ -9,6 +9,8 @@ from typing import Any
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 """Of a person in a repository, each with the rights of those before it."""
+GHOST = "ghost"
+"""The author of what somebody wrote whose account is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,26 @@ class Reviewed:
     state: str
     commit: str
     submitted: str
+    id: int = 0
+    bot: bool = False
+
+    @property
+    def deleted(self) -> bool:
+        """Whether its author's account is gone."""
+        return self.author == GHOST
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """A commit with the accounts that GitHub knows for its author and committer ("": it knows none), and the
+    names and addresses that Git has."""
+
+    sha: str
+    author: str
+    committer: str
+    author_mail: str
+    committer_mail: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +139,22 @@ def reviewed(answer: Mapping[str, Any]) -> Reviewed:
         state=str(answer["state"]),
         commit=str(answer.get("commit_id") or ""),
         submitted=str(answer.get("submitted_at") or ""),
+        id=int(answer.get("id") or 0),
+        bot=(answer.get("user") or {}).get("type") == "Bot",
+    )
+
+
+def authored(answer: Mapping[str, Any]) -> Authored:
+    """From GitHub's answer. Raises KeyError where it is not one."""
+    commit = answer["commit"]
+    author, committer = answer.get("author") or {}, answer.get("committer") or {}
+    return Authored(
+        sha=str(answer["sha"]),
+        author=str(author.get("login") or ""),
+        committer=str(committer.get("login") or ""),
+        author_mail=str((commit.get("author") or {}).get("email") or ""),
+        committer_mail=str((commit.get("committer") or {}).get("email") or ""),
+        message=str(commit.get("message") or ""),
     )
 
 
@@ -141,4 +179,4 @@ def started(answer: Mapping[str, Any]) -> datetime:
 
 def _login(user: Any) -> str:
     """A user's login; ``ghost`` for one who is gone, as GitHub shows it."""
-    return str(user["login"]) if isinstance(user, dict) else "ghost"
+    return str(user["login"]) if isinstance(user, dict) else GHOST

@@ -81,7 +81,7 @@ def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
     tip = found.commit
     with site(ground, asked, tip.oid, tip.tree) as (root, place):
         stretch = _stretch(ground, found)
-        proof = proved(asked, ground, stretch, root)
+        proof = proved(asked, ground, stretch, root, place)
         return _record(ground, asked, found, stretch, proof, place)
 
 

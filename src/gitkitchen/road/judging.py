@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gitkitchen.finding import PolicyFinding
@@ -45,6 +45,8 @@ class Case:
     dispatcher: str = ""
     kept: Kept | None = None
     """What the ledger tells of an earlier proof, where nothing is run now."""
+    also: Callable[[Facts, datetime], Facts] = lambda known, _at: known
+    """Adds what the forge, Git and the source's ledger tell (``road.facts``)."""
 
 
 def policy_of(reading: Reading, environment: str) -> str:
@@ -54,13 +56,14 @@ def policy_of(reading: Reading, environment: str) -> str:
 
 def judge(case: Case, at: datetime) -> tuple[GateResult, ...]:
     """Every gate, as it stands at a moment."""
-    found = gates.judge(_gate(case), facts(case, at), at, case.intent)
+    found = gates.judge(_gate(case), case.also(facts(case, at), at), at, case.intent)
     return (*_failures(case), *found)
 
 
 def judge_tree(case: Case, at: datetime) -> tuple[GateResult, ...]:
     """What a tree itself must show: where it stands on the branch already, nobody waits for people."""
-    return tuple(r for r in judge(case, at) if r.gate.partition(":")[0] in ("required", "recipe"))
+    alone = replace(case, also=lambda known, _at: known)
+    return tuple(r for r in judge(alone, at) if r.gate.partition(":")[0] in ("required", "recipe"))
 
 
 passed = may_move
@@ -108,7 +111,7 @@ def facts(case: Case, at: datetime) -> Facts:
             for move in case.course.landings
             if move.intent is Intent.HOTFIX
         ),
-        dispatcher=case.dispatcher,
+        dispatchers=(case.dispatcher,) if case.dispatcher else Unread("it is not known who asked"),
     )
 
 

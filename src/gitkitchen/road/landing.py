@@ -120,7 +120,7 @@ def _once(ground: Ground, asked: Asked) -> Done:
     if asked.hub is not None:
         asked.hub.opened(stretch)
     with site(ground, asked, stretch.candidate, stretch.tree) as (root, place):
-        proof = proved(asked, ground, stretch, root)
+        proof = proved(asked, ground, stretch, root, place)
         with effect("judge"):
             course = course_of(place.ledger, asked.environment)
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())

@@ -32,6 +32,7 @@ from gitkitchen.model import (
     Published,
     TestState,
 )
+from gitkitchen.promote.gates.facts import Break, CommandRun, Unread
 from gitkitchen.promote.shapes import Evidence
 from gitkitchen.road.order import Reader, in_order
 from gitkitchen.workplace import Request, enter
@@ -43,6 +44,7 @@ PASSES = 3
 """How often recipes that read each other in a circle are run, until nothing changes any more."""
 LATEST = 50
 """So many records of a stream are looked at for one that was just written."""
+UNASKED = Unread("no gate asks for the columns")
 Patch = Mapping[str, Published | None]
 
 
@@ -71,6 +73,8 @@ class Proof:
     evidence: tuple[Evidence, ...] = ()
     patch: Patch | None = None
     """None where something did not pass: then nothing may be published."""
+    breaks: tuple[Break, ...] | Unread = UNASKED
+    commands: tuple[CommandRun, ...] = ()
 
     @property
     def builds(self) -> list[Build]:

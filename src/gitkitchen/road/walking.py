@@ -8,27 +8,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitkitchen import flow, history
+from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Problem
-from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.protocol import Held, Ledger
 from gitkitchen.merging import Merged
-from gitkitchen.model import Environment, Event
+from gitkitchen.model import Event
 from gitkitchen.premises import find_premises
-from gitkitchen.promote.gates.facts import Source, SourceRun
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
 from gitkitchen.road import judging, publishing
 from gitkitchen.road.effects import effect
+from gitkitchen.road.facts import gathered, seen, sources_of
 from gitkitchen.road.ground import Ground
 from gitkitchen.road.hub import Hub
 from gitkitchen.road.looking import Moved, Stretch
-from gitkitchen.road.proving import LATEST, Bound, Proof, prove, with_evidence
+from gitkitchen.road.proving import Bound, Proof, prove, with_evidence
 from gitkitchen.road.shown import Shown
 from gitkitchen.road.worktree import laid_out
 from gitkitchen.workplace import Request, Workplace, at_work, enter
@@ -135,7 +135,7 @@ def site(ground: Ground, asked: Asked, commit: str, tree: str) -> Iterator[tuple
                 place.close()
 
 
-def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path) -> Proof:
+def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path, place: Workplace) -> Proof:
     """Candidate runs of the stretch's tree, laid out in ``root``, and what they came to as a record."""
     environment = stretch.environment
     bound = Bound(stretch.base, stretch.policy)
@@ -149,6 +149,7 @@ def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path) -> Proof:
             cancel=asked.cancel,
             clock=asked.clock,
         )
+        proof = seen(proof, place, environment.gate, root, asked.request.environ)
     with effect("record-evidence"):
         ledger = find_premises(ground.project.root, asked.request.say).ledger
         proof = with_evidence(proof, ledger)
@@ -177,7 +178,8 @@ def case_of(
     ground: Ground, asked: Asked, stretch: Stretch, course: Course, proof: Proof | None
 ) -> judging.Case:
     """What is judged of a stretch, by what the ledger says of the environment."""
-    source = source_of(ground, stretch) if stretch.source is not None else None
+    sources = sources_of(ground, stretch, asked.request.environ)
+    also = partial(gathered, ground=ground, stretch=stretch, course=course, proof=proof, sources=sources)
     return judging.Case(
         stretch.environment,
         stretch.ruling,
@@ -186,51 +188,8 @@ def case_of(
         course,
         stretch.intent,
         proof,
-        source,
-        lambda move: _contains(ground, stretch, move),
-        asked.request.environ.get("GITHUB_ACTOR", ""),
+        also=also,
     )
-
-
-def source_of(ground: Ground, stretch: Stretch) -> Source:
-    """The environment before, as the ledger tells it."""
-    assert stretch.source is not None
-    course = ground.course(stretch.source.name)
-    ends: list[datetime | None] = [*course.since[1:], None]
-    stood = tuple(
-        (since, end)
-        for move, since, end in zip(course.landings, course.since, ends, strict=bool(course.landings))
-        if move.tree == stretch.tree
-    )
-    if not course.landings:  # people land there by pull requests, which Git alone tells of
-        commit = history.commit_of(ground.folder, stretch.head)
-        stood = ((datetime.fromtimestamp(commit.when, UTC), None),)
-    return Source(
-        stretch.source.name,
-        course.tree or stretch.tree,
-        stood,
-        runs=tuple(_runs(ground, stretch.source)),
-        trouble=course.broken,
-    )
-
-
-def _runs(ground: Ground, environment: Environment) -> Iterator[SourceRun]:
-    """The newest runs of each recipe in an environment, the oldest first."""
-    prefix = f"runs/{environment_namespace(ground.project, environment)}"
-    for stream in ground.ledger.streams(prefix):
-        head = ground.ledger.head(stream)
-        for record in ground.ledger.read(stream, after=max(head - LATEST, 0)):
-            body = record.body
-            if "candidate" in body:
-                continue  # what was tried there did not stand there
-            at = datetime.fromisoformat(body["finished"])
-            tree, verdict = body["subject"]["tree"], body["verdict"]
-            yield SourceRun(body["recipe"], body["variation"], tree, body["run"], at, verdict)
-
-
-def _contains(ground: Ground, stretch: Stretch, move: Landing) -> bool:
-    """Whether what a hotfix brought to the target is in the source: its commit, or the one it was made of."""
-    return any(oid and ground.is_ancestor(oid, stretch.head) for oid in (move.source, move.commit))
 
 
 def course_of(ledger: Ledger, environment: str) -> Course:

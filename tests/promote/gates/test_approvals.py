@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Any, Approvals, Standing, str]] = {
     ),
     "reviews unread": (facts(reviews=NO), Approvals(1), UNKNOWN, "403"),
     "commits unread": (facts(reviews=(review("ann"),), commits=NO), Approvals(1), UNKNOWN, "403"),
-    "dispatcher unread": (facts(reviews=(review("ann"),), dispatcher=NO), Approvals(1), UNKNOWN, "403"),
+    "dispatcher unread": (facts(reviews=(review("ann"),), dispatchers=NO), Approvals(1), UNKNOWN, "403"),
     "commits unread and nobody": (facts(commits=NO), Approvals(1), PENDING, "0 of 1"),
     "an address without an account": (
         facts(reviews=(review("ann"),), commits=(Commit("d", "", "", ("x@y.example",)),)),

@@ -48,10 +48,11 @@ def count(case: Case, reviews: tuple[Review, ...]) -> Ballot:
     facts = case.facts
     commits: tuple[Commit, ...] = () if isinstance(facts.commits, Unread) else facts.commits
     own = {n.lower(): "they wrote or committed a part of it" for c in commits for n in _names(c) if n}
-    if not isinstance(facts.dispatcher, Unread):
-        own.setdefault(facts.dispatcher.lower(), "they asked for this promotion")
+    if not isinstance(facts.dispatchers, Unread):
+        for login in facts.dispatchers:
+            own.setdefault(login.lower(), "they asked for this promotion")
     unread: dict[Unread, None] = {}
-    for fact in (facts.commits, facts.dispatcher):
+    for fact in (facts.commits, facts.dispatchers):
         if isinstance(fact, Unread):
             unread[fact] = None
     blind = bool(unread)

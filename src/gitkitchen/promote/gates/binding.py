@@ -18,19 +18,17 @@ def policy_digest(project: Project | None, environment: str, texts: Mapping[str,
     """The digest of the target's policy, waiver rules, gate and place in the road, and of its CODEOWNERS.
 
     ``texts``: files of the target's tree by path (CODEOWNERS alone are looked at). Where a line stands, the
-    order of keys and comments change nothing. "" where the target has no such environment: nothing can be
-    bound to that.
+    order of keys and comments change nothing. Of a target that does not know the environment, or has no
+    ``kitchen.yml``, it is the digest of that.
     """
     found = project.environment(environment) if project is not None else None
-    if project is None or found is None:
-        return ""
     owners = next((texts[name] for name in FILES if name in texts), "")
     content: dict[str, Any] = {
         "scheme": SCHEME,
-        "project": project.id,
-        "environment": [found.name, found.branch, found.source, found.adopt],
-        "gate": asdict(found.gate),
-        "policy": asdict(project.policy) if project.policy is not None else None,
+        "project": project.id if project is not None else "",
+        "environment": [found.name, found.branch, found.source, found.adopt] if found is not None else [],
+        "gate": asdict(found.gate) if found is not None else None,
+        "policy": asdict(project.policy) if project is not None and project.policy is not None else None,
         "owners": owners,
     }
     return digest_bytes(canonical(_plain(content)))

@@ -87,8 +87,8 @@ class Source:
     """The environment before, as the ledger tells it.
 
     ``stood``: when the candidate's tree stood there, from and to (None: it stands there now), oldest first.
-    ``runs`` oldest first, of any tree. ``scheduled``: labels of what has a schedule there. ``trouble``: since
-    when and why it is not healthy with this tree (open incidents, broken), "" as time where not known.
+    ``runs`` oldest first, of any tree. ``scheduled``: what runs by a schedule there. ``trouble``: why it
+    is broken, a sentence for each open incident.
     """
 
     environment: str
@@ -121,7 +121,9 @@ class Break:
     change: str
     breaking: bool = True
     file: str = ""
-    """Its recipe's file, to find owners by."""
+    """Its recipe's file."""
+    owners: tuple[str, ...] = ()
+    """Of that file, by the target's CODEOWNERS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,8 @@ class Facts:
     hotfixes: tuple[Hotfix, ...] | Unread = Unread("hotfixes were not looked for")
     reviews: tuple[Review, ...] | Unread = Unread("reviews were not read")
     commits: tuple[Commit, ...] | Unread = Unread("the commits of the range were not read")
-    dispatcher: str | Unread = Unread("it is not known who asked")
-    """The login of whoever asks for the promotion."""
+    dispatchers: tuple[str, ...] | Unread = Unread("it is not known who asked")
+    """The logins of whoever asks for the promotion, and ran it again."""
     permissions: Mapping[str, str | Unread] = field(default_factory=dict)
     """Login in lower case -> role: none, read, triage, write, maintain, admin."""
     teams: Mapping[str, frozenset[str] | Unread] = field(default_factory=dict)

@@ -65,7 +65,7 @@ def _hours(case: Case, soak: Soak, source: Source) -> GateResult:
 def _runs(case: Case, soak: Soak, source: Source) -> GateResult:
     name, where = f"{NAME}:green_runs", source.environment
     if not source.scheduled:
-        reason = f"no recipe has a schedule in {where}, so that no scheduled run comes"
+        reason = f"nothing has run by a schedule in {where} yet"
         change = f"whoever gives a variation a schedule in {where}, or takes green_runs out of the gate"
         return pending(name, reason, change, "gitkitchen validate")
     short_of, red = [], []
