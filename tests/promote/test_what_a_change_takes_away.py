@@ -65,6 +65,7 @@ CHANGES = {
         5,
     ),
     "another adoption": (("kitchen.yml", "branch: main", "adopt: rebuild, branch: main"), "gate-changed", 4),
+    "a gate": (("kitchen.yml", "branch: main", "gate: {approvals: 1}, branch: main"), "gate-changed", 4),
     "another store": (("kitchen.yml", "sandboxes:", "store: other\nsandboxes:"), "gate-changed", 5),
     "another ledger": (("kitchen.yml", "sandboxes:", "ledger: branch\nsandboxes:"), "gate-changed", 5),
     "a variable": (("kitchen.yml", "region: eu", "region: eu, most: 9"), "weaker-test", 8),

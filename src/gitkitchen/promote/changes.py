@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 from gitkitchen.errors import Place
 from gitkitchen.finding import PolicyFinding
-from gitkitchen.model import Policy, Project, Recipe, Variation
+from gitkitchen.model import Environment, Policy, Project, Recipe, Variation
 from gitkitchen.plumbing import Listed
 from gitkitchen.promote.owners import FILES as CODEOWNERS
 from gitkitchen.promote.weaker import weaker_recipe
@@ -68,7 +68,8 @@ def _of_project(was: Project, now: Project | None, folder: str) -> Iterator[Poli
         elif name not in before:
             yield finding("gate-changed", f"environment '{name}' is new", key)
         elif before[name] != after[name]:
-            yield finding("gate-changed", f"environment '{name}' changed what it is or takes", key)
+            other = _environment_keys(before[name], after[name])
+            yield finding("gate-changed", f"environment '{name}' changed: {other}", key)
     kept = [n for n in before if n in after]
     if kept != [n for n in after if n in before]:
         yield finding("gate-changed", "the order of the environments changed", "environments")
@@ -84,6 +85,11 @@ def _of_project(was: Project, now: Project | None, folder: str) -> Iterator[Poli
             yield finding("gate-changed", f"{words} changed", key, key.partition(".")[0])
     if now.public_by_default and not was.public_by_default:
         yield finding("privacy-opened", "values of all columns become public", "privacy.default", "privacy")
+
+
+def _environment_keys(was: Environment, now: Environment) -> str:
+    names = [f.name for f in fields(Environment) if getattr(was, f.name) != getattr(now, f.name)]
+    return ", ".join("from" if name == "source" else name for name in names)
 
 
 def _policy_keys(was: Policy | None, now: Policy | None) -> str:

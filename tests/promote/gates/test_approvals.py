@@ -217,6 +217,6 @@ def test_nobody_who_has_a_part_in_it_ever_makes_it_pass(reviews: list[Review], r
 def test_unread_is_neither_passed_nor_failed() -> None:
     """What cannot be read names the permission that would let it be read, and the command to type then."""
     result = approval(facts(reviews=NO))
-    assert (result.standing, result.change) == (UNKNOWN, "whoever can give: organization members: read")
+    assert (result.standing, result.change) == (UNKNOWN, "whoever can give it: organization members: read")
     assert result.command == "gitkitchen promote prod --dry-run"
     assert NOW.tzinfo is not None

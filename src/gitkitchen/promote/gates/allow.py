@@ -34,4 +34,4 @@ def judge(case: Case) -> Iterator[GateResult]:
             yield failed(NAME, f"{reason}, which does not open again", change, "gitkitchen policy")
         else:
             command = case.promote("--dry-run", *later(when))
-            yield pending(NAME, reason, "time", command, when)
+            yield pending(NAME, reason, "time alone", command, when)

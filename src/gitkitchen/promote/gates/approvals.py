@@ -109,10 +109,8 @@ def _owners(case: Case, ballot: Ballot) -> GateResult:
         return pending(name, reason, f"one of the owners: {who}", review_command(case))
     if doubts:
         return unknown(name, doubts[0], review_command(case))
-    count_ = sum(bool(by) for by in owners.values())
+    owned = sum(bool(by) for by in owners.values())
     words = (
-        f"{count_:,} changed files have owners, and one of each approves"
-        if count_
-        else "no changed file has an owner"
+        f"an owner of each of {owned:,} changed files approves" if owned else "no changed file has an owner"
     )
     return passed(name, words)

@@ -9,6 +9,7 @@ from gitkitchen.model import Gate
 from gitkitchen.promote.gates.facts import Facts, Unread
 from gitkitchen.promote.shapes import GateResult, Intent, Standing
 
+AGAIN = "another try; `gitkitchen doctor` looks for what is missing"
 LISTED = 5
 """How many of a kind are named in a sentence; the rest is counted."""
 
@@ -47,10 +48,8 @@ def failed(
 
 def unknown(gate: str, unread: Unread, again: str) -> GateResult:
     """A gate whose facts could not be read. ``again``: the command to type once they can be."""
-    change = f"whoever can give: {unread.permission}" if unread.permission else "try again, or see `doctor`"
-    return GateResult(
-        gate, Standing.UNKNOWN, f"cannot be read: {unread.reason}", change, unread.command or again
-    )
+    change = f"whoever can give it: {unread.permission}" if unread.permission else AGAIN
+    return GateResult(gate, Standing.UNKNOWN, f"not known: {unread.reason}", change, unread.command or again)
 
 
 def listed(words: list[str] | tuple[str, ...]) -> str:

@@ -56,10 +56,10 @@ def _hours(case: Case, soak: Soak, source: Source) -> GateResult:
             f"tree {tree} stood in {where} for {length(done)} of {length(wanted)}, and stands there no more"
         )
         change = f"whoever promotes it to {where} again, or promotes the tree that stands there"
-        return pending(name, reason, change, f"gitkitchen promote {case.facts.environment} --from {where}")
+        return pending(name, reason, change, case.promote())
     when = case.at + timedelta(seconds=wanted - done)
     reason = f"tree {tree} has stood in {where} for {length(done)} of {length(wanted)}"
-    return pending(name, reason, "time", case.promote("--dry-run", *later(when)), when)
+    return pending(name, reason, "time alone", case.promote("--dry-run", *later(when)), when)
 
 
 def _runs(case: Case, soak: Soak, source: Source) -> GateResult:
