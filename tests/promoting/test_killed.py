@@ -139,7 +139,7 @@ AGAIN = [
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", AGAIN)
 def test_who_completes_a_killed_one_may_be_killed_too(shop: Shop, name: str, when: str) -> None:
-    """The branch has moved, nothing is recorded; whoever completes it is killed, and the third one ends it."""
+    """The branch moved, nothing is recorded; whoever completes it is killed, and the third one ends it."""
     killed(shop, "move-branch", "after")
     killed(shop, name, when)
     check(shop)
