@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gitkitchen.ci.order import in_order
+
 from gitkitchen.premises import find_project
 from shop import Shop
 
