@@ -89,6 +89,8 @@ GET ./pulls/{pull_number}/reviews
 POST ./pulls/{pull_number}/reviews
 GET ./pulls/{pull_number}/merge
 PUT ./pulls/{pull_number}/merge
+GET ./actions/permissions
+GET ./actions/permissions/workflow
 GET ./actions/workflows
 GET ./actions/workflows/{workflow_id}
 POST ./actions/workflows/{workflow_id}/dispatches

@@ -211,6 +211,8 @@ def test_every_question_is_answered_as_described(stage: Stage) -> None:
     for path in (
         "/user",
         "branches/main/protection",
+        "actions/permissions",
+        "actions/permissions/workflow",
         "teams",
         "/orgs/octo/teams/data/members",
         "/orgs/octo/teams/data/memberships/bob",

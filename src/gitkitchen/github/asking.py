@@ -299,6 +299,8 @@ def _message(answer: Any) -> str:
     said = str(answer.get("message", ""))[:300]
     errors = answer.get("errors")
     for error in errors[:3] if isinstance(errors, list) else ():
+        if isinstance(error, str):  # of reviews, among others
+            said += f"; {error[:200]}"
         if isinstance(error, dict):
             words = [str(error[key]) for key in ("resource", "field", "code", "message") if error.get(key)]
             said += f"; {' '.join(words)[:200]}"

@@ -33,6 +33,12 @@ fi
 if [ "$old" != $zero ] && ! git merge-base --is-ancestor "$old" "$new"; then
   said=$(lookup "$FORGE_NO_FORCE"); [ -z "$said" ] || refuse "$said"
 fi
+range=$new; [ "$old" = $zero ] || range="$old..$new"
+said=$(lookup "$FORGE_LINEAR")
+[ -z "$said" ] || [ -z "$(git rev-list --merges --max-count=1 "$range")" ] || refuse "$said"
+said=$(lookup "$FORGE_SIGNED")
+[ -z "$said" ] || for commit in $(git rev-list "$range"); do
+  git cat-file commit "$commit" | sed '/^$/q' | grep -q '^gpgsig' || refuse "$said"; done
 if [ -n "$FORGE_NO_WORKFLOWS" ]; then
   file=$(git log -m --format= --name-only "$new" --not --all -- .github/workflows | sort -u | head -n 1)
   said="refusing to allow a GitHub App to create or update workflow \`$file\`"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import os
 import re
-import zlib
+from dataclasses import replace
 
 from gitkitchen.git import environment
+from gitkitchen.github.forge import guarding
 from gitkitchen.github.forge.answering import Desk, Incoming, Record, Reply
 from gitkitchen.github.forge.happening import moved
 from gitkitchen.github.forge.state import Repository, Token
@@ -34,7 +36,12 @@ def serve(desk: Desk, request: Incoming, record: Record) -> Reply:
         if refused is not None:
             return refused
         assert repo is not None
-        before = repo.bare.refs() if match["rest"] == "git-receive-pack" else {}
+        pushing = match["rest"] == "git-receive-pack"
+        before = repo.bare.refs() if pushing else {}
+        if pushing:
+            request = _plain(request)
+            if repo.atomic == "ignored":
+                request = replace(request, body=_without_atomic(request.body))
         extra = {
             "GIT_PROJECT_ROOT": str(repo.bare.path),
             "GIT_HTTP_EXPORT_ALL": "1",
@@ -47,12 +54,14 @@ def serve(desk: Desk, request: Incoming, record: Record) -> Reply:
             "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
             "REMOTE_USER": record.login,
             "REMOTE_ADDR": "127.0.0.1",
-            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "core.hooksPath",
             "GIT_CONFIG_VALUE_0": str(repo.bare.path / "hooks"),
+            "GIT_CONFIG_KEY_1": "receive.advertiseAtomic",
+            "GIT_CONFIG_VALUE_1": "false" if repo.atomic == "absent" else "true",
         }
-        if before or match["rest"] == "git-receive-pack":
-            extra |= _rules(repo, token, request)
+        if pushing:
+            extra |= guarding.for_the_hook(desk.state, repo, token, pushed(request))
         done = capture(
             ["git", "http-backend"],
             env=environment(os.environ, extra),
@@ -60,9 +69,17 @@ def serve(desk: Desk, request: Incoming, record: Record) -> Reply:
             input=request.body,
             timeout=TIMEOUT,
         )
-        if match["rest"] == "git-receive-pack" and token is not None:
+        if pushing and token is not None:
             moved(desk.state, repo, before, token.user, token)
     return _reply(done.output)
+
+
+def _plain(request: Incoming) -> Incoming:
+    """A request whose body is not packed."""
+    if request.headers.get("content-encoding") != "gzip":
+        return request
+    headers = {name: value for name, value in request.headers.items() if name != "content-encoding"}
+    return replace(request, headers=headers, body=gzip.decompress(request.body))
 
 
 def _token(desk: Desk, request: Incoming) -> tuple[Token | None, bool]:
@@ -96,6 +113,8 @@ def _refused(repo: Repository | None, token: Token | None, *, given: bool, pushe
         here and (token.grants("contents", "read") if token.app else repo.may(token.user.login, "read"))
     ):
         return _said(404, "Repository not found.")
+    if pushes and repo.archived:
+        return _said(403, "This repository was archived so it is read-only.")
     if pushes:
         may = here and (
             token.grants("contents", "write") if token.app else repo.may(token.user.login, "write")
@@ -105,55 +124,23 @@ def _refused(repo: Repository | None, token: Token | None, *, given: bool, pushe
     return None
 
 
-def _rules(repo: Repository, token: Token | None, request: Incoming) -> dict[str, str]:
-    """What the update hook refuses, a line each: the ref, a tab, and the lines of the message with tabs
-    between them. GitHub's words: GH006 of a protected branch, GH013 of a ruleset."""
-    login = token.user.login if token is not None else ""
-    denied, no_force, no_deletion = [], [], []
-    for ref in pushed_refs(request):
-        branch = ref.removeprefix("refs/heads/")
-        for rule in repo.protections_of(branch):
-            if login in rule.bypass:
-                continue
-
-            def say(what: str, ref: str = ref, ruleset: bool = rule.ruleset) -> str:
-                if not ruleset:
-                    return f"{ref}\terror: GH006: Protected branch update failed for {ref}.\terror: {what}"
-                return f"{ref}\terror: GH013: Repository rule violations found for {ref}.\t- {what}"
-
-            if rule.pull_request:
-                denied.append(say("Changes must be made through a pull request."))
-            elif rule.checks:
-                count = len(rule.checks)
-                words = f'Required status check "{rule.checks[0]}" is expected.'
-                denied.append(
-                    say(words if count == 1 else f"{count} of {count} required status checks are expected.")
-                )
-            if rule.no_force:
-                no_force.append(say("Cannot force-push to this branch"))
-            if rule.no_deletion:
-                no_deletion.append(say("Cannot delete this branch"))
-    may = token is None or token.app is None or token.grants("workflows", "write")
-    return {
-        "FORGE_DENIED": "\n".join(denied),
-        "FORGE_NO_FORCE": "\n".join(no_force),
-        "FORGE_NO_DELETION": "\n".join(no_deletion),
-        "FORGE_NO_WORKFLOWS": "" if may else "1",
-    }
+def _without_atomic(body: bytes) -> bytes:
+    """A push whose refs are moved one by one: the capability is taken out of its first packet line."""
+    line = body[4 : int(body[:4], 16)] if re.match(rb"[0-9a-f]{4}", body) else b""
+    plain = re.sub(rb"(?<=[\0 ])atomic(?= |\n|$)", b"", line)
+    return b"%04x" % (len(plain) + 4) + plain + body[4 + len(line) :] if line else body
 
 
-def pushed_refs(request: Incoming) -> list[str]:
-    """The refs that a push wants to move, from its first packet lines: gitprotocol-pack(5)."""
+def pushed(request: Incoming) -> list[tuple[str, str, str]]:
+    """(old, new, ref) of what a push wants to move, from its first packet lines: gitprotocol-pack(5)."""
     body = request.body
-    if request.headers.get("content-encoding") == "gzip":
-        body = zlib.decompressobj(wbits=31).decompress(body, 4 * 1024 * 1024)
-    found: list[str] = []
+    found: list[tuple[str, str, str]] = []
     at = 0
     while re.fullmatch(rb"[0-9a-f]{4}", length := body[at : at + 4]) and int(length, 16) >= 4:
         line = body[at + 4 : at + int(length, 16)].partition(b"\0")[0].rstrip(b"\n")
-        words = line.split(b" ", 2)
+        words = line.decode("utf-8", "replace").split(" ", 2)
         if len(words) == 3:
-            found.append(words[2].decode("utf-8", "replace"))
+            found.append((words[0], words[1], words[2]))
         at += int(length, 16)
     return found
 

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gitkitchen.github.forge import payloads
 from gitkitchen.github.forge.bare import Person
-from gitkitchen.github.forge.state import Delivery, Pull, Repository, State, Token, User
+from gitkitchen.github.forge.state import Delivery, Pull, Repository, Run, State, Token, User, Workflow
 
 ALWAYS_START = ("workflow_dispatch", "repository_dispatch")
 """Events of a job's token that start workflows. Everything else it does starts none.
 https://docs.github.com/en/actions/security-for-github-actions/security-guides/automatic-token-authentication"""
+WAITING = ("opened", "synchronize", "reopened")
+"""What a job's token does with a pull request and would start workflows: they wait until a person with
+write access approves them. https://docs.github.com/en/actions/concepts/security/github_token"""
+_LISTENS = re.compile(r"^(?:on|[\"']on[\"']):(?:[^\n]*|(?:\n[ \t]+[^\n]*|\n)*?)\bpull_request\b", re.M)
 ZERO = "0" * 40
 
 
 def deliver(s: State, repo: Repository, token: Token | None, name: str, payload: dict[str, Any]) -> None:
-    """Keep an event, and whether it may start workflows."""
+    """Keep an event, and whether it may start workflows, or would if a person allowed it."""
     starts = token is None or not token.is_job or name in ALWAYS_START
-    s.deliveries.append(Delivery(name, repo.full_name, payload, starts))
+    waits = not starts and name == "pull_request" and payload.get("action") in WAITING
+    s.deliveries.append(Delivery(name, repo.full_name, payload, starts, waits))
+    if waits:
+        _waiting_runs(s, repo, repo.pulls[payload["number"]], payload["sender"]["login"])
+
+
+def _waiting_runs(s: State, repo: Repository, pull: Pull, login: str) -> None:
+    """A run of each workflow that listens to pull requests, which waits to be approved: ``action_required``,
+    as the API tells of it."""
+    folder = ".github/workflows/"
+    for _mode, kind, sha, _size, path in repo.bare.entries(pull.head_sha, path=folder):
+        text = repo.bare.blob(sha).decode("utf-8", "replace") if kind == "blob" else ""
+        if not _LISTENS.search(text):
+            continue
+        name = path.rpartition("/")[2].partition(".")[0]
+        workflow = repo.workflows.setdefault(path, Workflow(s.id(), path, name))
+        number = sum(1 for run in repo.runs.values() if run.workflow is workflow) + 1
+        made = Run(
+            s.id(), number, workflow, "pull_request", pull.head_ref, pull.head_sha, s.user(login),
+            pull.head_repository or repo.full_name, s.clock(), s.clock(),
+            status="completed", conclusion="action_required", pull=pull.number, title=pull.title,
+        )  # fmt: skip
+        repo.runs[made.id] = made
 
 
 def person(user: User) -> Person:

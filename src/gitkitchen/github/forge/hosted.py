@@ -259,6 +259,23 @@ class Hosted:
             self.repo.artifacts[made.id] = made
             return made
 
+    def approve(self, pull: Pull, by: str) -> list[Run]:
+        """Somebody with write access lets the waiting runs of a pull request start. ValueError for others."""
+        with self.desk.lock:
+            if not self.repo.may(by, "write"):
+                raise ValueError(f"{by} may not approve runs here")
+            runs = [
+                run
+                for run in self.repo.runs.values()
+                if (run.pull, run.sha, run.conclusion) == (pull.number, pull.head_sha, "action_required")
+            ]
+            for run in runs:
+                run.status, run.conclusion, run.updated = "queued", None, self.state.clock()
+            if runs:
+                event = payloads.pull_request(self.state, self.repo, pull, "opened", self.state.user(by))
+                deliver(self.state, self.repo, None, *event)
+            return runs
+
     def queue(self, pull: Pull) -> tuple[str, str]:
         """Put a pull request into the merge queue: the branch that GitHub makes, and its commit."""
         with self.desk.lock:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from gitkitchen.errors import Infrastructure
 from gitkitchen.github.forge import render
 from gitkitchen.github.forge.render import Json, node_id, page_url, repo_url
-from gitkitchen.github.forge.state import Comment, Pull, Reaction, Repository, Review, State, moment
+from gitkitchen.github.forge.state import (
+    Comment,
+    Protection,
+    Pull,
+    Reaction,
+    Repository,
+    Review,
+    State,
+    moment,
+)
 
 REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
 
@@ -117,17 +128,21 @@ def merge_state(repo: Repository, pull: Pull) -> str:
         return "dirty"
     if pull.draft:
         return "draft"
-    return "blocked" if unsatisfied(repo, pull) else "clean"
+    return "blocked" if unsatisfied(repo, pull, repo.protections_of(pull.base_ref)) else "clean"
 
 
-def unsatisfied(repo: Repository, pull: Pull) -> list[str]:
-    """What the protections of the base still ask of a pull request, in GitHub's words."""
+def unsatisfied(repo: Repository, pull: Pull, bound: Sequence[Protection]) -> list[str]:
+    """What rules of the base still ask of a pull request, in GitHub's words."""
     asked: list[str] = []
     latest = latest_reviews(pull)
-    approvals = sum(
-        1 for login, review in latest.items() if review.state == "APPROVED" and repo.may(login, "write")
-    )
-    for protection in repo.protections_of(pull.base_ref):
+    approving = {
+        login: review
+        for login, review in latest.items()
+        if review.state == "APPROVED" and repo.may(login, "write")
+    }
+    for protection in bound:
+        fresh = not protection.dismiss_stale
+        approvals = sum(fresh or review.commit == pull.head_sha for review in approving.values())
         if any(
             review.state == "CHANGES_REQUESTED" and repo.may(login, "write")
             for login, review in latest.items()
@@ -137,7 +152,11 @@ def unsatisfied(repo: Repository, pull: Pull) -> list[str]:
             count = protection.approvals
             noun = "approving review is" if count == 1 else "approving reviews are"
             asked.append(f"At least {count} {noun} required by reviewers with write access.")
-        missing = [name for name in protection.checks if not _is_satisfied(repo, pull.head_sha, name)]
+        if protection.code_owners and _unowned(repo, pull, set(approving)):
+            asked.append("Waiting on code owner review from " + _unowned(repo, pull, set(approving)) + ".")
+        missing = [
+            name for name in protection.checks if not is_satisfied(repo, pull.head_sha, name, protection.app)
+        ]
         if len(missing) == 1:
             asked.append(f'Required status check "{missing[0]}" is expected.')
         elif missing:
@@ -154,9 +173,45 @@ def latest_reviews(pull: Pull) -> dict[str, Review]:
     return {review.user.login: review for review in pull.reviews if review.state != "COMMENTED"}
 
 
-def _is_satisfied(repo: Repository, sha: str, name: str) -> bool:
-    """Neutral and skipped satisfy a required check, as on GitHub. The newest of a name counts."""
-    runs = [check for check in repo.checks.values() if check.sha == sha and check.name == name]
+def _unowned(repo: Repository, pull: Pull, approving: set[str]) -> str:
+    """The first owner whom the CODEOWNERS of the base name for a changed file, and none of whose owners
+    approved; "" where all did. Of its patterns ``*``, files and folders (``/docs/``) are understood."""
+    try:
+        text = repo.bare.git("show", f"{pull.base_sha}:.github/CODEOWNERS")
+    except Infrastructure:
+        return ""
+    rules = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    base = repo.bare.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha
+    for file in repo.bare.changed(base, pull.head_sha):
+        owners: list[str] = []
+        for pattern, *names in rules:
+            path = pattern.strip("/")
+            if pattern == "*" or file.path == path or file.path.startswith(f"{path}/"):
+                owners = names
+        people = {
+            member
+            for name in owners
+            for team in repo.teams
+            if name == f"@{team.organization}/{team.slug}"
+            for member in team.members
+        } | {name.removeprefix("@") for name in owners}
+        if owners and not people & approving:
+            return owners[0].removeprefix("@")
+    return ""
+
+
+def is_satisfied(repo: Repository, sha: str, name: str, app: int | None = None) -> bool:
+    """Neutral and skipped satisfy a required check, as on GitHub. The newest of a name counts, with ``app``
+    only that App's, and then no status of a person."""
+    runs = [
+        check
+        for check in repo.checks.values()
+        if check.sha == sha and check.name == name and app in (None, check.suite.app.id)
+    ]
+    if app is not None:
+        return bool(runs) and max(runs, key=lambda check: check.id).conclusion in (
+            "success", "neutral", "skipped",
+        )  # fmt: skip
     statuses = [status for status in repo.statuses if status.sha == sha and status.context == name]
     found = (
         [max(runs, key=lambda check: check.id).conclusion in ("success", "neutral", "skipped")]

@@ -29,7 +29,7 @@ class Refused(Exception):
         status: int,
         message: str,
         *,
-        errors: Sequence[dict[str, str]] = (),
+        errors: Sequence[dict[str, str] | str] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(f"{status} {message}")

@@ -259,7 +259,10 @@ class Protection:
     """What a branch (or, with ``*`` at the end, all branches of a beginning) refuses.
 
     ``ruleset``: whether it is a ruleset, whose refusals read GH013, or a classic protection (GH006).
-    ``bypass``: logins that it does not bind.
+    ``bypass``: logins that it does not bind (an App's is ``slug[bot]``). ``methods``: how pull requests may
+    be merged here, none named: as the repository says. ``app``: the number of the App whose check of a name
+    counts, None: anybody's. ``queue``: only the merge queue merges; ``updates``: nobody who is not in
+    ``bypass`` changes the branch at all. ``enforcement``: ``active``, ``evaluate`` or ``disabled``.
     """
 
     id: int
@@ -273,6 +276,14 @@ class Protection:
     no_deletion: bool = True
     ruleset: bool = False
     bypass: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    dismiss_stale: bool = False
+    app: int | None = None
+    linear: bool = False
+    signatures: bool = False
+    queue: bool = False
+    updates: bool = False
+    enforcement: str = "active"
 
     def covers(self, branch: str) -> bool:
         if self.pattern.endswith("*"):
@@ -315,6 +326,17 @@ class Repository:
     protections: list[Protection] = field(default_factory=list)
     teams: list[Team] = field(default_factory=list)
     merge_methods: tuple[str, ...] = ("merge", "squash", "rebase")
+    actions_enabled: bool = True
+    actions_pulls: bool = False
+    """"Allow GitHub Actions to create and approve pull requests": off, as in a new repository."""
+    default_permission: str = "read"
+    """Of a workflow that names no ``permissions:``."""
+    rules_in_plan: bool = True
+    """Whether branches can be protected: private repositories of free plans have no rules."""
+    atomic: str = "honoured"
+    """What becomes of ``git push --atomic``: ``honoured``; ``absent``: the server does not offer it;
+    ``ignored``: it says that it does, and moves each ref by itself."""
+    archived: bool = False
     numbers: int = 0
 
     @property
@@ -333,18 +355,23 @@ class Repository:
         return RIGHTS.index(self.role(login)) >= RIGHTS.index(role)
 
     def protections_of(self, branch: str) -> list[Protection]:
-        return [protection for protection in self.protections if protection.covers(branch)]
+        """Those that count; one that only evaluates, or is switched off, does not."""
+        if not self.rules_in_plan:
+            return []
+        return [one for one in self.protections if one.covers(branch) and one.enforcement == "active"]
 
 
 @dataclass(frozen=True)
 class Delivery:
     """An event that happened: what GitHub would send. ``starts``: whether it may start workflows; what a
-    job's token does starts none, but for the two dispatches."""
+    job's token does starts none, but for the two dispatches. ``waits``: it would start workflows once a
+    person allows it, as of a pull request that a job's token opens; ``Hosted.approve`` does."""
 
     name: str
     repository: str
     payload: dict[str, Any]
     starts: bool
+    waits: bool = False
 
 
 @dataclass

@@ -22,6 +22,26 @@ def workflows(call: Call) -> Answer:
     return Answer(200, {"total_count": len(found), "workflows": made}, headers)
 
 
+@route("actions/get-github-actions-permissions-repository", "administration:read", role="admin", always=True)
+def permissions(call: Call) -> Answer:
+    """A job's token can never read it, nor what follows."""
+    return Answer(200, {"enabled": call.repo.actions_enabled, "allowed_actions": "all"})
+
+
+@route(
+    "actions/get-github-actions-default-workflow-permissions-repository",
+    "administration:read",
+    role="admin",
+    always=True,
+)
+def workflow_permissions(call: Call) -> Answer:
+    body = {
+        "default_workflow_permissions": call.repo.default_permission,
+        "can_approve_pull_request_reviews": call.repo.actions_pulls,
+    }
+    return Answer(200, body)
+
+
 def _workflow(call: Call) -> Workflow:
     """By number or by the name of its file."""
     wanted = call.path["workflow_id"]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from gitkitchen.github.forge import render
 from gitkitchen.github.forge.bare import Person
+from gitkitchen.github.forge.guarding import refuse_ref
 from gitkitchen.github.forge.happening import moved, person
 from gitkitchen.github.forge.routing import Answer, Call, Refused, invalid, route
 
@@ -39,6 +40,8 @@ def create_ref(call: Call) -> Answer:
         raise Refused(422, "Reference name must start with 'refs/' and have at least two slashes.")
     if call.repo.bare.kind(sha) != "commit":
         raise Refused(422, "Object does not exist")
+    main = before.get(f"refs/heads/{call.repo.default_branch}")
+    refuse_ref(call.repo, call.token, ref, main, sha, force=False)
     if not call.repo.bare.set(ref, sha):
         raise invalid("Reference", "ref")
     moved(call.state, call.repo, before, call.user, call.token)
@@ -53,17 +56,10 @@ def update_ref(call: Call) -> Answer:
         raise Refused(422, "Reference does not exist")
     if call.repo.bare.kind(sha) != "commit":
         raise Refused(422, "Object does not exist")
-    branch = ref.removeprefix("refs/heads/")
     forced = not call.repo.bare.is_ancestor(before[ref], sha)
     if forced and not call.body.get("force"):
         raise Refused(422, "Update is not a fast forward")
-    for protection in call.repo.protections_of(branch):
-        if call.login in protection.bypass:
-            continue
-        if protection.pull_request or protection.checks:
-            raise Refused(422, "Changes must be made through a pull request.")
-        if forced and protection.no_force:
-            raise Refused(422, "Cannot force-push to this branch")
+    refuse_ref(call.repo, call.token, ref, before[ref], sha, force=forced)
     call.repo.bare.set(ref, sha)
     moved(call.state, call.repo, before, call.user, call.token)
     return Answer(200, render.git_ref(call.state, call.repo, ref, sha))
@@ -76,8 +72,7 @@ def delete_ref(call: Call) -> Answer:
     if ref not in before:
         raise Refused(422, "Reference does not exist")
     branch = ref.removeprefix("refs/heads/")
-    if any(p.no_deletion and call.login not in p.bypass for p in call.repo.protections_of(branch)):
-        raise Refused(422, "Cannot delete this branch")
+    refuse_ref(call.repo, call.token, ref, before[ref], None, force=False)
     if branch == call.repo.default_branch:
         raise Refused(422, "Cannot delete the default branch")
     call.repo.bare.set(ref, None)

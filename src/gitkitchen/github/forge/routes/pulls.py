@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gitkitchen.github.forge import render, render_pulls
+from gitkitchen.github.forge import guarding, render, render_pulls
 from gitkitchen.github.forge.happening import deliver, moved, person, refresh
 from gitkitchen.github.forge.payloads import pull_request, pull_request_review
 from gitkitchen.github.forge.routing import Answer, Call, Refused, invalid, route
-from gitkitchen.github.forge.state import Pull, Repository, Review, State, Token, User
+from gitkitchen.github.forge.state import Protection, Pull, Repository, Review, State, Token, User
 
 READ, WRITE = "pull-requests:read", "pull-requests:write"
 MOST_FILES = 3000
@@ -75,6 +75,8 @@ def open_pull(
 @route("pulls/create", WRITE)
 def create(call: Call) -> Answer:
     body = call.body
+    if call.token is not None and call.token.is_job and not call.repo.actions_pulls:
+        raise Refused(403, "GitHub Actions is not permitted to create or approve pull requests.")
     if "title" not in body:
         raise invalid("PullRequest", "title", "missing_field")
     head, draft = body["head"], bool(body.get("draft"))
@@ -193,12 +195,14 @@ def review(call: Call) -> Answer:
     pull: Pull = call.number("pull_number", call.repo.pulls)
     body = call.body or {}
     state = EVENTS.get(body.get("event", ""), "PENDING")
+    is_job = call.token is not None and call.token.is_job
+    if state == "APPROVED" and is_job and not call.repo.actions_pulls:
+        words = "GitHub Actions is not permitted to approve pull requests."
+        raise Refused(422, "Unprocessable Entity", errors=[words])
     if state != "COMMENTED" and pull.user is call.user and state != "PENDING":
-        raise Refused(
-            422, "Unprocessable Entity", errors=[{"message": "Can not approve your own pull request"}]
-        )
+        raise Refused(422, "Unprocessable Entity", errors=["Can not approve your own pull request"])
     if state in ("COMMENTED", "CHANGES_REQUESTED") and not body.get("body"):
-        raise Refused(422, "Unprocessable Entity", errors=[{"message": "body cannot be blank"}])
+        raise Refused(422, "Unprocessable Entity", errors=["body cannot be blank"])
     made = Review(
         call.state.id(),
         call.user,
@@ -238,15 +242,15 @@ def merge(call: Call) -> Answer:
     if method not in repo.merge_methods:
         words = {"merge": "Merge commits are", "squash": "Squash merges are", "rebase": "Rebase merges are"}
         raise Refused(405, f"{words[method]} not allowed on this repository.")
-    bound = [p for p in repo.protections_of(pull.base_ref) if call.login not in p.bypass]
-    asked = render_pulls.unsatisfied(repo, pull) if bound else []
+    rules_here = guarding.bound(repo, call.login, pull.base_ref)
+    asked = _against(rules_here, method) + render_pulls.unsatisfied(repo, pull, rules_here)
     if asked:
-        rules = any(protection.ruleset for protection in bound)
+        rules = any(protection.ruleset for protection in rules_here)
         raise Refused(
             405, "Repository rule violations found\n\n" + "\n\n".join(asked) if rules else " ".join(asked)
         )
     base = pull.base_sha
-    _check_workflows(call, base, pull.head_sha)
+    guarding.refuse_workflows(repo, call.token, base, pull.head_sha)
     tree = bare.merged(base, pull.head_sha)
     assert tree is not None
     title = (
@@ -254,8 +258,7 @@ def merge(call: Call) -> Answer:
         or f"Merge pull request #{pull.number} from {pull.head_owner.login}/{pull.head_ref}"
     )
     text = body.get("commit_message", pull.title)
-    parents = (base, pull.head_sha) if method == "merge" else (base,)
-    sha = bare.commit_tree(tree, parents, f"{title}\n\n{text}", person(call.user), call.now())
+    sha = _merged(call, pull, method, tree, f"{title}\n\n{text}")
     before = bare.refs()
     if not bare.set(f"refs/heads/{pull.base_ref}", sha, old=base):
         raise Refused(409, "Base branch was modified. Review and try the merge again.")
@@ -267,11 +270,27 @@ def merge(call: Call) -> Answer:
     return Answer(200, {"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 
-def _check_workflows(call: Call, old: str, new: str) -> None:
-    token = call.token
-    if token is None or token.app is None or token.grants("workflows", "write"):
-        return
-    for one in call.repo.bare.changed(call.repo.bare.merge_base(old, new) or old, new):
-        if one.path.startswith(".github/workflows/"):
-            words = f"refusing to allow a GitHub App to create or update workflow `{one.path}`"
-            raise Refused(403, f"{words} without `workflows` permission")
+def _against(rules: list[Protection], method: str) -> list[str]:
+    """What rules have against this way of merging."""
+    found = [guarding.QUEUE for rule in rules if rule.queue]
+    found += [guarding.UPDATES for rule in rules if rule.updates]
+    found += [guarding.LINEAR for rule in rules if rule.linear and method == "merge"]
+    for rule in rules:
+        if rule.methods and method not in rule.methods:
+            found.append(f"Merge method {method} is not allowed: {', '.join(rule.methods)}.")
+    return list(dict.fromkeys(found))
+
+
+def _merged(call: Call, pull: Pull, method: str, tree: str, message: str) -> str:
+    """The commit that a merge makes. A rebase keeps each commit that stands on the base's tip."""
+    repo, bare, base = call.repo, call.repo.bare, pull.base_sha
+    who, now = person(call.user), call.now()
+    if method == "rebase" and bare.is_ancestor(base, pull.head_sha):
+        tip = base
+        for facts in reversed(bare.log(pull.head_sha, f"^{base}")):
+            if len(facts.parents) < 2:
+                tip = bare.commit_tree(facts.tree, (tip,), facts.message, who, now)
+        if repo.bare.facts(tip).tree == tree:
+            return tip
+    parents = (base, pull.head_sha) if method == "merge" else (base,)
+    return bare.commit_tree(tree, parents, message, who, now)

@@ -30,7 +30,16 @@ def user(call: Call) -> Answer:
 
 @route("repos/get")
 def get(call: Call) -> Answer:
-    return Answer(200, render.full_repository(call.state, call.repo, call.login))
+    """How pull requests may be merged is shown to those who may push."""
+    made, token = render.full_repository(call.state, call.repo, call.login), call.token
+    made["archived"] = call.repo.archived
+    pushes = token is not None and (
+        token.grants("contents", "write") if token.app else call.repo.may(call.login, "write")
+    )
+    if not pushes:
+        for key in ("allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"):
+            del made[key]
+    return Answer(200, made)
 
 
 @route("repos/get-collaborator-permission-level", always=True)
