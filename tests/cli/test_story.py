@@ -218,7 +218,7 @@ def test_settings_show_every_value_with_its_origin(sales: Shop) -> None:
 
 def test_every_later_command_is_refused(shop: Shop) -> None:
     """A command that the design names and this version lacks is refused, never half done."""
-    for name in ("promote", "rollback", "doctor", "page"):
+    for name in ("promote", "rollback", "page"):
         said = shop.cli(name)
         assert said.code == 2
 

@@ -20,6 +20,7 @@ from gitkitchen.errors import Mistake, Problem
 from gitkitchen.github import facts, merges, posting
 from gitkitchen.github.asking import Asking, Budget, library
 from gitkitchen.github.facts import ROLES, Authored, ChangedFile, PullRequest, Reviewed, Stored
+from gitkitchen.github.settings import Settings
 from gitkitchen.github.surfaces import CheckRun, Comment, marker_of
 from gitkitchen.github.trouble import Trouble
 
@@ -90,6 +91,11 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """What protects this repository, as far as the token may see it."""
+        return Settings(self._asking, self._repo)
 
     @property
     def requests(self) -> int:
