@@ -28,7 +28,11 @@ def imported(shop: Shop, *words: str) -> set[str]:
     return set(line.split()[1:])
 
 
-@pytest.mark.parametrize("words", [("--help",), ("validate",), ("kitchens",), ("gc",)], ids="-".join)
+@pytest.mark.parametrize(
+    "words",
+    [("--help",), ("validate",), ("kitchens",), ("gc",), ("doctor", "--level", "advice")],
+    ids="-".join,
+)
 def test_help_and_validate_load_no_engine(shop: Shop, words: tuple[str, ...]) -> None:
     """Neither the help, the check of files nor the list of kitchens loads DuckDB or PyGithub."""
     shop.commit({"recipes/one/recipe.yml": RECIPE})

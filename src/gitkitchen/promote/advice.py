@@ -47,7 +47,7 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "no-code-owners": Advice(
         "enforced",
-        "who owns nothing is asked nothing: whoever changes what is tested approves it with a friend",
+        "nobody in particular has to see a change of what is tested, and of who may allow that",
         ".github/CODEOWNERS: a line for each, such as `/.github/ @OWNER/TEAM`",
     ),
     "no-workflows": Advice(
@@ -58,7 +58,7 @@ ADVICE: Mapping[str, Advice] = {
     "workflow-missing": Advice(
         "guarded",
         "its part of the road does not happen: nobody tests, posts, cleans up or publishes",
-        f"{_INIT}, after `git rm --cached` of its line in .gitkitchen-init.json if you removed the file",
+        f"{_INIT} (one that you removed stays away until its entry in .gitkitchen-init.json is gone, too)",
     ),
     "workflow-outdated": Advice(
         "guarded",
@@ -69,7 +69,7 @@ ADVICE: Mapping[str, Advice] = {
         "guarded", "GitHub cannot read it, so that it never starts", f"settle the marked lines, then {_INIT}"
     ),
     "workflow-foreign": Advice(
-        "guarded", "nobody knows what it does in the place of ours", f"move it away, then {_INIT}"
+        "guarded", "what it does in the place of ours is not known", f"move it away, then {_INIT}"
     ),
     "workflow-edited": Advice(
         "enforced",
@@ -126,7 +126,7 @@ ADVICE: Mapping[str, Advice] = {
     "branch-missing": Advice(
         "guarded",
         "nothing can be promoted to an environment whose branch does not exist",
-        "git push origin SOURCE:BRANCH, or another branch in kitchen.yml",
+        "git push origin SOURCE:BRANCH, or name another branch in kitchen.yml",
     ),
     "unprotected": Advice(
         "guarded",
@@ -166,6 +166,12 @@ ADVICE: Mapping[str, Advice] = {
         "enforced",
         "two changes, each green by itself, can be merged to something that nobody has tested",
         f"{_RULES} Require branches to be up to date before merging",
+    ),
+    "other-merges": Advice(
+        "enforced",
+        "a promotion that is squashed or rebased loses its second parent and the trailers of its evidence, "
+        "and counts as a change by hand",
+        f"{_RULES} Require a pull request before merging → Allowed merge methods: Merge",
     ),
     "owners-not-asked": Advice(
         "enforced",

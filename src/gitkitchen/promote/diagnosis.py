@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitkitchen.promote.guarding import branch_findings, can_land, existence, finding, unknown, ways
+from gitkitchen.promote.guarding import (
+    branch_findings,
+    can_land,
+    existence,
+    finding,
+    merge_methods,
+    unknown,
+    ways,
+)
 from gitkitchen.promote.health import Facts, Finding, Health, Hosting, Unread
 
 
@@ -17,6 +25,9 @@ def judge(facts: Facts) -> Health:
         return Health((*found, *_atomic(facts)), ())
     for branch in facts.branches:
         found += branch_findings(branch)
+    for branch in facts.branches:
+        if branch.environment and facts.environments[0][0] != branch.environment:
+            found += merge_methods(facts.hosting, branch)
     landing = tuple(ways(facts.hosting, branch) for branch in facts.branches if branch.environment)
     found += [can_land(*one) for one in landing]
     return Health((*found, *_atomic(facts)), landing)
@@ -79,7 +90,8 @@ def _workflows(facts: Facts) -> Iterator[Finding]:
         code, said = words.get(one.state, ("workflow-outdated", "as init writes it"))
         yield Finding(code, "ok" if one.state == "same" else "gap", one.path, said)
         for lacking in one.lacks:
-            yield Finding("workflow-rights", "gap", one.path, f"job {lacking} is missing")
+            job, _, right = lacking.partition(": ")
+            yield Finding("workflow-rights", "gap", one.path, f"job `{job}` lacks `{right}`")
 
 
 # --- the repository ------------------------------------------------------------------------------

@@ -123,6 +123,26 @@ def _checks(about: str, rules: Rules) -> Iterator[Finding]:
         yield finding("check-of-anybody", about, held, "only the named App can give it", gap)
 
 
+def merge_methods(hosting: Hosting, branch: Branch) -> Iterator[Finding]:
+    """Of a branch that promotions land on (the first environment's takes the changes of people, too): that
+    a pull request is merged as it stands, or not at all."""
+    about, rules, ours = _about(branch), branch.rules, hosting.methods
+    if isinstance(rules, Unread):
+        return
+    by_rule = set(rules.methods or ("merge", "squash", "rebase"))
+    if rules.queue or "merge" not in by_rule:
+        return  # told elsewhere
+    if isinstance(ours, Unread):
+        others = sorted(by_rule - {"merge"})
+        if others:
+            yield unknown("other-merges", about, rules.rest or ours)
+            return
+    else:
+        others = sorted(by_rule & set(ours) - {"merge"})
+    gap = f"pull requests may be merged by {_and(others)}"
+    yield _holds("other-merges", about, rules, not others, "pull requests are merged by merge commits", gap)
+
+
 def _passing(about: str, rules: Rules) -> Finding:
     if isinstance(rules.passing, Unread):
         return unknown("bypass", about, rules.passing)
@@ -145,9 +165,12 @@ def _pushable(code: str, about: str, rules: Rules) -> Finding:
     """That a job's push is taken. What only Apps may update is left to those who set it up so."""
     against = [*_pull_only(rules), *(["required signatures"] if rules.signatures else [])]
     against += ["required checks"] if rules.checks else []
-    against += ["restricted updates"] if rules.updates and not rules.apps else []
-    if not against and rules.rest is not None:
-        return unknown(code, about, rules.rest)
+    closed = rules.updates and not rules.apps and rules.we_pass is not True
+    against += ["restricted updates"] if closed and not isinstance(rules.passing, Unread) else []
+    if not against:
+        hidden = rules.passing if closed and isinstance(rules.passing, Unread) else rules.rest
+        if hidden is not None:
+            return unknown(code, about, hidden)
     return finding(
         code, about, not against, "jobs may push to it", f"jobs cannot push to it: {_and(against)}"
     )

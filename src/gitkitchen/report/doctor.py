@@ -7,6 +7,7 @@ from typing import Any
 
 from gitkitchen.report.text import count, for_runners, one_line
 
+_FEW = 3
 _MARKS = {"ok": "✓", "gap": "✗", "unknown": "?"}
 _ORDER = ("advice", "guarded", "enforced")
 _LEVELS = {
@@ -60,7 +61,9 @@ def _grouped(findings: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
 
 def _title(group: Sequence[Mapping[str, Any]]) -> str:
     first = group[0]
-    about = ", ".join(dict.fromkeys(one["about"] for one in group))
+    names = list(dict.fromkeys(one["about"] for one in group))
+    few = first["state"] != "ok" or len(names) <= _FEW
+    about = ", ".join(names) if few else f"{names[0]} and {len(names) - 1} more"
     code = f" [{first['code']}]" if first["state"] != "ok" else ""
     return f"{_MARKS[first['state']]} {one_line(about)}: {one_line(first['said'])}{code}"
 

@@ -124,7 +124,7 @@ def workflow(s: State, repo: Repository, one: Workflow) -> Json:
         "node_id": node_id("W", one.id),
         "name": one.name,
         "path": one.path,
-        "state": "active",
+        "state": one.state,
         "created_at": moment(repo.created),
         "updated_at": moment(repo.created),
         "url": f"{repo_url(s, repo)}/actions/workflows/{one.id}",

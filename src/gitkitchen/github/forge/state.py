@@ -185,6 +185,7 @@ class Workflow:
     id: int
     path: str
     name: str
+    state: str = "active"
 
 
 @dataclass

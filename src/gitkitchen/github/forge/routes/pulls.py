@@ -243,7 +243,7 @@ def merge(call: Call) -> Answer:
         words = {"merge": "Merge commits are", "squash": "Squash merges are", "rebase": "Rebase merges are"}
         raise Refused(405, f"{words[method]} not allowed on this repository.")
     rules_here = guarding.bound(repo, call.login, pull.base_ref)
-    asked = _against(rules_here, method) + render_pulls.unsatisfied(repo, pull, rules_here)
+    asked = _against(repo, pull, rules_here, method) + render_pulls.unsatisfied(repo, pull, rules_here)
     if asked:
         rules = any(protection.ruleset for protection in rules_here)
         raise Refused(
@@ -270,15 +270,23 @@ def merge(call: Call) -> Answer:
     return Answer(200, {"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 
-def _against(rules: list[Protection], method: str) -> list[str]:
+def _against(repo: Repository, pull: Pull, rules: list[Protection], method: str) -> list[str]:
     """What rules have against this way of merging."""
     found = [guarding.QUEUE for rule in rules if rule.queue]
     found += [guarding.UPDATES for rule in rules if rule.updates]
     found += [guarding.LINEAR for rule in rules if rule.linear and method == "merge"]
     for rule in rules:
+        if rule.signatures and not _are_signed(repo, pull):
+            found.append(guarding.SIGNED)
         if rule.methods and method not in rule.methods:
             found.append(f"Merge method {method} is not allowed: {', '.join(rule.methods)}.")
     return list(dict.fromkeys(found))
+
+
+def _are_signed(repo: Repository, pull: Pull) -> bool:
+    """Whether each commit of a pull request has a signature; nobody looks whose."""
+    commits = repo.bare.git("rev-list", pull.head_sha, f"^{pull.base_sha}").split()
+    return all("\ngpgsig" in repo.bare.git("cat-file", "commit", sha).partition("\n\n")[0] for sha in commits)
 
 
 def _merged(call: Call, pull: Pull, method: str, tree: str, message: str) -> str:
