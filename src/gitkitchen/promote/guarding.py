@@ -224,7 +224,7 @@ def _push(branch: Branch) -> Way:
     if against and rules.we_pass is True:
         against = []
     elif against and isinstance(rules.we_pass, Unread):
-        return Way("push", "unknown", (*against, "unless it is passed by"), rules.we_pass.right)
+        return Way("push", "unknown", (*against, "unless this token passes it by"), rules.we_pass.right)
     return _way("push", against, unread)
 
 
