@@ -256,31 +256,6 @@ class Repository:
         url = urls.get("origin") or (next(iter(urls.values())) if len(urls) == 1 else None)
         return without_credentials(url) if url else None
 
-    def offers_atomic(self, limit: float = 30.0) -> bool | None:
-        """Whether ``origin`` offers pushes of several refs that are done whole or not at all; None where it
-        does not say, so that it cannot be told. Nothing is pushed: git asks before it would.
-
-        https://git-scm.com/docs/protocol-capabilities (``atomic``)
-        """
-        argv = (
-            "push",
-            "--dry-run",
-            "--atomic",
-            "--no-verify",
-            "--",
-            "origin",
-            "HEAD:refs/heads/gitkitchen/probe",
-        )
-        try:
-            done = capture(
-                ["git", *OPTIONS, *argv], env=environment(os.environ), cwd=self.root, timeout=limit
-            )
-        except TimeoutError:
-            return None
-        if not done.code:
-            return True
-        return False if "does not support --atomic" in _text(done.errors) else None
-
     def switch(self, branch: str, *, create: bool = False) -> None:
         """Check out a branch, or make it here and now."""
         _checked(self.root, ("switch", "--quiet", "--create" if create else "--no-guess", branch))

@@ -269,6 +269,19 @@ class Plumbing:
             return Pushed(Answer.UNKNOWN, error.problems[0].message)
         return _pushed(done, set(moves))
 
+    def offers_atomic(self, remote: str) -> bool | None:
+        """Whether a remote offers pushes that move several refs or none; None where it does not say. Nothing
+        is pushed: git asks before it would. https://git-scm.com/docs/protocol-capabilities (``atomic``)"""
+        words = ("--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
+        probe = "HEAD:refs/heads/gitkitchen/probe"
+        try:
+            done = self._network("push", "--dry-run", "--atomic", *words, "--", remote, probe)
+        except Unreachable:
+            return None
+        if not done.code:
+            return True
+        return False if "does not support --atomic" in done.err else None
+
     # --- processes ----------------------------------------------------------------------------
 
     def _git(

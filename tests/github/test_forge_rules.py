@@ -131,6 +131,25 @@ def test_a_ruleset_that_is_not_active_binds_nobody(stage: Stage, tmp_path: Path,
     assert enforcement in call(stage, "GET", "rulesets", token)[1]
 
 
+def test_a_push_is_declined_with_the_reasons_that_github_gives(stage: Stage, tmp_path: Path) -> None:
+    """Not that a hook declined: the reason beside each ref tells a ruleset, a protection and workflows."""
+    stage.repo.protect("main", ruleset=True)
+    stage.repo.protect("feature")
+    clone = Clone(stage, tmp_path / "clone", stage.forge.job_token(stage.repo, contents="write"))
+    clone.commit("b.sql", "x\n")
+    refs = ("main", "feature", "refs/heads/free")
+    done = clone.git("push", "--porcelain", "--force", "origin", *(f"HEAD:{ref}" for ref in refs))
+    told = dict(line.split("\t")[1:] for line in done.stdout.splitlines() if line.count("\t") == 2)
+    assert told == {
+        "HEAD:refs/heads/main": "[remote rejected] (push declined due to repository rule violations)",
+        "HEAD:refs/heads/feature": "[remote rejected] (protected branch hook declined)",
+        "HEAD:refs/heads/free": "[new branch]",
+    }
+    clone.commit(WORKFLOW, "on: push\n")
+    said = clone.git("push", "origin", "HEAD:refs/heads/wild").stderr
+    assert f"(refusing to allow a GitHub App to create or update workflow `{WORKFLOW}` without" in said
+
+
 def test_refs_set_through_the_api_meet_the_same_rules(stage: Stage) -> None:
     """PATCH, DELETE and POST of refs refuse what a push would be refused."""
     rule = stage.repo.protect("main", ruleset=True)

@@ -22,6 +22,7 @@ from gitkitchen.kitchen.identity import repository_name
 from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.model import Project
 from gitkitchen.offering import read_record
+from gitkitchen.plumbing import Plumbing
 from gitkitchen.promote.health import (
     LEDGER,
     Branch,
@@ -40,6 +41,8 @@ from gitkitchen.road.workflow_files import workflow_files
 T = TypeVar("T")
 SERVER = "https://github.com"
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+ASKING = 30.0
+"""Seconds for a question to the remote."""
 NO_TOKEN = Unread("not read: there is no token", "GITHUB_TOKEN (of an administrator, to see everything)")
 
 
@@ -149,7 +152,9 @@ def _seen(repository: Repository, branch: str) -> bool | Unread:
 
 
 def _atomic(repository: Repository) -> bool | Unread:
-    offered = repository.offers_atomic()
+    git = Plumbing(repository.root, ASKING)
+    remote = git.remote()
+    offered = git.offers_atomic(remote) if remote is not None else None
     if offered is None:
         return Unread("not asked: git could not speak to the remote as one who pushes", "the right to push")
     return offered

@@ -71,7 +71,8 @@ def serve(desk: Desk, request: Incoming, record: Record) -> Reply:
         )
         if pushing and token is not None:
             moved(desk.state, repo, before, token.user, token)
-    return _reply(done.output)
+    reply = _reply(done.output)
+    return replace(reply, body=reworded(reply.body)) if pushing else reply
 
 
 def _plain(request: Incoming) -> Incoming:
@@ -143,6 +144,48 @@ def pushed(request: Incoming) -> list[tuple[str, str, str]]:
             found.append((words[0], words[1], words[2]))
         at += int(length, 16)
     return found
+
+
+def _packets(data: bytes) -> list[bytes] | None:
+    """The packet lines of a stream, b"" for a flush: gitprotocol-common(5). None where it is none."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(data):
+        size = int(data[at : at + 4], 16) if re.fullmatch(rb"[0-9a-f]{4}", data[at : at + 4]) else -1
+        if size != 0 and not 4 <= size <= len(data) - at:
+            return None
+        found.append(data[at + 4 : at + size] if size else b"")
+        at += size or 4
+    return found
+
+
+def _packet(data: bytes) -> bytes:
+    return b"%04x" % (len(data) + 4) + data
+
+
+def reworded(body: bytes) -> bytes:
+    """The report of a push, with the reasons that GitHub gives where Git says that a hook declined."""
+    outer = _packets(body)
+    if outer is None or not any(one.startswith(b"\x01") for one in outer):
+        return body
+    told = b"".join(one[1:] for one in outer if one.startswith(b"\x02"))
+    inner = _packets(b"".join(one[1:] for one in outer if one.startswith(b"\x01")))
+    if inner is None:
+        return body
+    refusing = re.search(rb"refusing to allow a GitHub App .* permission", told)
+    report = b""
+    for one in inner:
+        ref = one.removeprefix(b"ng ").removesuffix(b" hook declined\n")
+        if one and one == b"ng %s hook declined\n" % ref:
+            if b"GH013: Repository rule violations found for %s." % ref in told:
+                one = b"ng %s push declined due to repository rule violations\n" % ref
+            elif b"GH006: Protected branch update failed for %s." % ref in told:
+                one = b"ng %s protected branch hook declined\n" % ref
+            elif refusing is not None:
+                one = b"ng %s %s\n" % (ref, refusing[0])
+        report += _packet(one) if one else b"0000"
+    whole = [*(one for one in outer if one and not one.startswith(b"\x01")), b"\x01" + report]
+    return b"".join(map(_packet, whole)) + b"0000"
 
 
 def _said(status: int, text: str, headers: dict[str, str] | None = None) -> Reply:
