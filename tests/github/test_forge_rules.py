@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clones import Clone
 from gitkitchen.github.asking import Asking
+from gitkitchen.github.forge.git_http import reworded
 from gitkitchen.github.trouble import Trouble
 from stage import Stage, staged
 
@@ -148,6 +151,16 @@ def test_a_push_is_declined_with_the_reasons_that_github_gives(stage: Stage, tmp
     clone.commit(WORKFLOW, "on: push\n")
     said = clone.git("push", "origin", "HEAD:refs/heads/wild").stderr
     assert f"(refusing to allow a GitHub App to create or update workflow `{WORKFLOW}` without" in said
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.binary(max_size=40))
+def test_what_is_no_refusal_stays_as_git_said_it(lines: list[bytes], noise: bytes) -> None:
+    """A report without a declined hook says the same after as before, and what is no report is left alone."""
+    report = b"".join(b"%04x" % (len(line) + 4) + line for line in lines if b"hook declined" not in line)
+    band = b"\x01" + report
+    body = b"%04x" % (len(band) + 4) + band + b"0000"
+    assert reworded(body) == body
+    assert reworded(noise) == noise
 
 
 def test_refs_set_through_the_api_meet_the_same_rules(stage: Stage) -> None:

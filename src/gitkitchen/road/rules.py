@@ -17,6 +17,7 @@ ROLES = {
     5: "administrators",
 }
 """The numbers of GitHub's own roles, as rulesets name them."""
+AGAIN = "an answer of the forge: try again later"
 PLAN = "Upgrade to GitHub"
 """What GitHub answers where a plan has no rules for branches."""
 ADMIN = "administration: read (of an administrator's token; a job's never has it)"
@@ -33,7 +34,7 @@ def unread(trouble: Trouble) -> Unread:
         return Unread(
             why, ADMIN if "administration" in words else words or "a token that may see it (GITHUB_TOKEN)"
         )
-    return Unread(why, "an answer of the forge: try again later")
+    return Unread(why, AGAIN)
 
 
 def is_plan(trouble: Trouble) -> bool:
@@ -45,11 +46,17 @@ def rules_of(settings: Settings, branch: str, known: dict[int, Ruleset | Unread]
     """What holds of a branch. ``known`` keeps rulesets between branches. Trouble only where the plan has no
     rules."""
     try:
-        given = settings.rules(branch)
+        return _rules_of(settings, branch, known)
     except Trouble as trouble:
         if is_plan(trouble):
             raise
         return unread(trouble)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Unread("not read: the answer is not what GitHub describes", AGAIN)
+
+
+def _rules_of(settings: Settings, branch: str, known: dict[int, Ruleset | Unread]) -> Rules:
+    given = settings.rules(branch)
     found = _of_rulesets(given)
     numbers = dict.fromkeys(one["ruleset_id"] for one in given if isinstance(one.get("ruleset_id"), int))
     for number in numbers:

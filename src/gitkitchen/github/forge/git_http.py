@@ -166,7 +166,7 @@ def _packet(data: bytes) -> bytes:
 def reworded(body: bytes) -> bytes:
     """The report of a push, with the reasons that GitHub gives where Git says that a hook declined."""
     outer = _packets(body)
-    if outer is None or not any(one.startswith(b"\x01") for one in outer):
+    if outer is None or b" hook declined\n" not in body:
         return body
     told = b"".join(one[1:] for one in outer if one.startswith(b"\x02"))
     inner = _packets(b"".join(one[1:] for one in outer if one.startswith(b"\x01")))
