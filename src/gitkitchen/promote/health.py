@@ -1,8 +1,8 @@
 """How far a project is protected: what holds of its files and its repository, judged. Pure.
 
 Three levels. *advice*: verdicts are shown and bind nobody. *guarded*: nobody passes them by accident.
-*enforced*: nobody passes them at all, but by changing these very settings. What could not be read is
-*unknown*, with the right that is missing: it never counts as held.
+*enforced*: all that settings of a forge can enforce is enforced. What could not be read is *unknown*, with
+the right that is missing: it never counts as held.
 """
 
 from __future__ import annotations

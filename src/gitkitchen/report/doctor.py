@@ -13,7 +13,7 @@ _ORDER = ("advice", "guarded", "enforced")
 _LEVELS = {
     "advice": "verdicts are shown and bind nobody",
     "guarded": "nobody passes tests and gates by accident",
-    "enforced": "nobody passes tests and gates but by changing these settings",
+    "enforced": "what settings of a forge can enforce is enforced",
 }
 
 
