@@ -60,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
     _audit_commands(command)
     _upkeep_commands(command)
     _job_commands(command)
-    _doctor(command)
     return top
 
 
@@ -97,6 +96,18 @@ def _start_commands(command: Any) -> None:
     )
     policy.add_argument("--json", action="store_true")
     _kitchen(policy)
+    _doctor(command)
+
+
+def _doctor(command: Any) -> None:
+    doctor = command("doctor", "doctor", "say what protects this project, what does not, and how to mend it")
+    doctor.add_argument(
+        "--level",
+        choices=("advice", "guarded", "enforced"),
+        default="guarded",
+        help="end with 1 where this level is not reached (default: guarded)",
+    )
+    doctor.add_argument("--json", action="store_true")
 
 
 def _recipe(sub: argparse.ArgumentParser) -> None:
@@ -369,17 +380,6 @@ def _moment(text: str) -> Any:
     if found.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} has no time zone: write 2026-12-18T16:00Z")
     return found
-
-
-def _doctor(command: Any) -> None:
-    doctor = command("doctor", "doctor", "say what protects this project, what does not, and how to mend it")
-    doctor.add_argument(
-        "--level",
-        choices=("advice", "guarded", "enforced"),
-        default="guarded",
-        help="end with 1 where this level is not reached (default: guarded)",
-    )
-    doctor.add_argument("--json", action="store_true")
 
 
 def _duration(text: str) -> float:
