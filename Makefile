@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help demo test test-long lint wheel-check bench clean
+.PHONY: help demo test test-long golden lint wheel-check bench clean
 
 help:
 	@echo "make demo       run the example on real data, break it, mend it"
 	@echo "make test       run the tests (under 5 minutes on 2 cores)"
 	@echo "make test-long  run the long tests: kills, wheel in a bare environment, large properties"
+	@echo "make golden     write the files anew that say what is posted and reported; read what changed"
 	@echo "make lint       ruff, mypy"
 	@echo "make bench      measure, beside peers, and write docs/benchmarks.md"
 
@@ -33,6 +34,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+golden: $(STAMP)
+	REPORT_GOLDEN=write $(BIN)/python -m pytest -q -m "long or not long" tests/report tests/examples/test_pull_request_story.py -k "not readme"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -37,6 +37,10 @@ class Scene:
     time: Time
     token: str
     results: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    options: tuple[str, ...] = ("--quiet",)
+    """Of `gitkitchen ci`."""
+    said: Said = Said(0, "", "")
+    """By the last job that tests."""
 
     # --- what people do ---
 
@@ -68,7 +72,7 @@ class Scene:
     def job(self, run: Run, name: str, event: Any, **environ: str) -> Run:
         self.work.git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
         self.work.git("checkout", "-q", "--detach", "origin/main")
-        said = self.ci(run, name, event, **environ)
+        said = self.said = self.ci(run, name, event, **environ)
         folder = self.work.root / "gitkitchen-results"
         files = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != ".gitignore"}
         self.results[run.id] = files
@@ -93,7 +97,7 @@ class Scene:
         before = dict(os.environ)
         os.environ.update(given)
         try:
-            return self.work.cli("ci", "--quiet")
+            return self.work.cli("ci", *self.options)
         finally:
             os.environ.clear()
             os.environ.update(before)

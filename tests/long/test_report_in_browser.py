@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from phone import CHROMIUM, FLAGS, needs_chromium
 from shop import Shop
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 RECIPE = """\
 version: 1
 recipe: page
@@ -23,10 +19,7 @@ nodes:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(
-    CHROMIUM is None and "chromium" not in os.environ.get("GITKITCHEN_REQUIRE", "").split(","),
-    reason="chromium is not installed",
-)
+@needs_chromium
 def test_the_report_is_readable_in_chromium(shop: Shop, tmp_path: Path) -> None:
     """Chromium lays out the verdict and the failing test from the one file, and draws a picture of it."""
     assert CHROMIUM is not None, "GITKITCHEN_REQUIRE names chromium, and chromium is not installed"

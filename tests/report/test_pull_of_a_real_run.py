@@ -90,7 +90,7 @@ def test_a_join_that_multiplies_rows_is_shown_where_it_was_written(shop: Shop) -
     assert {(a.path, a.start_line) for a in check.annotations} == {(f"{FOLDER}/priced.sql", 4)}
     body = comment(pull).body
     assert "gitkitchen run sales --select priced" in body
-    assert "<code>priced</code> **changed**: <code>priced.sql</code>" in body
+    assert "<code>priced</code> **changed**: <code>priced.sql:4</code>" in body
     assert "3 → 6 rows" in body
     assert "<code>totals</code>: needs 'priced', which did not pass" in body
     assert "-->" in body

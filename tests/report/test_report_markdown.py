@@ -145,7 +145,7 @@ def test_reused_blocked_and_untested_are_said(rich_outcome: Outcome) -> None:
     assert "| = | <code>flights</code> | reused | 336,776 |" in text
     assert "| ▪ | <code>summary</code> | blocked |  |  |  | late_by_hour did not pass |" in text
     assert "<code>planes</code>" in text.split("not tested: ")[1].splitlines()[0]
-    assert "! warning, reused" in text
+    assert "</code> warning, reused verdict: " in text
 
 
 def test_unclear_endings_never_look_green(green_outcome: Outcome) -> None:

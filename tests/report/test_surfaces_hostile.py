@@ -6,12 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from gitkitchen.finding import PolicyFinding
 from gitkitchen.github.surfaces import ANNOTATIONS_PER_REQUEST, MAX_COMMENT, MAX_TEXT, CheckRun
@@ -22,71 +20,16 @@ from gitkitchen.report.surfaces.document import from_document, to_document
 from gitkitchen.report.surfaces.outputs import output_file, outputs
 from gitkitchen.report.surfaces.pull import Change, NotTested, Pull
 from gitkitchen.report.surfaces.summary import summary
+from inert import Page, assert_inert
 from pulls import NAUGHTY, RUN_URL, TREE, cases, hostile, judged, node, outcome
 
-GFM = MarkdownIt("gfm-like")
-"""GitHub's dialect: tables, strikethrough, links without markup, and HTML as it stands."""
-OURS = frozenset(
-    {
-        "h2",
-        "h3",
-        "h4",
-        "p",
-        "ul",
-        "ol",
-        "li",
-        "strong",
-        "em",
-        "code",
-        "pre",
-        "sub",
-        "br",
-        "details",
-        "summary",
-    }
-    | {"table", "thead", "tbody", "tr", "th", "td", "a"}
-)
 MERMAID = (
     "flowchart TD",
     r'  n\d+\["[\w /,.#;<>-]*"\]:::[a-z]+',
     r"  n\d+ --> n\d+",
     r"  classDef [\w:#,; -]+",
 )
-VOID = frozenset({"br"})
 HOSTILE = hostile()
-
-
-class Page(HTMLParser):
-    """What a browser would make of a rendering: tags as a tree, texts, links."""
-
-    def __init__(self, markdown: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: set[str] = set()
-        self.links: list[str] = []
-        self.attributes: set[str] = set()
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.comments: list[str] = []
-        self.feed(GFM.render(markdown))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "pre" not in self.open:
-            self.words.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        self.comments.append(data)
 
 
 @dataclass(frozen=True)
@@ -119,27 +62,6 @@ def plain_texts(checks: tuple[CheckRun, ...]) -> Iterator[str]:
         yield check.title
         for one in check.annotations:
             yield from (one.path, one.title, one.message)
-
-
-def assert_inert(where: str, markdown: str) -> None:
-    """No tag, link, mention, reference, image or runner command that is not ours; all is balanced."""
-    page = Page(markdown)
-    assert page.tags <= OURS, where
-    assert not page.open, where
-    assert page.attributes <= {"href", "class", "style"}, where
-    assert set(page.links) <= {RUN_URL}, where
-    said = "".join(page.words)
-    assert not re.search(r"@[A-Za-z0-9]", said), where
-    assert not re.search(r"#\d|\bGH-\d|\bGHSA-[a-z0-9]", said), where
-    assert len(page.comments) <= 1, where
-    assert all(markdown.startswith(f"<!--{comment}-->\n") for comment in page.comments), where
-    for line in markdown.splitlines():
-        assert not line.lstrip().startswith("::"), where
-        assert "##[" not in line, where
-        assert line.isprintable(), where
-    fences = [line for line in markdown.splitlines() if line.lstrip().startswith(("```", "~~~"))]
-    assert len(fences) % 2 == 0, where
-    assert all(f in ("```", "```sh", "```mermaid") for f in fences), where
 
 
 def assert_bounded(posted: Posted) -> None:

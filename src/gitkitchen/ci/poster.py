@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.ci import judging
+from gitkitchen.ci import answering, judging
 from gitkitchen.ci.judging import Asked
+from gitkitchen.document import departures
 from gitkitchen.errors import GitKitchenError, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.github import artifacts
-from gitkitchen.github.artifacts import CLAIM, NOTHING, PROBLEMS, PULL, Claim, Limits, Refused
+from gitkitchen.github.artifacts import CLAIM, DIFF, NOTHING, PROBLEMS, PULL, Claim, Limits, Refused
 from gitkitchen.github.events import Event, FinishedRun
 from gitkitchen.github.surfaces import CheckRun
 from gitkitchen.github.trouble import Trouble
@@ -97,6 +98,11 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
     """Read what a run left, judge it, and show it on its pull request. Nothing that GitHub does raises."""
     desk = _Desk(event, run, project, client, now.astimezone(UTC))
     try:
+        if artifacts.asked(run) is not None:
+            said, problems = answering.answer(
+                event, run, client, lambda: _left(desk), _problems_of, desk.run_url
+            )
+            return Posted((said,), refused=problems)
         where = _where(desk)
         if isinstance(where, str):
             return Posted((where,))
@@ -109,8 +115,11 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
         return Posted(("nothing is posted: what is missing is not green",), tuple(desk.warnings))
     except Refused as refused:  # of a run that is not ours there is nothing to say on any commit
         return Posted(refused=refused.problems)
-    if isinstance(left, Mapping) and NOTHING in left and CLAIM not in left:
-        return Posted(("the event asked for nothing to be shown",))
+    try:
+        if isinstance(left, Mapping) and artifacts.nothing_of(left):
+            return Posted(("the event asked for nothing to be shown",))
+    except Refused as refused:
+        left = refused
     found = _judged(desk, where, left)
     if isinstance(found, str):
         return Posted((found,), tuple(desk.warnings))
@@ -192,7 +201,7 @@ def _left(desk: _Desk) -> dict[str, bytes] | Refused:
         archive = Path(folder) / "artifact.zip"
         archive.write_bytes(data)
         try:
-            return artifacts.read(archive, {CLAIM, PULL, PROBLEMS, NOTHING}.__contains__, limits)
+            return artifacts.read(archive, {CLAIM, DIFF, PULL, PROBLEMS, NOTHING}.__contains__, limits)
         except Refused as refused:
             return refused
 
@@ -295,12 +304,12 @@ def _member(desk: _Desk) -> Callable[[str, str], bool]:
 def _problems_of(left: Mapping[str, bytes]) -> Iterator[Problem]:
     """What the job itself said that it could not do: a stranger's words, shown as such."""
     try:
-        found = json.loads(left.get(PROBLEMS, b"{}")[:1_000_000])["problems"]
-        for one in found[:TOLD]:
+        value = json.loads(left.get(PROBLEMS, b"{}")[:1_000_000])
+        for one in value["problems"][:TOLD] if not departures(value, "problems") else ():
             file, line = one.get("file"), one.get("line")
             placed = isinstance(file, str) and file and isinstance(line, int | None)
             place = Place(file[:500], line or 0) if placed else None
-            yield Problem(f"the job says: {str(one['message'])[:500]}", place, code="job")
+            yield Problem(f"the job says: {str(one['message'])[:500]}", place, one["hint"][:300], "job")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
 

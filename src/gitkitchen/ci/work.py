@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
 from gitkitchen.automation import COMMAND
-from gitkitchen.ci import gathering
+from gitkitchen.ci import comparing, gathering
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.subject import on_disk, subject_of
 from gitkitchen.errors import (
@@ -185,9 +185,9 @@ def _test(job: Job, report: Report, project: Project) -> Report:
     job.begun(report.event, subject)
     report = replace(report, subject=subject)
     with on_disk(project, repository, subject) as root:
+        if report.decision.dataset:
+            return _compared(job, report, root)
         report = _recipes(job, report, root, fresh=report.decision.fresh)
-        if report.decision.dataset and report.signal is None:
-            report = _compared(job, report, root)
         request = Request(start=root, environ=job.environ, say=job.say)
         without = [(f.recipe, p) for f in report.failures for p in f.problems]
         seconds = (job.clock() - began).total_seconds()
@@ -198,15 +198,18 @@ def _test(job: Job, report: Report, project: Project) -> Report:
         return replace(report, pull=found)
 
 
-def _recipes(job: Job, report: Report, root: Path, *, fresh: bool = False) -> Report:
-    """Run every recipe of a folder, after those that it reads; one that cannot begin stops no other.
+def _recipes(
+    job: Job, report: Report, root: Path, *, fresh: bool = False, only: frozenset[str] | None = None
+) -> Report:
+    """Run every recipe of a folder (``only``: of these), after those that it reads; one that cannot begin
+    stops no other.
 
     Of a change, a recipe is not tested on data that the change would replace: neither what did not pass nor
     what could not be published to the change's kitchen stands in for the new.
     """
     try:
         # With the state of the main work tree: what it knows of these files by content is not read again.
-        readers = in_order(find_project(root)[0])
+        readers = [r for r in in_order(find_project(root)[0]) if only is None or r.name in only]
     except GitKitchenError as error:
         return replace(report, failures=(Failure("", error.problems, error.exit_code),))
     request = Request(start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say)
@@ -287,21 +290,21 @@ def _not_tested(recipe: str, lost: Sequence[str]) -> Problem:
 
 
 def _compared(job: Job, report: Report, root: Path) -> Report:
-    """The dataset that was asked for, as its run built it, beside the base's: by `gitkitchen diff --data`."""
-    from gitkitchen.difference import compare, sides
-
+    """The dataset that was asked for, as its run built it, beside the base's: by `gitkitchen diff --data`.
+    Only the recipes that lead to it run, so that nothing is said of the change as a whole."""
     name = report.decision.dataset
-    run = next((o.run for o in report.outcomes if any(n.node == name for n in o.nodes)), None)
     try:
-        if run is None:
-            message = f"no recipe that ran makes the dataset '{name[:80]}'"
-            raise Mistake(Problem(message, hint="name a node of a recipe", code="no-dataset"))
+        readers = in_order(find_project(root)[0])
+        maker = comparing.maker(readers, name)
+        wanted = comparing.leading_to(readers, maker)
+        report = _recipes(job, report, root, fresh=report.decision.fresh, only=wanted)
+        if report.signal is not None:
+            return report
         request = Request(start=root, environ=job.environ, say=job.say)
-        found = compare(*sides(request, run, None), data=True, only=(name,))
+        return replace(report, difference=comparing.one(request, report.outcomes, maker, name))
     except GitKitchenError as error:
         failure = Failure("", error.problems, error.exit_code)
         return replace(report, failures=(*report.failures, failure))
-    return replace(report, difference=found)
 
 
 # --- a branch ---------------------------------------------------------------------------------------

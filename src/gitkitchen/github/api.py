@@ -120,9 +120,11 @@ class Client:
         """Make the one comment of ``marker`` what it should be; its number. ValueError beyond the limits."""
         return posting.put_comment(self._asking, self._repo, self.author, number, Comment(marker, body))
 
-    def reply(self, number: int, comment_id: int, body: str) -> int:
-        """Answer a comment, once however often: the answer to ``comment_id``."""
-        return self.put_comment(number, marker_of(f"gitkitchen reply {comment_id}"), body)
+    def reply(self, number: int, comment_id: int, body: str, *, over: bool = True) -> int:
+        """Answer a comment, once however often: the answer to ``comment_id``. ``over``: what it says already
+        is replaced."""
+        answer = Comment(marker_of(f"gitkitchen reply {comment_id}"), body)
+        return posting.put_comment(self._asking, self._repo, self.author, number, answer, over=over)
 
     def put_pull(self, step: merges.Step) -> int:
         """Make the one open pull request of a step what it should be, however often; its number."""
@@ -144,8 +146,8 @@ class Client:
         doing = f"react to comment {comment_id}"
         self._asking.ask("POST", path, doing, posting.COMMENTS, body={"content": content}, again=True)
 
-    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> None:
-        """Start a workflow (the name of its file) on a branch, once.
+    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> bool:
+        """Start a workflow (the name of its file) on a branch, once. Whether it was not there already.
 
         ``key``: a text that the workflow's ``run-name`` shows (``run-name: … ${{ inputs.key }}``). With it a
         run that is there already is not started again, and a lost answer is looked up; without it a lost
@@ -154,21 +156,22 @@ class Client:
         doing = f"start the workflow '{workflow}'"
         path = f"{self._repo}/actions/workflows/{quote(workflow, safe='')}"
         if key and self._is_dispatched(path, key, doing):
-            return
+            return False
         body = {"ref": ref, "inputs": dict(inputs)}
         for last in (False, True):
             try:
                 self._asking.ask("POST", f"{path}/dispatches", doing, {"actions": "write"}, body=body)
-                return
+                return True
             except Trouble as trouble:
                 if trouble.kind != "unsure" or not key:
                     raise
                 for seconds in DISPATCH_LOOKS:
                     self._asking.pause(seconds, doing)
                     if self._is_dispatched(path, key, doing):
-                        return
+                        return True
                 if last:
                     raise
+        raise AssertionError("the last try returns or raises")
 
     def _is_dispatched(self, path: str, key: str, doing: str) -> bool:
         query = {"event": "workflow_dispatch", "per_page": 100}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gitkitchen.document import departures
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
 from gitkitchen.github.events import Event, FinishedRun
 from gitkitchen.github.payload import REPOSITORY, SHA, Part, parse
@@ -37,6 +38,13 @@ PULL = "pull.json"
 
 DISPATCHED = re.compile(r"#([1-9]\d{0,8}) at ([0-9a-f]{40}|[0-9a-f]{64})$")
 """How the ``run-name`` of our dispatched workflow ends: made of the inputs before any job runs."""
+
+
+DIFF = "diff.json"
+"""The diff that a command in a comment asked for."""
+
+ASKED = re.compile(r"\[comment ([1-9]\d{0,18})\] diff ([a-z][a-z0-9_]{0,62}) #")
+"""How the title of a run says that a comment asked for a diff: its key, as ``key_of`` makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +230,34 @@ def expected(event: Event, run: FinishedRun) -> tuple[str, int | None]:
     return asked[2], int(asked[1])
 
 
+def nothing_of(files: Mapping[str, bytes]) -> bool:
+    """Whether the job says, by itself, that its event asked for nothing to be shown. Refused where what says
+    so is none of our documents (``gitkitchen schema nothing``)."""
+    raw = files.get(NOTHING)
+    if raw is None or CLAIM in files:
+        return False
+    try:
+        wrong = (
+            departures(dict(parse(raw, NOTHING)), "nothing") if len(raw) <= 65_536 else ["it is too large"]
+        )
+    except GitKitchenError as error:
+        wrong = [error.problems[0].message]
+    if wrong:
+        raise Refused(f"{NOTHING} says nothing: {text_safe(wrong[0])[:300]}", "nothing")
+    return True
+
+
+def key_of(comment: int, dataset: str = "") -> str:
+    """What the run that a comment starts is found again by: a part of its title."""
+    return f"[comment {comment}]{f' diff {dataset}' if dataset else ''}"
+
+
+def asked(run: FinishedRun) -> tuple[int, str] | None:
+    """The comment that asked a dispatched run for the diff of a dataset, and that dataset."""
+    found = ASKED.search(run.title) if run.event == "workflow_dispatch" else None
+    return (int(found[1]), found[2]) if found else None
+
+
 def same_subject(claim: Claim, document: Mapping[str, Any]) -> None:
     """Refused where the pull-request document is about something else than the claim beside it."""
     run = document.get("run")
@@ -258,6 +294,8 @@ def _claim(raw: bytes | None) -> Claim:
         raise Refused(why, "claim") from None
     if version != 1:
         raise Refused(f"{CLAIM} is of another version of GitKitchen", "version")
+    if wrong := departures(dict(whole.value), "claim"):
+        raise Refused(f"{CLAIM} is no claim: {text_safe(wrong[0])[:300]}", "claim")
     return claim
 
 

@@ -15,7 +15,7 @@ Verb = Literal["run", "diff", "fresh", "help"]
 
 VERBS: dict[str, str] = {
     "run": "run the recipes of this pull request's head again",
-    "diff": "compare one dataset with the target's environment: `/kitchen diff <dataset>`",
+    "diff": "compare one dataset with the target's environment, and answer here",
     "fresh": "run again with sources fetched anew, not pinned to the base's",
     "help": "show this",
 }
@@ -106,4 +106,5 @@ def _command(words: list[str]) -> Command | Unclear:
 
 def help_text() -> str:
     """The commands, as Markdown."""
-    return "\n".join(f"- `{WORD} {verb}`: {said}" for verb, said in VERBS.items())
+    takes = {"diff": " <dataset>"}
+    return "\n".join(f"- `{WORD} {verb}{takes.get(verb, '')}`: {said}" for verb, said in VERBS.items())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gitkitchen.github import artifacts
 from gitkitchen.github.commands import Command, Unclear, help_text
 from gitkitchen.github.events import Comment
 
@@ -57,12 +58,12 @@ class Forge(Protocol):
 
     def react(self, comment_id: int, content: str) -> None: ...
 
-    def reply(self, number: int, comment_id: int, body: str) -> int:
-        """Write the one answer to a comment, new or in place of what it said."""
+    def reply(self, number: int, comment_id: int, body: str, *, over: bool = True) -> int:
+        """Write the one answer to a comment; ``over``: in place of what it said."""
         ...
 
-    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> None:
-        """Start a workflow once: a run whose title has ``key`` is that one."""
+    def dispatch_workflow(self, workflow: str, ref: str, inputs: Mapping[str, str], *, key: str = "") -> bool:
+        """Start a workflow once: a run whose title has ``key`` is that one. Whether it was started now."""
         ...
 
 
@@ -84,13 +85,15 @@ def obey(comment: Comment, command: Command | Unclear, forge: Forge, *, workflow
     again, by the rest the poster knows what it is about (``artifacts.DISPATCHED``).
     """
     answer, inputs = _weigh(comment, command, forge)
+    began = True
     if inputs:
         forge.react(comment.id, "eyes")
-        forge.dispatch_workflow(workflow, branch, inputs, key=inputs["key"])
+        began = forge.dispatch_workflow(workflow, branch, inputs, key=inputs["key"])
         forge.react(comment.id, "rocket")
     else:
         forge.react(comment.id, "eyes" if answer.accepted else "confused")
-    forge.reply(comment.number, comment.id, answer.said)
+    # Of what began before, the result may stand there already.
+    forge.reply(comment.number, comment.id, answer.said, over=began)
     return answer
 
 
@@ -117,7 +120,8 @@ def _weigh(comment: Comment, command: Command | Unclear, forge: Forge) -> tuple[
         return _refused(login, refused)
     started = {"run": "the tests of", "fresh": "the tests, with fresh sources, of", "diff": "the diff of"}
     what = f"{started[command.verb]} {f'`{command.dataset}` at ' if command.dataset else ''}{pull.head_sha}"
-    said = f"@{login}, I started {what}. The result appears in this pull request's checks."
+    where = "The answer will stand here." if command.dataset else "The result appears in the checks above."
+    said = f"@{login}, I started {what}. {where}"
     return Answer(True, said, pull.head_sha), _inputs(comment, command, pull)
 
 
@@ -151,5 +155,5 @@ def _inputs(comment: Comment, command: Command, pull: PullNow) -> dict[str, str]
         "base_sha": pull.base_sha,
         "fresh": "true" if command.verb == "fresh" else "false",
         "dataset": command.dataset,
-        "key": f"[comment {comment.id}]",
+        "key": artifacts.key_of(comment.id, command.dataset),
     }

@@ -206,8 +206,12 @@ def _same(one: str, other: str) -> bool:
     return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
 
 
-def put_comment(asking: Asking, repo: str, author: str, number: int, comment: Comment) -> int:
+def put_comment(
+    asking: Asking, repo: str, author: str, number: int, comment: Comment, *, over: bool = True
+) -> int:
     """Make the one comment of its marker what it should be; its number. Raises Trouble.
+
+    ``over``: one that is there is brought to it; otherwise it stays as it is.
 
     Ours is the oldest that begins with the marker and whose author is ``author``; others of ours with the
     same marker, from two jobs that ran at once, are removed.
@@ -216,7 +220,7 @@ def put_comment(asking: Asking, repo: str, author: str, number: int, comment: Co
     for look in range(LOOKS):
         ours = _comments(asking, repo, author, number, comment.marker, doing)
         try:
-            done = _bring_comment(asking, repo, number, comment, ours, doing)
+            done = _bring_comment(asking, repo, number, comment, ours, doing, over=over)
         except Trouble as trouble:
             gone = trouble.kind == "missing" and ours
             if look == LOOKS - 1 or (trouble.kind != "unsure" and not gone):
@@ -242,13 +246,13 @@ def _comments(asking: Asking, repo: str, author: str, number: int, marker: str, 
 
 
 def _bring_comment(
-    asking: Asking, repo: str, number: int, comment: Comment, ours: list[Json], doing: str
+    asking: Asking, repo: str, number: int, comment: Comment, ours: list[Json], doing: str, *, over: bool
 ) -> int:
     body = {"body": comment.whole}
     if not ours:
         _, answer = asking.ask("POST", f"{repo}/issues/{number}/comments", doing, COMMENTS, body=body)
         return number_of(answer, doing)
-    if not _same(str(ours[0].get("body") or ""), comment.whole):
+    if over and not _same(str(ours[0].get("body") or ""), comment.whole):
         path = f"{repo}/issues/comments/{ours[0]['id']}"
         asking.ask("PATCH", path, doing, COMMENTS, body=body, again=True)
     return int(ours[0]["id"])

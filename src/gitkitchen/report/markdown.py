@@ -27,8 +27,6 @@ SAMPLE_COLUMNS = 8
 MORE_ROOM = 1200
 """Kept free of failures told in full, so that those which do not fit are at least named."""
 
-SHORT_HEAD = ("", "Test or node", "Observed", "Expected", "At")
-
 _ICONS = {
     Verdict.PASSED: "✅",
     Verdict.FAILED: "❌",
@@ -150,9 +148,9 @@ def _add_findings(sheet: Sheet, outcome: Outcome) -> None:
             break
         shown += 1
     rest = [_in_short(outcome, f) for f in heavy[shown:]]
-    sheet.table("#### More failures", SHORT_HEAD, rest, "failure")
+    sheet.bullets("#### More failures", rest, str, "failure")
     light = [_in_short(outcome, f) for f in found if f.weight in ("warn", "log")]
-    sheet.table("#### Warnings", SHORT_HEAD, light, "warning")
+    sheet.bullets("#### Warnings", light, str, "warning")
 
 
 def _add_untested(sheet: Sheet, outcome: Outcome) -> None:
@@ -214,18 +212,20 @@ def _sample(outcome: Outcome, finding: Finding) -> Iterator[str]:
         yield more
 
 
-def _in_short(outcome: Outcome, finding: Finding) -> tuple[str, ...]:
+def _in_short(outcome: Outcome, finding: Finding) -> str:
+    """A finding in a line: a list is legible where a table of five columns is cut."""
     test, failure = finding.test, finding.node.failure
     observed = facts.public_observed(outcome, test) if test and test.state is not TestState.ERROR else ""
     message = test.message if test else failure.message if failure else ""
     mark = {"waived": "!", "warn": "!", "log": "·"}.get(finding.weight, SYMBOLS[State.FAILED])
-    return (
-        f"{mark} {finding.word}{', reused' if test and test.reused else ''}",
-        name(finding.title),
-        escape(observed or facts.public_message(outcome, message), 200),
-        escape(test.expected, 200) if test else "",
-        name(str(finding.place)) if finding.place else "",
-    )
+    said = escape(observed or facts.public_message(outcome, message), 200)
+    parts = [
+        f"{mark} {name(finding.title)} {finding.word}{', reused verdict' if test and test.reused else ''}"
+    ]
+    parts[0] += f": {said}" if said else ""
+    parts += [f"expected {escape(test.expected, 200)}"] if test and test.expected else []
+    parts += [f"at {name(str(finding.place))}"] if finding.place else []
+    return "; ".join(parts)
 
 
 def _node_rows(outcome: Outcome) -> list[tuple[str, ...]]:

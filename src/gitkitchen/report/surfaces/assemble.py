@@ -85,4 +85,6 @@ def untested(outcome: Outcome) -> Iterator[NotTested]:
                 if node.failure
                 else "; ".join(node.reasons)
             )
+            # What failed is told where it failed, and not again with all that waited for it.
+            why = why.partition(": ")[0] if node.state is State.BLOCKED else why
             yield NotTested(recipe, node.node, why or WORDS[node.state])

@@ -156,7 +156,8 @@ def _of_all(pull: Pull, run_url: str) -> CheckRun:
     sheet.add(f"### {words.icon(judged)} {escape(title, 300)}")
     sheet.part(lambda s: sections.recipes(s, pull), 8_000)
     sheet.bullets("", judged.why, _reason, "reason", most=30)
-    sheet.add(escape(words.next_step(judged)))
+    if step := sections.next_step(pull, judged):
+        sheet.add(f"Next: {step}")
     sheet.part(lambda s: sections.policy(s, pull), 8_000, "#### Policy")
     sheet.part(lambda s: sections.not_tested(s, pull), 4_000, "#### Not tested")
     sheet.part(lambda s: sections.waivers(s, pull), 4_000, "#### Waivers")

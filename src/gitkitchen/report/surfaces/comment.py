@@ -36,8 +36,8 @@ def body(pull: Pull, limit: int, run_url: str = "") -> str:
         shown = ", ".join(name(d.dataset) for d in broken[:8])
         more = f" and {len(broken) - 8:,} more" if len(broken) > 8 else ""
         sheet.add(f"⚠️ **Breaks its contract:** {shown}{more}. Who reads it is named below.")
-    if step := words.next_step(judged):
-        sheet.add(f"**Next:** {escape(step)}")
+    if step := sections.next_step(pull, judged):
+        sheet.add(f"**Next:** {step}")
     sheet.part(lambda s: sections.policy(s, pull), 6_000, "### Policy")
     sheet.part(lambda s: sections.failures(s, pull), 14_000, "### Failed")
     sheet.part(lambda s: sections.changed(s, pull), 7_000, "### Changed in the recipes")
@@ -45,8 +45,7 @@ def body(pull: Pull, limit: int, run_url: str = "") -> str:
     sheet.part(lambda s: sections.not_tested(s, pull), 4_000, "### Not tested")
     sheet.part(lambda s: sections.waivers(s, pull), 4_000, "### Waivers")
     sheet.part(lambda s: sections.warnings(s, pull), 6_500)
-    sheet.part(lambda s: sections.reused(s, pull), 500, "### Reused")
-    sheet.part(lambda s: sections.time(s, pull), 1_500, "### Time")
+    sheet.part(lambda s: sections.time(s, pull), 2_000, "### Time and reuse")
     sheet.part(lambda s: sections.again_here(s, pull), 1_000)
     sheet.add(sections.origin(pull, run_url), room=300)
     if sheet.missing and sheet.blocks:

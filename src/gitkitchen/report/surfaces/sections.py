@@ -27,6 +27,8 @@ HEAVY = ("stop", "excused", "waived")
 IN_FULL = 8
 """So many failures are told in full in a comment; the next ones in a line each."""
 IN_SHORT = 30
+TOGETHER = 6
+"""So many things that nobody tested for the same reason stand in one line."""
 T = TypeVar("T")
 _SEVERITIES = {"failure": "refused", "action": "needs approval", "notice": "noted"}
 
@@ -147,6 +149,19 @@ def warnings(sheet: Sheet, pull: Pull) -> None:
     _folded(sheet, count(len(light), "warning"), light, _short, "warning", 30)
 
 
+def next_step(pull: Pull, judged: Judgement) -> str:
+    """What to do now, as Markdown: where only an approval is missing, whose; "" where nothing is to do."""
+    waits = [f for f in pull.policy if f.blocks]
+    only = judged.verdict is Verdict.PASSED and all(f.severity == "action" for f in waits)
+    common = [w for w in waits[0].who_may_allow if all(w in f.who_may_allow for f in waits)] if waits else []
+    if only and common and not any(n.blocks for n in pull.not_tested):
+        who = ", ".join(map(name, common[:4]))
+        more = f" and {len(common) - 4:,} more" if len(common) > 4 else ""
+        one_of = "one of " if len(common) > 1 else ""
+        return f"The tests passed. What is left is an approving review of this commit by {one_of}{who}{more}."
+    return escape(words.next_step(judged))
+
+
 # --- policy, waivers, what is not tested ---------------------------------------------------------------
 
 
@@ -191,23 +206,33 @@ def not_tested(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
     found.sort(key=lambda n: not n.blocks)
     several = len(pull.recipes) > 1 and only is None
 
-    def show(one: NotTested) -> str:
-        what = name(f"{one.recipe} / {one.what}" if several and one.recipe else one.what)
-        return f"{'**could not run**: ' if one.blocks else ''}{what}: {escape(one.why, 160)}"
+    alike: dict[tuple[bool, str], list[NotTested]] = {}
+    for one in found:
+        alike.setdefault((one.blocks, one.why), []).append(one)
+    groups = [each[i : i + TOGETHER] for each in alike.values() for i in range(0, len(each), TOGETHER)]
 
-    sheet.bullets("", found, show, "untested thing", most=20)
+    def show(group: list[NotTested]) -> str:
+        each = (name(f"{n.recipe} / {n.what}" if several and n.recipe else n.what) for n in group)
+        first = "**could not run**: " if group[0].blocks else ""
+        return f"{first}{', '.join(each)}: {escape(group[0].why, 160)}"
+
+    before = dict(sheet.missing)
+    sheet.bullets("", groups, show, "untested thing", most=20)
+    if hidden := sheet.missing.get("untested thing", 0) - before.get("untested thing", 0):
+        sheet.miss("untested thing", sum(map(len, groups[-hidden:])) - hidden)
 
 
-def reused(sheet: Sheet, pull: Pull) -> None:
-    """How much was taken from what is known, and how many expectations held."""
+def _reused(pull: Pull) -> str:
+    """How much was taken from what is known; "" where nothing was."""
     nodes = [n for o in pull.recipes for n in o.nodes]
     tests = [t for o in pull.recipes for t in o.tests]
     again = sum(n.state is State.REUSED for n in nodes)
     verdicts = sum(t.reused for t in tests)
-    if again or verdicts:
-        of_nodes = f"{again:,} of {count(len(nodes), 'node')}"
-        of_tests = f"{verdicts:,} of {count(len(tests), 'verdict')}"
-        sheet.add(f"{of_nodes} and {of_tests} are those of identical content, judged before.")
+    if not again and not verdicts:
+        return ""
+    of_nodes = f"{again:,} of {count(len(nodes), 'node')}"
+    of_tests = f"{verdicts:,} of {count(len(tests), 'verdict')}"
+    return f"reused, of identical content: {of_nodes}, {of_tests}"
 
 
 # --- what changed in the recipes -------------------------------------------------------------------
@@ -237,10 +262,19 @@ def _change(change: Change, several: bool) -> str:
         about = name(f"{change.recipe} / {change.node}" if several else change.node)
     else:
         about = f"recipe {name(change.recipe)}" if change.recipe else "the project"
-    parts = [name(p) for p in change.parts[:6]]
+    lines = {part: _line_of(part, change) for part in change.parts[:6]}
+    parts = [name(f"{part}:{line}" if line else part) for part, line in lines.items()]
     more = f" and {len(change.parts) - 6:,} more" if len(change.parts) > 6 else ""
     what = f": {', '.join(parts)}{more}" if parts else ""
-    return f"{about} **{change.kind}**{what}{f' at {name(str(change.place))}' if change.place else ''}"
+    told = bool(lines) and all(lines.values())  # each with its own line: the node's says nothing more
+    where = f" at {name(str(change.place))}" if change.place and not told else ""
+    return f"{about} **{change.kind}**{what}{where}"
+
+
+def _line_of(part: str, change: Change) -> int:
+    """The first changed line of the file that a part of a change is; 0 where it is a key, or gone."""
+    found = (f for f in change.files if f.file == part or f.file.endswith(f"/{part}"))
+    return next((f.line or 0 for f in found), 0)
 
 
 # --- time, and again here ----------------------------------------------------------------------------
@@ -255,7 +289,8 @@ def time(sheet: Sheet, pull: Pull) -> None:
     ]
     if pull.timing.seconds is not None:
         items.append(f"the whole job: {words.seconds_against(pull.timing.seconds, None)}")
-    sheet.bullets("", items, str, "recipe's time", most=15)
+    sheet.bullets("", [*items[:15], *filter(None, [_reused(pull)])], str, "recipe's time")
+    sheet.miss("recipe's time", max(0, len(items) - 15))
 
 
 def again_here(sheet: Sheet, pull: Pull) -> None:
