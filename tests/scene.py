@@ -39,7 +39,7 @@ class Scene:
     results: dict[int, dict[str, bytes]] = field(default_factory=dict)
     options: tuple[str, ...] = ("--quiet",)
     """Of `gitkitchen ci`."""
-    said: Said = Said(0, "", "")
+    said: Said | None = None
     """By the last job that tests."""
 
     # --- what people do ---

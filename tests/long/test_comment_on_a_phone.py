@@ -25,8 +25,8 @@ def test_a_comment_fits_on_a_phone(tmp_path: Path) -> None:
 
 
 def test_the_whole_story_fits_on_a_phone(tmp_path: Path) -> None:
-    """All that is posted or summed up in the story of the example: nothing makes the page itself scroll to the
-    side, and comments and answers are at most three screens before anything is unfolded."""
+    """All that is posted or summed up in the story of the example: nothing makes the page itself scroll to
+    the side, and comments and answers are at most three screens before anything is unfolded."""
     texts = {
         p.relative_to(STORY).as_posix(): p.read_text(encoding="utf-8") for p in sorted(STORY.rglob("*.md"))
     }

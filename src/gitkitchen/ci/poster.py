@@ -104,8 +104,9 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
             )
             return Posted((said,), refused=problems)
         where = _where(desk)
-        if isinstance(where, str):
-            return Posted((where,))
+        if isinstance(where, str):  # nobody writes to that commit any more: what a dead job began is ended
+            _try(desk, lambda: client.settle_checks(run.head.sha, PREFIX))
+            return Posted((where,), tuple(desk.warnings))
         there = client.standing(where.head, PREFIX)
         if newer := _newer(desk, there):
             return Posted((f"superseded: {newer} has posted already",))
@@ -135,6 +136,8 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
         _try(desk, lambda: client.settle_checks(where.head, PREFIX, frozenset(c.name for c in sent)))
     if number is not None:
         _try(desk, lambda: _comment(desk, pull, number))
+    if run.event in ("pull_request", "pull_request_review"):
+        _try(desk, lambda: _settle_earlier(desk))
     return Posted((_said(pull, sent),), tuple(desk.warnings), refused_for, pull)
 
 
@@ -346,6 +349,14 @@ def _try(desk: _Desk, what: Callable[[], object]) -> None:
         what()
     except Trouble as trouble:
         desk.warn(trouble)
+
+
+def _settle_earlier(desk: _Desk) -> None:
+    """End what a job that died left in progress on the commits that the branch had before: no other comes."""
+    head = desk.run.head
+    for sha in desk.client.earlier_heads(head.branch, head.repository, desk.run.id):
+        if sha != head.sha:
+            desk.client.settle_checks(sha, PREFIX)
 
 
 def _comment(desk: _Desk, pull: Pull, number: int) -> None:

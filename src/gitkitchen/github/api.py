@@ -233,6 +233,21 @@ class Client:
         ]
         return max(moments, default=None)
 
+    def earlier_heads(self, branch: str, repository: str, run: int, most: int = 3) -> tuple[str, ...]:
+        """The last commits that a branch (of ``repository``) had before the one that ``run`` is about."""
+        doing = f"find what '{branch[:60]}' was before"
+        query = {"branch": branch, "event": "pull_request", "per_page": 30}
+        answer = self._asking.get(f"{self._repo}/actions/runs", doing, {"actions": "read"}, query)
+        runs = answer.get("workflow_runs") if isinstance(answer, dict) else None
+        if not isinstance(runs, list):
+            raise Trouble("unreachable", doing, "the answer is not a list of runs")
+        newest: dict[str, int] = {}
+        for one in runs:
+            if isinstance(one, dict) and (one.get("head_repository") or {}).get("full_name") == repository:
+                sha = str(one.get("head_sha"))
+                newest[sha] = max(newest.get(sha, 0), int(one.get("id") or 0))
+        return tuple(sorted((s for s, n in newest.items() if n < run), key=lambda s: -newest[s])[:most])
+
     def permission(self, login: str) -> str:
         """The live role of a person here: none, read, triage, write, maintain or admin."""
         doing = f"read the permission of '{login[:60]}'"
