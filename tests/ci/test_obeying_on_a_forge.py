@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from gitkitchen.github.forge import zipped
 from gitkitchen.github.forge.state import Pull
 from lengths import some
 from scene import Scene, scene
@@ -50,6 +52,15 @@ def dispatched(on: Scene, comment: Any) -> list[Any]:
     return [r for r in on.repo.repo.runs.values() if f"[comment {comment.id}]" in r.title]
 
 
+def worked(on: Scene, comment: Any) -> Any:
+    """The run that a comment started, to its end."""
+    (run,) = dispatched(on, comment)
+    path = ".github/workflows/gitkitchen-command.yml"
+    inputs = {name: str(value) for name, value in run.inputs.items()}
+    event = on.repo.event("workflow_dispatch", workflow=path, ref="refs/heads/main", inputs=inputs)
+    return on.job(run, "workflow_dispatch", event)
+
+
 def answers(on: Scene, pull: Pull) -> list[str]:
     return [c.body for c in on.comments(pull) if c.user.login == "github-actions[bot]"]
 
@@ -73,6 +84,98 @@ def test_a_command_starts_the_head_that_was_seen_once(on: Scene) -> None:
     assert {r.content for r in comment.reactions} == {"eyes", "rocket"}
     (answer,) = answers(on, pull)
     assert "@alice, I started" in answer
+
+
+def test_a_diff_is_answered_in_place(on: Scene) -> None:
+    """That dataset alone, in the one answer, whatever is delivered again; no check run and no other comment;
+    only the recipe that leads to it ran."""
+    pull = on.opened(
+        "diff", {"recipes/orders/recipe.yml": RECIPE.replace("select 1 as id", "'select 1 as id, 2 as more'")}
+    )
+    on.begun(pull)
+    comment, job = asked(on, pull, "alice", "/kitchen diff orders")
+    assert job().code == 0
+    run = worked(on, comment)
+    assert sorted(on.results[run.id]) == [
+        "claim.json",
+        "diff.json",
+        "orders.junit.xml",
+        "orders.outcome.json",
+    ]
+    for again in (lambda: on.posted(run), job, lambda: on.posted(run)):
+        assert again().code == 0
+        (answer,) = answers(on, pull)
+        assert "more INTEGER" in answer
+    assert len(answer) < 2_000
+    assert not on.repo.repo.checks
+    assert len(on.comments(pull)) == 2
+
+
+def test_a_diff_of_what_there_is_not_is_refused_in_place(on: Scene) -> None:
+    """With a name that is near; it is no failure of the pull request."""
+    pull = opened(on, "missing")
+    comment, job = asked(on, pull, "alice", "/kitchen diff ordes")
+    job()
+    on.posted(worked(on, comment))
+    (answer,) = answers(on, pull)
+    assert "no recipe makes a dataset 'ordes' (did you mean orders?)" in answer
+    assert not on.repo.repo.checks
+
+
+FORGED = ("garbage", "schema", "none", "large", "nothing")
+
+
+@pytest.mark.parametrize("name", ["other", *(pytest.param(n, marks=pytest.mark.long) for n in FORGED)])
+def test_a_forged_diff_is_refused_in_place(on: Scene, name: str) -> None:
+    """What is no diff of that dataset is not shown; what is too much is cut."""
+    pull = opened(on, f"forged-{name}")
+    comment, job = asked(on, pull, "alice", "/kitchen diff orders")
+    job()
+    run = worked(on, comment)
+    files = dict(on.results[run.id])
+    found = json.loads(files["diff.json"])
+    (one,) = found["datasets"]
+    if name == "other":
+        one["dataset"] = "secrets"
+    elif name == "large":
+        found["notes"] = ["@acme/team " + "x" * 300] * 5_000
+    if name == "nothing":
+        files = {"nothing.json": b'{"version": 1, "reason": "none"}'}
+    elif name == "none":
+        del files["diff.json"]
+    else:
+        made = {"garbage": b"[" * 100_000, "schema": b'{"version": 1}'}
+        files["diff.json"] = made.get(name) or json.dumps(found).encode()
+    for kept in [a for a in on.repo.repo.artifacts.values() if a.run == run.id]:
+        del on.repo.repo.artifacts[kept.id]
+    on.repo.artifact(run, "gitkitchen-results-1", zipped(files))
+    report = on.posted(run)
+    (answer,) = answers(on, pull)
+    said = {
+        "other": "not about 'orders'",
+        "garbage": "cannot be read",
+        "schema": "is no diff",
+        "none": "ended before it was done",
+        "large": "Left out for length",
+        "nothing": "holds no claim",
+    }[name]
+    assert said in answer, answer
+    assert len(answer) < 17_000
+    assert report.code == (0 if name in ("none", "large") else 2)
+    assert not on.repo.repo.checks
+
+
+@pytest.mark.long
+def test_a_diff_of_a_head_that_is_gone_says_so(on: Scene) -> None:
+    """Pushed since: the answer says to ask again, and is about no commit that nobody sees."""
+    pull = opened(on, "gone")
+    comment, job = asked(on, pull, "alice", "/kitchen diff orders")
+    job()
+    run = worked(on, comment)
+    on.pushed(pull, {"README.md": "newer"})
+    on.posted(run)
+    (answer,) = answers(on, pull)
+    assert "has moved on: ask again" in answer
 
 
 def test_a_strangers_command_is_refused_with_the_reason(on: Scene) -> None:

@@ -80,6 +80,33 @@ def test_a_bad_change_is_mended_in_one_comment(on: Scene) -> None:
 
 
 @pytest.mark.long
+def test_ten_pushes_are_one_comment_and_few_writes(on: Scene) -> None:
+    """Whether they pass or fail, in one recipe or in two: the same comment, and at most 4 + 2 requests that
+    write for each recipe that changed. Nothing stays in progress on any of the heads."""
+    pull = on.opened("ten", {SQL: GOOD})
+    heads, comments, seen = [pull.head_sha], set(), 0
+    on.posted(on.tested(pull, "opened"))
+    for number in range(1, 11):
+        changed = {SQL: BAD if number % 3 == 0 else f"{GOOD} union all select {number + 1}, 'us'"}
+        if number % 2:
+            changed["recipes/board/recipe.yml"] = BOARD.replace("1 as id", f"{number} as id")
+        before = len(on.forge.writes)
+        on.time.now += 60
+        on.pushed(pull, changed)
+        on.posted(on.tested(pull))
+        heads.append(pull.head_sha)
+        written = [w for w in on.forge.writes[before:] if "git/" not in w.operation]
+        assert 0 < len(written) <= 4 + 2 * 2, [(w.verb, w.path) for w in written]
+        assert len(written) <= 4 + 2 * len(on.conclusions(pull.head_sha).keys() - {WHOLE})
+        comments |= {c.id for c in on.comments(pull)}
+        red = number % 3 == 0
+        assert on.conclusions(pull.head_sha)[WHOLE] == ("failure" if red else "success")
+        seen += red
+    assert (len(comments), len(set(heads)), seen) == (1, 11, 3)
+    assert {c.status for h in heads for c in on.checks(h).values()} == {"completed"}
+
+
+@pytest.mark.long
 def test_delivered_again_nothing_changes(on: Scene) -> None:
     """The same event a second time writes nothing."""
     pull = on.opened("again", {SQL: BAD})
