@@ -39,6 +39,8 @@ class Scene:
     results: dict[int, dict[str, bytes]] = field(default_factory=dict)
     options: tuple[str, ...] = ("--quiet",)
     """Of `gitkitchen ci`."""
+    fetched: Mapping[str, str] = field(default_factory=dict)
+    """What the forge's refs were when the checkout of jobs that post was last brought to them."""
     said: Said | None = None
     """By the last job that tests."""
 
@@ -109,8 +111,10 @@ class Scene:
 
     def trust(self, name: str, event: Any, token: str | None = None) -> Report:
         """A job on the default branch, with the rights of one that posts."""
-        self.trusted.git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
-        self.trusted.git("checkout", "-q", "--detach", "origin/main")
+        if self.fetched != (refs := self.repo.repo.bare.refs()):
+            self.trusted.git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
+            self.trusted.git("checkout", "-q", "--detach", "origin/main")
+            self.fetched = refs
         environ = self.forge.environ(self.repo, token or self.token) | {
             "GITHUB_REF": "refs/heads/main",
             "GITHUB_SHA": self.repo.head("main"),

@@ -27,12 +27,15 @@ from gitkitchen.github.artifacts import (
     Claim,
     Limits,
     Refused,
+    asked,
     claim_document,
     claim_of,
+    key_of,
+    nothing_of,
     read,
     same_subject,
 )
-from gitkitchen.github.events import Event, FinishedRun, parse_event
+from gitkitchen.github.events import Event, FinishedRun, Tip, parse_event
 from occasions import BASE, HEAD, OTHER, environ
 
 OURS = Claim("acme/shop", 99, 2, "pull_request", 7, HEAD, BASE, OTHER)
@@ -350,3 +353,50 @@ def test_document_and_claim_are_about_the_same() -> None:
     ):
         with pytest.raises(Refused, match="about different things"):
             same_subject(OURS, whole | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"{}", "version"),
+        (b'{"version": 2, "reason": "x"}', "1"),
+        (b'{"version": 1, "reason": ""}', "reason"),
+        (b"[]", "list"),
+        (b"x" * 70_000, "too large"),
+    ],
+    ids=["empty", "version", "reason", "list", "large"],
+)
+def test_what_says_nothing_in_another_shape_is_refused(raw: bytes, said: str) -> None:
+    """`nothing.json` is read by its schema: what is none of ours does not end the posting quietly."""
+    with pytest.raises(Refused, match=said):
+        nothing_of({"nothing.json": raw})
+
+
+def test_what_says_nothing_counts_alone() -> None:
+    """Beside a claim it says nothing; without one it does."""
+    raw = b'{"version": 1, "reason": "a label"}'
+    assert nothing_of({"nothing.json": raw})
+    assert not nothing_of({"nothing.json": raw, "claim.json": b"{}"})
+    assert not nothing_of({})
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        (f"GitKitchen [comment 7] diff orders #3 at {'a' * 40}", (7, "orders")),
+        (f"GitKitchen [comment 7] #3 at {'a' * 40}", None),
+        (f"GitKitchen [comment 7] diff Orders #3 at {'a' * 40}", None),
+        (f"GitKitchen [comment x] diff orders #3 at {'a' * 40}", None),
+    ],
+    ids=["diff", "run", "name", "number"],
+)
+def test_a_title_says_what_was_asked(title: str, found: tuple[int, str] | None) -> None:
+    """The key of a run that a comment started comes back from its title; a stranger's is never asked."""
+    head = Tip("acme/shop", "main", HEAD)
+
+    def ran(event: str) -> FinishedRun:
+        return FinishedRun(99, 1, "n", "p.yml", event, "completed", "success", head, "acme/shop", title)
+
+    assert asked(ran("workflow_dispatch")) == found
+    assert asked(ran("pull_request")) is None
+    assert key_of(7, "orders") in f"GitKitchen {key_of(7, 'orders')} #3"

@@ -155,7 +155,7 @@ def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> st
         left -= len(text.encode())
     if not parts:
         parts = [f"GitKitchen: {markdown.escape(report.decision.reason)}\n"]
-        parts += [f"- {markdown.escape(said)}" for said in report.said[:50]]
+        parts += ["".join(f"- {markdown.escape(said)}\n" for said in report.said[:50])]
     if report.subject is not None:
         merged = report.subject
         parts.append(f"Tested: tree `{merged.tree}`, of head `{merged.head}` and base `{merged.base}`.\n")

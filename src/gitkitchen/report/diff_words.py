@@ -119,7 +119,13 @@ def _sums(column: ColumnDiff) -> str:
     before, after = float(a.total), float(b.total)
     percent = 100 * (after - before) / abs(before) if before else 0.0
     moved = f" ({percent:+,.0f}%)" if abs(percent) >= 1000 else f" ({percent:+.3g}%)" if percent else ""
-    return f"{number(before)} → {number(after)}{moved}" if a.total != b.total else number(before)
+    was, now = _sum(before), _sum(after)
+    return f"{was} → {now}{moved}" if was != now else was
+
+
+def _sum(value: float) -> str:
+    """A sum; of a fraction nine digits, for the last ones depend on the order in which an engine adds."""
+    return number(value if value.is_integer() else float(f"{value:.9g}"))
 
 
 def _distribution(column: ColumnDiff) -> str:

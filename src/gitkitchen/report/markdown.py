@@ -217,11 +217,8 @@ def _in_short(outcome: Outcome, finding: Finding) -> str:
     test, failure = finding.test, finding.node.failure
     observed = facts.public_observed(outcome, test) if test and test.state is not TestState.ERROR else ""
     message = test.message if test else failure.message if failure else ""
-    mark = {"waived": "!", "warn": "!", "log": "·"}.get(finding.weight, SYMBOLS[State.FAILED])
     said = escape(observed or facts.public_message(outcome, message), 200)
-    parts = [
-        f"{mark} {name(finding.title)} {finding.word}{', reused verdict' if test and test.reused else ''}"
-    ]
+    parts = [f"{name(finding.title)} {finding.word}{', reused verdict' if test and test.reused else ''}"]
     parts[0] += f": {said}" if said else ""
     parts += [f"expected {escape(test.expected, 200)}"] if test and test.expected else []
     parts += [f"at {name(str(finding.place))}"] if finding.place else []

@@ -35,7 +35,11 @@ def body(pull: Pull, limit: int, run_url: str = "") -> str:
     if broken := breaking(pull):
         shown = ", ".join(name(d.dataset) for d in broken[:8])
         more = f" and {len(broken) - 8:,} more" if len(broken) > 8 else ""
-        sheet.add(f"⚠️ **Breaks its contract:** {shown}{more}. Who reads it is named below.")
+        hit = any(c.reaches for c in pull.differences)
+        who = (
+            "Who reads it is named below." if hit else "Nothing that is known here reads what it takes away."
+        )
+        sheet.add(f"⚠️ **Breaks its contract:** {shown}{more}. {who}")
     if step := sections.next_step(pull, judged):
         sheet.add(f"**Next:** {step}")
     sheet.part(lambda s: sections.policy(s, pull), 6_000, "### Policy")

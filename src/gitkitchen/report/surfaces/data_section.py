@@ -109,7 +109,7 @@ def _column(column: ColumnDiff, matched: int | None) -> str:
     moved = column.difference is not None and (column.difference.mean or column.difference.mean_absolute)
     sums = others = False
     if a is not None and b is not None:
-        sums = a.total != b.total
+        sums = " → " in cells[2]
         others = a.quantiles != b.quantiles if a.quantiles and b.quantiles else a.distinct != b.distinct
     figures = zip(("NULLs", "mean change", "sum", ""), cells, (True, moved, sums, others), strict=True)
     said = [f"rows changed {changed}"] if column.changed else []

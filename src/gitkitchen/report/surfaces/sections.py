@@ -177,9 +177,11 @@ def _policy(finding: PolicyFinding) -> str:
     who = [name(w) for w in finding.who_may_allow[:8]]
     more = f" and {len(finding.who_may_allow) - 8:,} more" if len(finding.who_may_allow) > 8 else ""
     allow = f"<br>may be allowed by {', '.join(who)}{more}" if who and finding.blocks else ""
-    allow = f"<br>allowed by {name(finding.allowed_by)}" if finding.allowed_by else allow
-    word = "allowed" if finding.allowed_by and not finding.blocks else _SEVERITIES[finding.severity]
-    return f"**{word}**: {escape(finding.message, 500)}{where}{allow}"
+    word = f"**{_SEVERITIES[finding.severity]}**"
+    if finding.allowed_by:
+        by = name(finding.allowed_by)
+        word, allow = (word, f"<br>allowed by {by}") if finding.blocks else (f"**allowed** by {by}", "")
+    return f"{word}: {escape(finding.message, 500)}{where}{allow}"
 
 
 def waivers(sheet: Sheet, pull: Pull, only: Outcome | None = None) -> None:
