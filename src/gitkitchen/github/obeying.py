@@ -120,7 +120,11 @@ def _weigh(comment: Comment, command: Command | Unclear, forge: Forge) -> tuple[
         return _refused(login, refused)
     started = {"run": "the tests of", "fresh": "the tests, with fresh sources, of", "diff": "the diff of"}
     what = f"{started[command.verb]} {f'`{command.dataset}` at ' if command.dataset else ''}{pull.head_sha}"
-    where = "The answer will stand here." if command.dataset else "The result appears in the checks above."
+    where = (
+        "The answer will stand here."
+        if command.dataset
+        else "The result appears in this pull request's checks."
+    )
     said = f"@{login}, I started {what}. {where}"
     return Answer(True, said, pull.head_sha), _inputs(comment, command, pull)
 
