@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 ARTIFACT = "gitkitchen-results"
 """The artifact's name; the attempt may stand behind it: names are unique in a run, with all its attempts."""
 PREFIX = "GitKitchen / "
+OF_PULLS = ("pull_request", "pull_request_review")
+"""Events of runs whose head is that of a pull request's branch."""
 TOLD = 20
 """So many problems of a job that could not begin are shown."""
 
@@ -105,7 +107,8 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
             return Posted((said,), refused=problems)
         where = _where(desk)
         if isinstance(where, str):  # nobody writes to that commit any more: what a dead job began is ended
-            _try(desk, lambda: client.settle_checks(run.head.sha, PREFIX))
+            if run.event in OF_PULLS:
+                _try(desk, lambda: client.settle_checks(run.head.sha, PREFIX))
             return Posted((where,), tuple(desk.warnings))
         there = client.standing(where.head, PREFIX)
         if newer := _newer(desk, there):
@@ -136,7 +139,7 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
         _try(desk, lambda: client.settle_checks(where.head, PREFIX, frozenset(c.name for c in sent)))
     if number is not None:
         _try(desk, lambda: _comment(desk, pull, number))
-    if run.event in ("pull_request", "pull_request_review"):
+    if run.event in OF_PULLS:
         _try(desk, lambda: _settle_earlier(desk))
     return Posted((_said(pull, sent),), tuple(desk.warnings), refused_for, pull)
 
