@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen import __version__
 from gitkitchen.data.catalog import publish
+from gitkitchen.data.stores.contract import Denied
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.holdings import base_finder, version_finder
 from gitkitchen.kitchen.authority import refusal
 from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.model import (
+    Build,
     Catalog,
     Event,
     NodeResult,
@@ -105,7 +107,7 @@ def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, 
     from gitkitchen.supervision import Supervisors
 
     entered = enter(request, publishes=request.publish)
-    with at_work(entered, now, request.environ) as place, Supervisors(request.jobs) as supervisors:
+    with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
         return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now).outcome
 
 
@@ -135,7 +137,7 @@ def candidate(
 
     request = replace(request, publish=False)
     entered = enter(request)
-    with at_work(entered, now, request.environ) as place, Supervisors(request.jobs) as supervisors:
+    with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
         return _run(
             place, request, supervisors, on_event=on_event, cancel=cancel, now=now, over=over, about=about
         )
@@ -204,7 +206,7 @@ def _run(
             place.store.sync([r.build for r in results if r.build is not None and not r.continued])
         record(place, outcome, built, {**_occasion(request), **about(plan, results)})
         if ended:
-            place.store.finish([r.build for r in results if r.build is not None])
+            _finish(place, [r.build for r in results if r.build is not None], barred)
     place.close()
     return Candidate(outcome, plan, changes)
 
@@ -346,8 +348,24 @@ def _publish(
         return Publication("withheld", reason or held.withheld), not reason
     try:
         return _commit(place, plan, results, run_id, held), False
+    except Denied as error:
+        if not place.kitchen.is_sandbox:
+            raise
+        problem = error.problems[0]
+        hint = f" ({problem.hint})" if problem.hint else ""
+        return Publication("withheld", f"others could not read it: {problem.message}{hint}"), True
     except Unwritten as error:
         return Publication("withheld", error.problems[0].message), True
+
+
+def _finish(place: Workplace, builds: Sequence[Build], barred: str) -> None:
+    """Candidates and verdicts go where others find them. Who only tries something out, and may not write
+    there, keeps them: they are made again where they are wanted."""
+    try:
+        place.store.finish(builds)
+    except Denied:
+        if not place.kitchen.is_sandbox and not barred:
+            raise
 
 
 def _commit(
@@ -360,7 +378,12 @@ def _commit(
         place.show(plan.catalog, asked=False)
         return Publication("unchanged", "consumers already have these versions", plan.catalog.sequence)
     built = [r.build for r in results if r.build is not None and not r.continued]
-    place.store.sync(built)
+    try:
+        place.store.sync(built)
+    except Denied:
+        # Who alone reads what is published here has it: it was built on this machine.
+        if not (place.kitchen.is_sandbox and place.ledger.private):
+            raise
     place.rehearse(plan.catalog, changes)
     catalog = publish(
         place.ledger,

@@ -118,6 +118,10 @@ class Plumbing:
         done = self._git("update-ref", "--no-deref", "-z", "--stdin", input=_bytes("".join(lines)))
         return done.code == 0
 
+    def drop(self, name: str) -> None:
+        """Remove a ref, if it is there."""
+        self._git("update-ref", "--no-deref", "-d", "--end-of-options", name)
+
     def is_ancestor(self, old: str, new: str) -> bool:
         done = self._git("merge-base", "--is-ancestor", "--end-of-options", old, new)
         return done.code == 0

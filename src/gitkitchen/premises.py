@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 
+from gitkitchen.data.catalog import stream_of
 from gitkitchen.data.stores import Store
+from gitkitchen.data.stores.contract import TRUSTED, own_zone
+from gitkitchen.data.stores.guarded import Door
 from gitkitchen.data.stores.opening import open_store
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.kitchen.stores import parse_store
+from gitkitchen.ledger.apart import Apart
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Kitchen, Project
@@ -32,13 +37,16 @@ class Premises:
     ledger: Ledger
 
 
-def find_premises(start: Path, say: Callable[[Problem], None] = lambda _: None) -> Premises:
+def find_premises(
+    start: Path, say: Callable[[Problem], None] = lambda _: None, apart: Apart | None = None
+) -> Premises:
     """The project around ``start``. Mistake where there is none, or its file is wrong.
 
-    ``say`` is told what a person should know of the ledger: an old state, a record that waits.
+    ``say`` is told what a person should know of the ledger: an old state, a record that waits. ``apart``: for
+    a job that keeps for itself what it may not write.
     """
     project, repository = find_project(start)
-    return Premises(project, repository, open_ledger(project, say=say))
+    return Premises(project, repository, open_ledger(project, say=say, apart=apart))
 
 
 def find_project(start: Path) -> tuple[Project, Repository]:
@@ -91,9 +99,40 @@ def _home(root: Path, repository: Repository) -> Path | None:
     return repository.main / root.relative_to(repository.root)
 
 
-def store_of(project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None) -> Store:
-    """A kitchen's view of the store. ``environ`` may hold logins: by default the process's."""
-    return open_store(project, kitchen, os.environ if environ is None else environ)
+def store_of(
+    project: Project, kitchen: Kitchen, environ: Mapping[str, str] | None = None, door: Door | None = None
+) -> Store:
+    """A kitchen's view of the store. ``environ`` may hold logins: by default the process's. ``door``: what
+    becomes of its refusals."""
+    return open_store(project, kitchen, os.environ if environ is None else environ, door)
+
+
+def door_of(
+    project: Project,
+    kitchen: Kitchen,
+    ledger: Ledger,
+    environ: Mapping[str, str],
+    *,
+    closed: str = "",
+    say: Callable[[Problem], None] = lambda _: None,
+) -> Door:
+    """What a command in a kitchen does where a remote store lets it not in.
+
+    On a laptop it goes on alone, wherever it may publish nothing that others would look for: in a sandbox,
+    and in environments that only jobs publish. A job does not: what it could not see, it could not check.
+    """
+    own = own_zone(kitchen.zone, kitchen.namespace)
+
+    def published(zone: str) -> bool:
+        names = {
+            own: [kitchen.namespace],
+            TRUSTED: [environment_namespace(project, e) for e in project.environments],
+        }.get(zone, [])
+        return any(ledger.head(stream_of(name)) for name in names)
+
+    job = environ.get("GITHUB_ACTIONS") == "true"
+    alone = bool(closed) or (not job and (kitchen.is_sandbox or project.ledger == "branch"))
+    return Door(published, alone, closed, say)
 
 
 def ledger_mark(project: Project) -> str:

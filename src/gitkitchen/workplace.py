@@ -18,6 +18,7 @@ from gitkitchen.git import Repository
 from gitkitchen.kitchen.event import Head, head_of
 from gitkitchen.kitchen.identity import identify
 from gitkitchen.ledger import registry
+from gitkitchen.ledger.apart import Apart
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.locks import shared
 from gitkitchen.model import (
@@ -28,7 +29,7 @@ from gitkitchen.model import (
     Published,
     Subject,
 )
-from gitkitchen.premises import find_premises, kitchen_lock, ledger_mark, store_of, trusted_lock
+from gitkitchen.premises import door_of, find_premises, kitchen_lock, ledger_mark, store_of, trusted_lock
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
@@ -61,6 +62,8 @@ class Request:
     environ: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[Problem], None] = lambda _problem: None
     """Told what a person should know though nothing ends by it: an old state of the ledger, say."""
+    apart: Apart | None = None
+    """For a job that keeps for itself what it may not write to the ledger's branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Workplace:
     store: Store
     repository: Repository
     moment: registry.Moment = registry.UNKNOWN
+    shelves: Callable[[Kitchen], Store] = field(kw_only=True)
+    """Another kitchen's view of the store, by the same logins."""
 
     @property
     def relations(self) -> Relations | None:
@@ -160,7 +165,7 @@ def enter(
     ``beside``: another kitchen of the same folder that was entered just now; git is not asked again what
     both have in common.
     """
-    found = beside or find_premises(request.start, request.say)
+    found = beside or find_premises(request.start, request.say, request.apart)
     project, repository, ledger = found.project, found.repository, found.ledger
     branch = repository.branch()
     identity = identify(
@@ -188,14 +193,21 @@ def enter(
         from gitkitchen.data.engines.postgres_server import warehouse_of
 
         warehouse = warehouse_of(project.connections, request.environ, project.id)
+    closed = request.apart.closed if request.apart is not None else ""
+
+    def shelves(kitchen: Kitchen) -> Store:
+        door = door_of(project, kitchen, ledger, request.environ, closed=closed, say=request.say)
+        return _shelved(store_of(project, kitchen, request.environ, door), kitchen, warehouse)
+
     return Workplace(
         project=project,
         kitchen=kitchen,
         subject=beside.subject if beside is not None else repository.subject(),
         ledger=ledger,
-        store=_shelved(store_of(project, kitchen, request.environ), kitchen, warehouse),
+        store=shelves(kitchen),
         repository=repository,
         moment=moment,
+        shelves=shelves,
     )
 
 
@@ -214,17 +226,13 @@ def _moment(repository: Repository, kitchen: Kitchen) -> registry.Moment:
 
 
 @contextmanager
-def at_work(place: Workplace, now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Workplace]:
+def at_work(place: Workplace, now: datetime) -> Iterator[Workplace]:
     """The kitchen claimed, and neither dropped nor cleared up while the block lasts."""
     with shared(trusted_lock(place.project)):
         while True:
             kitchen = registry.claim(place.ledger, place.project, place.kitchen, moment=place.moment, now=now)
             if kitchen != place.kitchen:
-                place = replace(
-                    place,
-                    kitchen=kitchen,
-                    store=_shelved(store_of(place.project, kitchen, environ), kitchen, place.warehouse),
-                )
+                place = replace(place, kitchen=kitchen, store=place.shelves(kitchen))
             with shared(kitchen_lock(place.project, kitchen.namespace)):
                 if registry.is_alive(place.ledger, kitchen):
                     with _in_warehouse(place):

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -190,13 +191,158 @@ def test_a_broken_project_gets_no_workflows(empty: Shop) -> None:
     assert not (empty.root / RECORD).exists()
 
 
+SHOP = "git@github.com:Acme/Shop.git"
+GHCR = "oci://ghcr.io/acme/shop"
+
+
+def settings(shop: Shop, folder: str = "") -> tuple[str, str]:
+    """Store and ledger that kitchen.yml names."""
+    found = yaml.safe_load((shop.root / folder / "kitchen.yml").read_text())
+    return found["store"], found["ledger"]
+
+
+def test_with_workflows_what_jobs_make_outlives_them(empty: Shop) -> None:
+    """At github.com, with an action: the ledger is a branch and the store the repository's own registry; the
+    jobs that publish may write both, those of pull requests read, those of strangers neither."""
+    empty.git("remote", "add", "origin", SHOP)
+    said = empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 0, said.err
+    assert settings(empty) == (GHCR, "branch")
+    assert f"Jobs keep what they build in {GHCR}" in said.out
+    rights = {}
+    for path in (empty.root / ".github/workflows").iterdir():
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            rights[path.stem.removeprefix("gitkitchen-"), name] = job["permissions"]
+    both = {"contents": "write", "packages": "write"}
+    assert rights.pop(("publish", "publish")) == both
+    assert rights.pop(("cleanup", "drop")) == both
+    assert rights.pop(("cleanup", "collect")) == both
+    for workflow in ("pull-request", "command"):
+        assert rights.pop((workflow, "recipes")) == {"contents": "read", "packages": "read"}
+        assert rights.pop((workflow, "strangers")) == {"contents": "read"}
+    assert not [r for r in rights.values() if "packages" in r or r.get("contents") == "write"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "words", "expected"),
+    [
+        (SHOP, (), (".gitkitchen/store", "folder")),
+        (SHOP, ("--store", "s3://bucket/shop"), ("s3://bucket/shop", "folder")),
+        (SHOP, ("--action", f"a/b@{SHA}", "--store", "s3://bucket/shop"), ("s3://bucket/shop", "branch")),
+        ("https://gitlab.com/acme/shop", ("--action", f"a/b@{SHA}"), (".gitkitchen/store", "branch")),
+        ("", ("--action", f"a/b@{SHA}"), (".gitkitchen/store", "branch")),
+        ("", ("--store", "a b/c"), ("a b/c", "folder")),
+    ],
+    ids=["no-action", "store", "both", "elsewhere", "nowhere", "blank"],
+)
+def test_the_store_is_what_was_said_or_is_at_hand(
+    empty: Shop, remote: str, words: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    """A flag goes before the registry at hand, which only workflows ask for; a folder under jobs is told."""
+    if remote:
+        empty.git("remote", "add", "origin", remote)
+    said = empty.cli("init", *words)
+    assert said.code == 0, said.err
+    assert settings(empty) == expected
+    assert ("of a hosted runner it ends with the job" in said.err) == (
+        "--action" in words and expected[0].startswith(".git")
+    )
+    before = files(empty)
+    assert empty.cli("init").code == 0
+    assert files(empty) == before
+
+
+def test_setting_up_jobs_later_changes_what_init_wrote_and_nothing_else(empty: Shop) -> None:
+    """A kitchen.yml as init left it gets store and ledger with the first action, keeps name and id, and is
+    then left alone; one that a person changed stays, and is told what jobs lack."""
+    empty.git("remote", "add", "origin", SHOP)
+    assert empty.cli("init", "--name", "shop").code == 0
+    old = (empty.root / "kitchen.yml").read_text()
+    theirs = Shop(empty.root.parent / "theirs")
+    shutil.copytree(empty.root, theirs.root)
+    said = empty.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 0, said.err
+    assert f"updated  kitchen.yml (store: {GHCR}, ledger: branch)" in said.out
+    new = (empty.root / "kitchen.yml").read_text()
+    assert new == old.replace(".gitkitchen/store", GHCR).replace("ledger: folder", "ledger: branch")
+    empty.replace("kitchen.yml", "ledger: branch", "ledger: folder")
+    assert empty.cli("init", "--action", f"acme/kitchen@{NEXT}").code == 0
+    assert settings(empty) == (GHCR, "folder")
+
+    theirs.replace("kitchen.yml", "sandboxes: {base: prod}", "sandboxes: {base: prod, ttl: 7d}")
+    mine = (theirs.root / "kitchen.yml").read_text()
+    said = theirs.cli("init", "--action", f"acme/kitchen@{SHA}")
+    assert said.code == 0, said.err
+    assert (theirs.root / "kitchen.yml").read_text() == mine
+    assert f"`store: {GHCR}`, then run init again for the rights" in said.err
+    assert "no job sees what another published" in said.err
+    said = theirs.cli("init", "--store", GHCR)
+    assert said.code == 2
+    assert "this file is yours, and names '.gitkitchen/store'" in said.err
+    theirs.replace("kitchen.yml", "store: .gitkitchen/store", f"store: {GHCR}")
+    assert theirs.cli("init", "--store", GHCR).code == 0
+
+
+@pytest.mark.parametrize(
+    ("store", "why"),
+    [
+        ("gs://bucket", "--store 'gs://bucket' is not available in this version"),
+        ("oci://me:secret@ghcr.io/a/b", "holds a user or a password"),
+        ("oci://ghcr.io/Acme/Shop", "names no repository of a registry"),
+        ("../elsewhere", "--store"),
+    ],
+    ids=["unknown", "password", "case", "outside"],
+)
+def test_a_store_that_is_none_is_refused(empty: Shop, store: str, why: str) -> None:
+    """With the reason, without a password, and before anything is written."""
+    said = empty.cli("init", "--store", store)
+    assert said.code == 2
+    assert why in said.err
+    assert "secret" not in said.err
+    assert files(empty) == {}
+
+
+@pytest.mark.parametrize("remote", [SHOP, ""], ids=["github", "none"])
+def test_the_first_run_needs_no_login(empty: Shop, remote: str) -> None:
+    """After init with workflows a laptop without network, login or the store's package runs at once: on the
+    environment's branch and on one of its own, green, with what was built to be read as a candidate."""
+    if remote:  # nobody answers there: git is to find nobody, whatever the network of this machine
+        empty.git("remote", "add", "origin", SHOP)
+    assert empty.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
+    empty.commit()
+    if remote:
+        empty.git("config", "url.file:///nobody/.insteadOf", "git@github.com:")
+    for branch in ("main", "feature"):
+        if branch != "main":
+            empty.git("switch", "-q", "-c", branch)
+        with without_network():
+            said = empty.cli("run")
+            assert said.code == 0, said.out + said.err
+            assert empty.outcome()["verdict"] == "passed"
+            rows = empty.rows("select sum(orders) as n from sales_by_country", "--candidate", "last")
+        assert rows == [{"n": 5}]
+
+
+@contextlib.contextmanager
+def without_network() -> Iterator[None]:
+    """As if the package that speaks to registries were not installed: nobody leaves this machine."""
+    held = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "requests"}
+    sys.modules["requests"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["requests"]
+        sys.modules.update(held)
+
+
 @pytest.mark.parametrize(
     ("typed", "code"),
-    [(f"acme/kitchen@{SHA}\n", 0), ("\n", 0), ("\x04", 0), ("acme/kitchen@v1\n", 2)],
+    [(f"acme/kitchen@{SHA}\n\n", 0), ("\n", 0), ("\x04", 0), ("acme/kitchen@v1\n", 2)],
     ids=["named", "empty", "end", "tag"],
 )
 def test_in_a_terminal_init_asks(empty: Shop, typed: str, code: int) -> None:
-    """A person at a terminal is asked for the action; what they type counts as if given with --action."""
+    """A person at a terminal is asked for the action, and for a store where none is at hand; what they type
+    counts as if given with --action and --store."""
     ours, theirs = os.openpty()
     words = [sys.executable, "-m", "gitkitchen", "-C", str(empty.root), "init"]
     with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs) as process:
@@ -212,6 +358,7 @@ def test_in_a_terminal_init_asks(empty: Shop, typed: str, code: int) -> None:
     os.close(ours)
     assert (empty.root / ".github").exists() == (SHA in typed)
     assert (b"is a tag or branch" in said) == (code == 2)
+    assert (b"Hosted runners forget their disks" in said) == (SHA in typed)
 
 
 class Killed(BaseException):

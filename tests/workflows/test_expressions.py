@@ -78,8 +78,40 @@ def test_only_a_new_push_ends_a_test() -> None:
 )
 def test_the_required_check_is_named_only_where_something_was_to_be_tested(verdict: str, name: str) -> None:
     """The gate has the required name for every end but one: that there was nothing to test."""
-    given = {"needs": {"recipes": {"outputs": {"verdict": verdict} if verdict else {}}}}
-    assert evaluated((workflow("pull-request")["jobs"]["gate"]["name"], given)) == [name]
+    said, none = {"outputs": {"verdict": verdict} if verdict else {}}, {"outputs": {}}
+    cases = [{"recipes": said, "strangers": none}, {"recipes": none, "strangers": said}]
+    gate = workflow("pull-request")["jobs"]["gate"]["name"]
+    assert evaluated(*((gate, {"needs": needs}) for needs in cases)) == [name, name]
+
+
+def test_strangers_are_told_from_people_of_the_repository() -> None:
+    """Of each event exactly one of the two jobs is for it: that of strangers for forks, deleted ones too, and
+    for Dependabot; the other for branches of the repository and the queue. So it is of commands."""
+
+    def given(name: str, head: str | None, author: str = "alice") -> dict[str, Any]:
+        found = contexts(name, occasions.pull(head=head))
+        found["github"]["event"]["pull_request"]["user"] = {"login": author}
+        found["github"]["repository"] = "acme/shop"
+        return found
+
+    jobs = workflow("pull-request")["jobs"]
+    queue = contexts("merge_group", occasions.group())
+    queue["github"]["repository"] = "acme/shop"
+    ours = [given("pull_request", "acme/shop"), given("pull_request_review", "acme/shop"), queue]
+    theirs = [given("pull_request", "me/shop"), given("pull_request_review", "me/shop")]
+    theirs += [given("pull_request", None), given("pull_request", "acme/shop", "dependabot[bot]")]
+    said = evaluated(*((jobs[j]["if"], c) for c in [*ours, *theirs] for j in ("recipes", "strangers")))
+    assert [bool(v) for v in said] == [True, False] * 3 + [False, True] * 4
+
+    def dispatched(head: str, branch: str = "feature") -> dict[str, Any]:
+        inputs = {"head_repository": head, "head_branch": branch}
+        return {"inputs": inputs, "github": {"repository": "acme/shop"}}
+
+    jobs = workflow("command")["jobs"]
+    cases = [dispatched("acme/shop"), dispatched("me/shop"), dispatched("")]
+    cases.append(dispatched("acme/shop", "dependabot/pip/x"))
+    said = evaluated(*((jobs[j]["if"], c) for c in cases for j in ("recipes", "strangers")))
+    assert [bool(v) for v in said] == [True, False] + [False, True] * 3
 
 
 def test_the_title_of_a_dispatch_is_what_the_poster_reads() -> None:

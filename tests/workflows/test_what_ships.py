@@ -3,8 +3,11 @@ documented."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +106,7 @@ def test_zizmor_finds_mistakes(tmp_path: Path) -> None:
     """The audit that finds nothing in ours finds a title in a script and credentials that stay."""
     text = find("workflows/pull-request.yml").read_text(encoding="utf-8")
     text = text.replace("persist-credentials: false", "persist-credentials: true")
-    text = text.replace("exec test", "echo ${{ github.event.pull_request.title }}; exec test")
+    text = text.replace("exec false", "echo ${{ github.event.pull_request.title }}; exec false")
     (tmp_path / "broken.yml").write_text(text)
     code, said = zizmor_says([tmp_path / "broken.yml"])
     assert code != 0
@@ -175,14 +178,36 @@ def test_jobs_that_write_read_no_cache(written: list[Path]) -> None:
 
 
 def test_the_gate_passes_only_success(written: list[Path]) -> None:
-    """The one required job always runs, and asks for `success` of the job that tests (S16)."""
+    """The one required job always runs, and passes where the one job that tests succeeded and the other was
+    not for this event (S16); whatever else the two came to, it fails."""
     (path,) = (p for p in written if p.name.endswith("pull-request.yml"))
     gate = load(path)["jobs"]["gate"]
     assert gate["if"] == "always()"
-    assert gate["needs"] == ["recipes"]
+    assert gate["needs"] == ["recipes", "strangers"]
     (step,) = gate["steps"]
-    assert step["env"] == {"RESULT": "${{ needs.recipes.result }}"}
-    assert step["run"] == 'exec test "$RESULT" = success'
+    assert step["env"] == {"RESULTS": "${{ needs.recipes.result }} ${{ needs.strangers.result }}"}
+    words = ("success", "skipped", "failure", "cancelled", "")
+    passed = set()
+    for pair in itertools.product(words, words):
+        environ = {"RESULTS": " ".join(pair), "PATH": os.environ["PATH"]}
+        done = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, check=False)
+        passed |= {pair} if done.returncode == 0 else set()
+    assert passed == {("success", "skipped"), ("skipped", "success")}
+
+
+def test_strangers_get_no_right_to_packages(written: list[Path]) -> None:
+    """A token that may read private packages is given to no job that runs a fork's code: two jobs test the
+    same by the same steps, and differ in that alone."""
+    for path in written:
+        jobs = load(path)["jobs"]
+        if "strangers" not in jobs:
+            assert not path.name.endswith(("pull-request.yml", "command.yml"))
+            continue
+        ours, theirs = jobs["recipes"], jobs["strangers"]
+        assert theirs["permissions"] == {"contents": "read"}
+        assert set(ours["permissions"].items()) - set(theirs["permissions"].items()) <= {("packages", "read")}
+        differ = {key for key in ours if ours[key] != theirs[key]}
+        assert differ <= {"name", "if", "permissions"}
 
 
 def test_the_dispatch_is_what_commands_and_posters_expect(written: list[Path]) -> None:

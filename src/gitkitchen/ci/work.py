@@ -6,6 +6,8 @@ showing it comes after, in ``results`` and the command line.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,6 +38,7 @@ from gitkitchen.github.events import Event, Push
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.event import Head, head_of_event
 from gitkitchen.kitchen.identity import identify
+from gitkitchen.ledger.apart import Apart, forget
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
@@ -144,6 +147,9 @@ class Job:
     """What speaks with GitHub's API, from the job's environment."""
     workflow: str = COMMAND
     """The file of the default branch's workflow that commands start."""
+    apart: Apart | None = None
+    """How what a change publishes in its own kitchen is kept for this job: by default, where the job may
+    not write the ledger."""
 
 
 def _client(environ: Mapping[str, str]) -> Client:
@@ -184,11 +190,14 @@ def _test(job: Job, report: Report, project: Project) -> Report:
     subject = subject_of(report.event, report.decision.change, repository.root)
     job.begun(report.event, subject)
     report = replace(report, subject=subject)
-    with on_disk(project, repository, subject) as root:
+    apart = job.apart or Apart(secrets.token_hex(8))
+    job = replace(job, apart=apart)
+    with on_disk(project, repository, subject) as root, contextlib.ExitStack() as end:
+        end.callback(forget, repository.root, project.state, apart)
         if report.decision.dataset:
             return _compared(job, report, root)
         report = _recipes(job, report, root, fresh=report.decision.fresh)
-        request = Request(start=root, environ=job.environ, say=job.say)
+        request = Request(start=root, environ=job.environ, say=job.say, apart=apart)
         without = [(f.recipe, p) for f in report.failures for p in f.problems]
         seconds = (job.clock() - began).total_seconds()
         about = gathering.about(report.event, subject, project)
@@ -212,7 +221,9 @@ def _recipes(
         readers = [r for r in in_order(find_project(root)[0]) if only is None or r.name in only]
     except GitKitchenError as error:
         return replace(report, failures=(Failure("", error.problems, error.exit_code),))
-    request = Request(start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say)
+    request = Request(
+        start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say, apart=job.apart
+    )
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
     strict = report.decision.action is Action.TEST
@@ -300,7 +311,7 @@ def _compared(job: Job, report: Report, root: Path) -> Report:
         report = _recipes(job, report, root, fresh=report.decision.fresh, only=wanted)
         if report.signal is not None:
             return report
-        request = Request(start=root, environ=job.environ, say=job.say)
+        request = Request(start=root, environ=job.environ, say=job.say, apart=job.apart)
         return replace(report, difference=comparing.one(request, report.outcomes, maker, name))
     except GitKitchenError as error:
         failure = Failure("", error.problems, error.exit_code)

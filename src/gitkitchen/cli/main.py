@@ -79,6 +79,12 @@ def _start_commands(command: Any) -> None:
         metavar="OWNER/REPO@SHA",
         help="write workflows for GitHub Actions, with the action of this repository at this commit",
     )
+    init.add_argument(
+        "--store",
+        default="",
+        metavar="ADDRESS",
+        help="where versions are kept (default: a folder; with workflows, ghcr.io/OWNER/REPO)",
+    )
     validate = command("validate", "project", "check every file; prints all mistakes with file and line")
     validate.add_argument("--format", choices=("text", "json", "github"), default="text")
     schema = command("schema", "project", "print a JSON Schema of this version")

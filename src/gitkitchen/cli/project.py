@@ -15,16 +15,25 @@ from gitkitchen.errors import MISTAKE, PASSED, Mistake, Problem
 
 
 def init(options: argparse.Namespace) -> int:
-    from gitkitchen.start import action_of, write_project
+    from gitkitchen.automation import pinned
+    from gitkitchen.start import action_of, store_at_hand, write_project
 
     folder = Path(options.folder).resolve()
-    action = options.action or action_of(folder) or _asked()
-    started = write_project(folder, options.name or folder.name, action)
+    known = action_of(folder)
+    action = options.action or known or _asked()
+    if action:
+        pinned(action)
+    store = options.store
+    if action and not (store or known or store_at_hand(folder) or (folder / "kitchen.yml").exists()):
+        store = _asked_store()
+    started = write_project(folder, options.name or folder.name, action, store)
     for one in started.offered:
         if one.word != "same":
             print(f"{one.word:8} {one.path}{f' ({one.said})' if one.said else ''}")
     if all(one.word == "same" or one.word == "kept" for one in started.offered):
         print("nothing is to be done")
+    if started.advice:
+        complain(*started.advice)
     if started.open:
         complain(*started.open)
         return MISTAKE
@@ -34,7 +43,24 @@ def init(options: argparse.Namespace) -> int:
         "" if all(one.word in ("same", "kept") for one in started.offered) else "commit these files, then "
     )
     print(f"\nNext: {first}gitkitchen run")
+    kind = started.store.partition("://")[0] if "://" in started.store else ""
+    if kind in ("oci", "s3"):
+        print(
+            f"\nJobs keep what they build in {started.store}. Here you see it once you may read it:\n"
+            f"`pip install 'gitkitchen[{kind}]'`, and a login (docs/stores.md). Until then runs work alone."
+        )
     return PASSED
+
+
+def _asked_store() -> str:
+    """The store that a person names; "" where nobody is there to ask."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return ""
+    print("Hosted runners forget their disks: jobs keep what they build in a registry or a bucket.")
+    try:
+        return input("oci://HOST/REPOSITORY or s3://BUCKET/PREFIX (empty: a folder): ").strip()
+    except EOFError:
+        return ""
 
 
 def _asked() -> str:

@@ -151,7 +151,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
         yield from _connection(document, name, connection)
     store = value.get("store")
     if store is not None:
-        yield from _store(root, store, document.place("store"))
+        yield from store_problems(root, store, document.place("store"))
 
 
 def _branch(document: Document, name: str, branch: str, branches: dict[str, str]) -> Iterator[Problem]:
@@ -181,7 +181,8 @@ def _connection(document: Document, name: str, connection: dict[str, Any]) -> It
         )
 
 
-def _store(root: Path, store: str, place: Place) -> Iterator[Problem]:
+def store_problems(root: Path, store: str, place: Place | None) -> Iterator[Problem]:
+    """What is wrong with the text of ``store:``."""
     try:
         address = parse_store(store)
     except LookupError:

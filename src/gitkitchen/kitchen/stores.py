@@ -24,6 +24,14 @@ KEY = re.compile(r"[A-Za-z0-9!_.*'()/-]*")
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
 
+GITHUB = re.compile(
+    r"(?:(?:https|ssh|git)://(?:[^@/]*@)?(?:ssh\.)?github\.com(?::\d+)?/|(?:[^@/:]*@)?github\.com:/?)"
+    r"(?P<owner>[A-Za-z0-9][A-Za-z0-9-]{0,38})/(?P<name>[A-Za-z0-9._-]{1,100})/?",
+    re.I,
+)
+"""A repository on github.com, in the ways that git writes it: by HTTPS, by SSH, and as scp does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a store is. ``place`` is a folder, ``HOST[:PORT]`` of a registry, or a bucket; ``path`` what
@@ -72,6 +80,18 @@ def parse_store(text: str) -> Address:
     if scheme == "file":
         return _file(parts.netloc, parts.path)
     raise LookupError(scheme)
+
+
+def registry_of(remote: str) -> str:
+    """The store that a repository of github.com has at hand, its own packages on ghcr.io; "" for others.
+
+    Names in a registry are small and know fewer signs than those of repositories.
+    """
+    found = GITHUB.fullmatch(remote)
+    name = found["name"].lower().removesuffix(".git") if found else ""
+    part = REPOSITORY.pattern.partition("(?:/")[0]
+    words = "-".join(re.findall(part, name))
+    return f"oci://ghcr.io/{found['owner'].lower()}/{words}" if found and words else ""
 
 
 def _registry(netloc: str, port: int | None, path: str) -> Address:

@@ -16,6 +16,7 @@ from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical
+from gitkitchen.ledger.apart import BESIDE, Apart, Beside
 from gitkitchen.ledger.committing import Committer, Guard, Limits, NotWon, Want
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
@@ -48,18 +49,29 @@ class BranchLedger:
         say: Say,
         limits: Limits | None = None,
         clock: Callable[[], datetime] = _now,
+        beside: Apart | None = None,
     ) -> None:
-        """``state``: the folder of local state; ``say``: told what a person should know."""
+        """``state``: the folder of local state; ``say``: told what a person should know; ``beside``: what
+        may not be written to the branch is kept for this job alone."""
         self.state, self.clock, self.limits = state, clock, limits or Limits()
         self._say = say
         self._git = Plumbing(root, self.limits.call)
         objects = self._git.objects()
         remote = self._git.remote()
         tip: Tip = There(self._git, objects, remote) if remote else Here(self._git, objects)
-        self._outbox = Outbox(state / "outbox")
+        self._beside: Beside | None = None
+        if beside is not None:
+            tip = self._beside = Beside(self._git, objects, tip, f"{BESIDE}{beside.name}", beside.asks)
+        # A job's own: what others left to be sent does not go where only this job looks.
+        self._outbox = Outbox(state / "outbox" if beside is None else state / "beside" / beside.name)
         self._committer = Committer(self._git, objects, tip, self._outbox, self.limits, clock)
         self._lock = threading.RLock()
         self._known: State | None = None
+
+    @property
+    def private(self) -> bool:
+        """Whether what is written is seen by this job alone."""
+        return self._beside is not None and self._beside.begun
 
     # --- reading ------------------------------------------------------------------------------
 

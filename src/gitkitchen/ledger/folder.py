@@ -42,6 +42,11 @@ class FolderLedger:
     root: Path
     whole: ClassVar[bool] = False
 
+    @property
+    def private(self) -> bool:
+        """A folder is one machine's."""
+        return True
+
     def append(
         self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
     ) -> Record:

@@ -57,6 +57,11 @@ class Ledger(Protocol):
         """Whether ``append_together`` writes all or nothing, and moves refs of the repository with it."""
         ...
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody on another machine sees what is written."""
+        ...
+
     def append(
         self, stream: str, body: Mapping[str, Any], *, expect: int | None = None, under: Held | None = None
     ) -> Record:

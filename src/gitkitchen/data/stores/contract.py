@@ -110,7 +110,7 @@ class Thing:
 
 
 class Denied(Infrastructure):
-    """The remote store does not let us write or remove there."""
+    """The remote store does not let us read, write or remove there."""
 
 
 class Undeletable(Denied):

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from gitkitchen.data.stores.contract import unreachable
+from gitkitchen.data.stores.contract import Denied, unreachable
 from gitkitchen.data.stores.credentials import Login
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.kitchen.stores import is_loopback
@@ -195,6 +195,8 @@ class Client:
         self._refuse_open(asked["realm"])
         params = {name: asked[name] for name in ("service", "scope") if name in asked}
         token = self._token(asked["realm"], params, login)
+        if token is None and login is not None:  # a login without this right may be worth less than none
+            token = self._token(asked["realm"], params, None)
         if token is None:
             return False
         self._tokens[repository] = f"Bearer {token}"
@@ -227,14 +229,16 @@ class Client:
         return token if good else None
 
     def refused(self, response: Response, what: str) -> Infrastructure:
-        """The error for an answer that is no use, without anything that the other side wrote."""
-        hint = ""
+        """The error for an answer that is no use, without anything that the other side wrote; Denied where
+        it is a matter of rights."""
         if response.status_code in (401, 403):
             hint = (
                 "log in with `docker login` (its config.json is read, its helpers are not), or give the job "
-                "`packages: write` and GITHUB_TOKEN"
+                "GITHUB_TOKEN and `packages: read`, to publish `packages: write`"
             )
-        return unreachable(self.label, f"{what}: it answered {response.status_code}", hint)
+            error = unreachable(self.label, f"{what}: it answered {response.status_code}", hint)
+            return Denied(*error.problems)
+        return unreachable(self.label, f"{what}: it answered {response.status_code}")
 
 
 def _again(data: bytes | BinaryIO | None) -> bool:

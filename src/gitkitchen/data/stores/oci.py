@@ -24,7 +24,7 @@ from gitkitchen.data.stores.contract import FINGERPRINT, TRUSTED, Thing, unreach
 from gitkitchen.data.stores.credentials import login_for
 from gitkitchen.data.stores.http import Client, small
 from gitkitchen.data.stores.oci_removal import REFERENCE, remove_tag
-from gitkitchen.data.stores.oci_upload import Uploads, refused
+from gitkitchen.data.stores.oci_upload import Uploads
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.data.stores.tags import build_tag, note_tag, thing_of, verdicts_tag
 from gitkitchen.files import digest_bytes
@@ -274,7 +274,7 @@ class OciRemote:
             url = f"/v2/{repository}/manifests/{tag}"
             with self._client.send("PUT", url, repository, headers={"Content-Type": kind}, data=body) as r:
                 if r.status_code not in (201, 202, 204):
-                    raise refused(self._client, r, "keeping a build")
+                    raise self._client.refused(r, "keeping a build")
 
         self._client.repeat("keeping a build", put)
 

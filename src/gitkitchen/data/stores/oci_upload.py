@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
-from gitkitchen.data.stores.contract import Denied
 from gitkitchen.data.stores.http import Client, Passing
 from gitkitchen.files import digest_bytes
 from gitkitchen.model import FileEntry
@@ -61,7 +60,7 @@ class Uploads:
             first = False
             with self._client.send("POST", f"/v2/{repository}/blobs/uploads/", repository, data=b"") as begun:
                 if begun.status_code != 202 or "Location" not in begun.headers:
-                    raise refused(self._client, begun, "keeping a file")
+                    raise self._client.refused(begun, "keeping a file")
                 url = self._upload_url(begun.headers["Location"])
             send(url, repository)
 
@@ -124,12 +123,6 @@ class Uploads:
             end = re.fullmatch(r"(?:bytes=)?0-(\d{1,15})", response.headers.get("Range", ""))
             last = int(end[1]) if end else 0  # "0-0" is also what registries say of nothing
             return self._upload_url(response.headers.get("Location", url)), last + 1 if last else 0
-
-
-def refused(client: Client, response: Response, what: str) -> Exception:
-    """The error for an answer to something that was to be written; Denied where it is a matter of rights."""
-    error = client.refused(response, what)
-    return Denied(*error.problems) if response.status_code in (401, 403) else error
 
 
 def _with_digest(url: str, digest: str) -> str:

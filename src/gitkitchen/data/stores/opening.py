@@ -6,15 +6,19 @@ from collections.abc import Mapping
 
 from gitkitchen.data.store import FolderStore
 from gitkitchen.data.stores.contract import Remote, Store
+from gitkitchen.data.stores.guarded import Door, GuardedRemote
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.kitchen.stores import Address, parse_store
 from gitkitchen.model import Kitchen, Project
 
 
-def open_store(project: Project, kitchen: Kitchen, environ: Mapping[str, str]) -> Store:
+def open_store(
+    project: Project, kitchen: Kitchen, environ: Mapping[str, str], door: Door | None = None
+) -> Store:
     """The store of a kitchen: of a folder, or remote behind a cache in ``.gitkitchen/cache/store``.
 
-    Nothing is asked of the network before something is looked up. ``environ`` may hold logins.
+    Nothing is asked of the network before something is looked up. ``environ`` may hold logins; ``door`` says
+    what becomes of a refusal, which is an error without it.
     """
     address = parse_store(project.store)
     if not address.remote:
@@ -23,9 +27,10 @@ def open_store(project: Project, kitchen: Kitchen, environ: Mapping[str, str]) -
     from gitkitchen.data.stores.lazy import LazyRemote
 
     environments = [environment_namespace(project, e) for e in project.environments]
+    remote: Remote = LazyRemote(str(address), lambda: open_remote(address, environ))
     return CachedStore(
         project.store_root,
-        LazyRemote(str(address), lambda: open_remote(address, environ)),
+        GuardedRemote(remote, door) if door is not None else remote,
         namespace=kitchen.namespace,
         zone=kitchen.zone,
         environments=environments,

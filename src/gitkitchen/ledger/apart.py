@@ -1,0 +1,91 @@
+"""The ledger's branch as one job keeps it for itself: begun from what others see, moved here alone.
+
+For jobs that may not write the branch, and for rehearsals that must not: what they publish in their own
+kitchen is seen by what they do next, and by nobody else. What of it counts, others find out for themselves.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitkitchen.ledger.layout import View
+from gitkitchen.ledger.tip import State, Tip
+from gitkitchen.plumbing import Answer, Objects, Plumbing, Pushed
+
+BESIDE = "refs/gitkitchen/beside/"
+"""Below it, one ref for each job that keeps the branch for itself. Its end removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How a job keeps the ledger for itself. ``name``: its own, [a-z0-9]. ``asks``: whether the branch is
+    asked, and written where the job may; else what was seen of it last is the beginning. ``closed``: why
+    nothing is asked of a remote store either, "" where it is."""
+
+    name: str
+    asks: bool = True
+    closed: str = ""
+
+
+def forget(folder: Path, state: Path, apart: Apart) -> None:
+    """Remove what a job kept for itself."""
+    git = Plumbing(folder)
+    ref = f"{BESIDE}{apart.name}"
+    if git.ref(ref):
+        git.drop(ref)
+    shutil.rmtree(state / "beside" / apart.name, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A tip that is moved on another one as long as that one lets us, and then on a ref of its own.
+
+    ``asks``: whether the other is asked and moved at all; else what was seen of it last is the beginning.
+    """
+
+    git: Plumbing
+    objects: Objects
+    other: Tip
+    ref: str
+    asks: bool
+
+    @property
+    def begun(self) -> bool:
+        """Whether the branch is kept here, and nothing reaches the other."""
+        return not self.asks or self.git.ref(self.ref) is not None
+
+    def last(self) -> State:
+        return self._own() or self._began(self.other.last())
+
+    def look(self) -> State:
+        own = self._own()
+        if own is not None:
+            return own
+        return self.other.look() if self.asks else self._began(self.other.last())
+
+    def move(self, new: str, expected: str | None) -> Pushed:
+        if not self.begun:
+            pushed = self.other.move(new, expected)
+            if pushed.answer not in (Answer.DENIED, Answer.REFUSED):
+                return pushed
+            expected = None
+        if self.git.move(self.ref, new, expected):
+            return Pushed(Answer.APPLIED)
+        return Pushed(Answer.OVERTAKEN, "git could not move the ref")
+
+    def set_aside(self, commit: str, name: str) -> Pushed:  # noqa: ARG002
+        return Pushed(Answer.REFUSED, "it is kept here alone")
+
+    def clear(self, fallbacks: Mapping[str, str]) -> None:
+        if not self.begun:
+            self.other.clear(fallbacks)
+
+    def _own(self) -> State | None:
+        tip = self.git.ref(self.ref)
+        return State(View(self.objects, tip), tip) if tip else None
+
+    def _began(self, state: State) -> State:
+        return replace(state, expected=None, fallbacks={}) if not self.asks else state
