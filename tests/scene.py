@@ -43,6 +43,12 @@ class Scene:
     """What the forge's refs were when the checkout of jobs that post was last brought to them."""
     said: Said | None = None
     """By the last job that tests."""
+    folder: str = ""
+    """Where the project is in the repository."""
+
+    @property
+    def project(self) -> Shop:
+        return Shop(self.work.root / self.folder)
 
     # --- what people do ---
 
@@ -59,8 +65,8 @@ class Scene:
         """`main` as it is, run and published."""
         self.work.git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
         self.work.git("checkout", "-q", "-B", "main", "origin/main")
-        for folder in sorted((self.work.root / "recipes").iterdir()):
-            said = self.work.cli("run", folder.name, "--quiet")
+        for folder in sorted((self.project.root / "recipes").iterdir()):
+            said = self.project.cli("run", folder.name, "--quiet")
             assert said.code == 0, said.out + said.err
 
     def begun(self, pull: Pull, event: str = "pull_request", **about: Any) -> Run:
@@ -75,7 +81,7 @@ class Scene:
         self.work.git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
         self.work.git("checkout", "-q", "--detach", "origin/main")
         said = self.said = self.ci(run, name, event, **environ)
-        folder = self.work.root / "gitkitchen-results"
+        folder = self.project.root / "gitkitchen-results"
         files = {p.name: p.read_bytes() for p in folder.iterdir() if p.name != ".gitignore"}
         self.results[run.id] = files
         run.status, run.conclusion = "completed", "success" if said.code == 0 else "failure"
@@ -99,7 +105,7 @@ class Scene:
         before = dict(os.environ)
         os.environ.update(given)
         try:
-            return self.work.cli("ci", *self.options)
+            return self.project.cli("ci", *self.options)
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -122,7 +128,7 @@ class Scene:
             "GITHUB_RUN_ATTEMPT": "1",
         }
         job = Job(
-            start=self.trusted.root,
+            start=self.trusted.root / self.folder,
             environ=environ,
             cancel=Cancel(),
             clock=lambda: datetime.fromtimestamp(self.time.now, UTC),
@@ -154,7 +160,7 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(folder: Path, files: Mapping[str, str]) -> Iterator[Scene]:
+def scene(folder: Path, files: Mapping[str, str], below: str = "") -> Iterator[Scene]:
     """A project whose `main` was run and published. At the end nobody may have misused the API."""
     clock = Time(now=datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp())
     with Forge(folder / "forge", clock=clock) as forge:
@@ -163,6 +169,7 @@ def scene(folder: Path, files: Mapping[str, str]) -> Iterator[Scene]:
         for name in ("work", "trusted"):
             subprocess.run(["git", "clone", "-q", repo.url, str(folder / name)], check=True)
         made = Scene(forge, repo, Shop(folder / "work"), Shop(folder / "trusted"), clock, "")
+        made.folder = below
         made.token = forge.job_token(repo, **PERMISSIONS)
         made.publish()
         yield made

@@ -34,6 +34,9 @@ MERGING = (
 WHEN = "1577836800 +0000"
 """The date of every merge commit of ours: the same head and base give the same commit."""
 
+MOST_QUEUED = 10_000
+"""Commits of a merge queue's chain that are looked at."""
+
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -122,6 +125,23 @@ def lies_between(folder: Path, head: str, base: str, tip: str) -> bool:
     return bool(left) and all(
         _is_ancestor(folder, a, b) for a, b in [(base, tip), *((m, base) for m in left)]
     )
+
+
+def is_queued(folder: Path, head: str, base: str) -> bool:
+    """Whether a merge queue may have built ``head`` on ``base``: it puts one change behind the other, each
+    with the one before as its first parent, and the first behind the target's tip of then."""
+    listed = _git(folder, "rev-list", "--first-parent", f"--max-count={MOST_QUEUED}", head)
+    return base in listed.out.split()[1:]
+
+
+def changes_of(folder: Path, head: str, base: str) -> tuple[str, ...]:
+    """The heads that a queue merged between ``base`` and ``head``, the first one first; of one that was
+    squashed or rebased, nothing tells."""
+    listed = _git(
+        folder, "rev-list", "--first-parent", "--parents", f"--max-count={MOST_QUEUED}", head, f"^{base}"
+    )
+    rows = [line.split() for line in listed.out.splitlines()]
+    return tuple(row[2] for row in reversed(rows) if len(row) == 3)
 
 
 def _is_ancestor(folder: Path, old: str, new: str) -> bool:

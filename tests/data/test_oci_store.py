@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import random
-import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.data.faulty import Fault, Proxy, proxy
 from tests.data.killing import kill_at_random
-from tests.data.servers import collect_garbage, registry
+from tests.data.servers import collect_garbage, guarded_registry, registry
 from tests.data.shelves import FEATURE, MAIN, Shelf, build, contents, kept, published, put
 
 from gitkitchen.data.stores.cached import CachedStore
@@ -267,79 +263,17 @@ def test_logins_come_from_dockers_file_or_the_job(tmp_path: Path) -> None:
         assert login_for("x.org", "a", environ) is None
 
 
+RIGHTS = {
+    "prod": {"trusted": ["pull", "push"], "sandbox": ["pull"]},
+    "dev": {"trusted": ["pull"], "sandbox": ["pull", "push"]},
+}
+
+
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[str]:
     """A registry with tokens: `prod` may write trusted; `dev` reads it and writes sandbox."""
-    jose = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.padding")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "tokens")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    bundle = tmp_path / "tokens.pem"
-    bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
-
-    def text(value: Any) -> str:
-        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-    def may(user: str, repository: str) -> list[str]:
-        zone = repository.rpartition("/")[2]
-        rights = {"prod": {"trusted": ["pull", "push"], "sandbox": ["pull"]},
-                  "dev": {"trusted": ["pull"], "sandbox": ["pull", "push"]}}  # fmt: skip
-        return rights.get(user, {}).get(zone, [])
-
-    class Tokens(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            said = self.headers.get("Authorization", "").removeprefix("Basic ")
-            user, _, password = base64.b64decode(said).decode().partition(":")
-            if password != f"{user}-hunter2":
-                self.send_response(401)
-                self.end_headers()
-                return
-            asked = parse_qs(urlsplit(self.path).query)
-            access = []
-            for scope in asked.get("scope", []):
-                kind, repository, actions = scope.split(":")
-                granted = [a for a in actions.split(",") if a in may(user, repository)]
-                access.append({"type": kind, "name": repository, "actions": granted})
-            stamp = int(time.time())
-            claims = {"iss": "tokens", "sub": user, "aud": "registry", "exp": stamp + 300,
-                      "nbf": stamp - 10, "iat": stamp, "jti": str(stamp), "access": access}  # fmt: skip
-            head = {"typ": "JWT", "alg": "RS256", "x5c": [der]}
-            signed = f"{text(head)}.{text(claims)}"
-            signature = key.sign(signed.encode(), jose.PKCS1v15(), hashes.SHA256())
-            body = json.dumps({"token": f"{signed}.{text(signature)}"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        realm = f"http://127.0.0.1:{server.server_address[1]}/token"
-        how = f"realm: '{realm}', service: registry, issuer: tokens, rootcertbundle: {bundle}"
-        more = f"auth: {{token: {{{how}}}}}"
-        with registry(tmp_path / "guarded", more) as address:
-            yield address
-        server.shutdown()
+    with guarded_registry(tmp_path, RIGHTS) as address:
+        yield address
 
 
 def test_each_zone_is_written_by_who_has_its_rights(guarded: str, tmp_path: Path) -> None:

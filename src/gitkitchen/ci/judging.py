@@ -24,6 +24,7 @@ from gitkitchen.recipe.waivers import Waiver
 from gitkitchen.report.surfaces import pull as surface
 from gitkitchen.report.surfaces.judging import findings_about, judge_all
 from gitkitchen.report.surfaces.judging import judge as conclude
+from gitkitchen.report.surfaces.located import at, located
 from gitkitchen.report.surfaces.pull import NotTested, Pull
 from gitkitchen.trees import Reading, read_tree
 
@@ -50,6 +51,8 @@ class Asked:
     head: str = ""
     """The commit that reviewers saw."""
     queue: bool = False
+    branch: str = ""
+    """The queue's own branch, which leads to its commits as long as it lasts."""
 
 
 def merged_again(folder: Path, claim: Claim, asked: Asked) -> tuple[Merged, str]:
@@ -60,8 +63,14 @@ def merged_again(folder: Path, claim: Claim, asked: Asked) -> tuple[Merged, str]
     """
     tip = merging.tip_of(folder, asked.target) or claim.base
     if asked.queue:
-        merged = merging.taken(folder, claim.head, claim.base, branch="")
+        merged = merging.taken(folder, claim.head, claim.base, branch=asked.branch)
         merging.bring(folder, tip, [f"refs/heads/{asked.target}"])
+        if not merging.is_queued(folder, claim.head, claim.base):
+            raise Refused(
+                f"its base {claim.base[:12]} is none on which a merge queue of '{asked.target}' could have "
+                f"built {claim.head[:12]}",
+                "base",
+            )
     else:
         references = [f"refs/pull/{claim.number}/head"]
         if tip != claim.base:
@@ -97,6 +106,7 @@ def judged(
         if head.project is not None and (pull.project_id != head.project.id):
             raise Refused(f"it is of project '{pull.project}', and its tree of another", "project")
         pull = replace(pull, project=now.project.name, project_id=now.project.id)
+    pull = located(pull, project)
     environment = _environment(now, asked.target)
     reviews = tuple(_with_teams(now, asked, member))
     judgement = judge(Case(target, head, asked.head, pull.recipes, today, environment, asked.author, reviews))
@@ -201,7 +211,7 @@ def _waivers(
             expires=waiver.expires.isoformat(),
             standing=standing,
             tests=tests if standing == "used" else (),
-            place=waiver.place,
+            place=at(head.folder, waiver.place),
         )
 
 
@@ -223,19 +233,20 @@ def _is_echo(finding: PolicyFinding, bare: Pull) -> bool:
     return bool(about) and all(conclude(bare, o).conclusion == "failure" for o in about)
 
 
-def refusal(about: Pull, problems: Iterable[Problem]) -> Pull:
-    """A document that says only why there is no other."""
+def refusal(about: Pull, problems: Iterable[Problem], project: str = "") -> Pull:
+    """A document that says only why there is no other. ``project``: the folder that places are below."""
     findings = tuple(
         PolicyFinding(
             p.code or "refused",
             "failure",
             f"{p.message} ({p.hint})" if p.hint else p.message,
-            p.place.file if p.place else "",
-            p.place.line if p.place else 0,
+            place.file if place else "",
+            place.line if place else 0,
         )
         for p in problems
+        for place in (at(project, p.place),)
     )
-    return replace(about, policy=findings)
+    return replace(about, policy=findings, folder=project)
 
 
 def project_folder(root: Path, repository: Path) -> str:

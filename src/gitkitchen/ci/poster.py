@@ -7,6 +7,7 @@ answer becomes a warning, never a verdict: what is not posted stays missing, and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tempfile
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen import merging
 from gitkitchen.ci import answering, judging
 from gitkitchen.ci.judging import Asked
 from gitkitchen.document import departures
@@ -43,6 +45,8 @@ ARTIFACT = "gitkitchen-results"
 PREFIX = "GitKitchen / "
 OF_PULLS = ("pull_request", "pull_request_review")
 """Events of runs whose head is that of a pull request's branch."""
+MOST_ASKED = 20
+"""Changes of a merge queue's group of which their numbers are asked for."""
 TOLD = 20
 """So many problems of a job that could not begin are shown."""
 
@@ -236,7 +240,9 @@ def _judged(
     except GitKitchenError as error:
         claimed = left if isinstance(left, Mapping) else {}
         problems = (*error.problems, *_problems_of(claimed))
-        return judging.refusal(about, problems), number, error.problems
+        root = desk.project.root
+        folder = judging.project_folder(root, Repository.find(root).root)
+        return judging.refusal(about, problems, folder), number, error.problems
 
 
 def _meant(where: Where, claim: Claim) -> PullRequest | None:
@@ -265,6 +271,7 @@ def _checked(
         author=request.author,
         head=request.head_sha,
         queue=bool(where.queue),
+        branch=desk.run.head.branch if where.queue else "",
     )
     repository = Repository.find(desk.project.root)
     merged, tip = judging.merged_again(repository.root, claim, asked)
@@ -280,7 +287,19 @@ def _checked(
     artifacts.same_subject(claim, raw)
     pull = replace(pull, event=desk.run.event, head=where.head, run=about.run)
     place = (repository.root, judging.project_folder(desk.project.root, repository.root))
-    return judging.judged(pull, merged, tip, asked, place, desk.now.date(), _member(desk))
+    found = judging.judged(pull, merged, tip, asked, place, desk.now.date(), _member(desk))
+    return replace(found, queued=_queued(desk, repository.root, claim, request)) if where.queue else found
+
+
+def _queued(desk: _Desk, folder: Path, claim: Claim, last: PullRequest) -> tuple[int, ...]:
+    """The pull requests of a queue's group: its branch names the last one, and those before it are asked for
+    by the heads that were merged. A view: of what GitHub does not tell nothing is shown."""
+    found: list[int] = []
+    for head in merging.changes_of(folder, claim.head, claim.base)[:MOST_ASKED]:
+        if head != last.head_sha:
+            with contextlib.suppress(Trouble):
+                found += [p.number for p in desk.client.pulls_of(head)]
+    return (*dict.fromkeys(n for n in found if n != last.number), last.number)
 
 
 def _member(desk: _Desk) -> Callable[[str, str], bool]:
@@ -372,4 +391,7 @@ def _comment(desk: _Desk, pull: Pull, number: int) -> None:
 
 def _said(pull: Pull, sent: Sequence[CheckRun]) -> str:
     concluded = ", ".join(f"{c.name}: {c.conclusion}" for c in sent[:20])
+    if pull.queued:
+        group = ", ".join(f"#{number}" for number in pull.queued)
+        return f"queue of {group} at {pull.head[:12]}: {concluded}"
     return f"#{pull.number} at {pull.head[:12]}: {concluded}" if pull.number else concluded

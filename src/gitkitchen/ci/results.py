@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen.ci.decide import Action
@@ -25,6 +26,7 @@ from gitkitchen.report import diff, diff_markdown, junit, markdown, outcome
 from gitkitchen.report.comparison import Comparison
 from gitkitchen.report.problems import as_json
 from gitkitchen.report.surfaces import document, remarks
+from gitkitchen.report.surfaces.located import at, located
 from gitkitchen.report.surfaces.summary import summary as pull_summary
 from gitkitchen.report.text import encodable
 
@@ -140,7 +142,7 @@ def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> st
     parts = [listed(wrong)] if wrong else []
     if report.pull is not None:
         room = limit - sum(len(p.encode()) for p in parts) - 1_000
-        return "\n".join([pull_summary(report.pull, run_url, room), *parts])
+        return "\n".join([pull_summary(located(report.pull, report.folder), run_url, room), *parts])
     if report.difference is not None:
         parts.append(diff_markdown.markdown(report.difference, budget=min(limit // 4, DIFF_BYTES)))
     left = limit - sum(len(p.encode()) for p in parts) - 1_000
@@ -210,7 +212,11 @@ def commands(report: Report) -> str:
     said += [remarked.Annotation("notice", text) for text in report.said]
     for found in report.outcomes:
         said += _shown(report, found)
-    return "".join(f"{line}\n" for line in remarked.lines(said))
+    return "".join(f"{line}\n" for line in remarked.lines(_below(a, report.folder) for a in said))
+
+
+def _below(one: remarked.Annotation, folder: str) -> remarked.Annotation:
+    return replace(one, place=at(folder, one.place))
 
 
 def _shown(report: Report, found: Outcome) -> Iterable[remarked.Annotation]:
@@ -233,8 +239,11 @@ def _remark(level: remarked.Level, problem: Problem) -> remarked.Annotation:
     return remarked.Annotation(level, said, problem.place, problem.code)
 
 
-def refused(environ: Mapping[str, str], error: GitKitchenError, event: Event, folder: Path) -> str:
-    """A job that could not begin: why stands in its summary and in the results. Returns its annotations."""
+def refused(
+    environ: Mapping[str, str], error: GitKitchenError, event: Event, folder: Path, start: Path | None = None
+) -> str:
+    """A job that could not begin: why stands in its summary and in the results. Returns its annotations.
+    ``start``: the project's folder."""
     if folder.is_dir() and error.problems[0].code != FOREIGN:
         write_problems(folder, error.problems)
         if isinstance(error, Unmergeable):
@@ -246,7 +255,17 @@ def refused(environ: Mapping[str, str], error: GitKitchenError, event: Event, fo
     write_outputs(
         environ, {"action": "none", "verdict": word, "results": "", "head": "", "base": "", "tree": ""}
     )
-    return "".join(f"{line}\n" for line in remarked.lines(_remark("error", p) for p in error.problems))
+    below = _in_checkout(environ, start)
+    said = (_below(_remark("error", p), below) for p in error.problems)
+    return "".join(f"{line}\n" for line in remarked.lines(said))
+
+
+def _in_checkout(environ: Mapping[str, str], start: Path | None) -> str:
+    """Where the project is in the checkout, of a job of which nothing else is known."""
+    checkout = environ.get("GITHUB_WORKSPACE")
+    if not checkout or start is None or not start.is_relative_to(Path(checkout).resolve()):
+        return ""
+    return start.relative_to(Path(checkout).resolve()).as_posix().removeprefix(".")
 
 
 def _append(path: Path, text: str) -> None:

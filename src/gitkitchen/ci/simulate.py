@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from gitkitchen.github.events import parse_event
 from gitkitchen.github.forge import Forge, Hosted, Record, zipped
 from gitkitchen.github.forge.state import Run
 from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.ledger.apart import Apart
 from gitkitchen.model import Project
 from gitkitchen.plumbing import Plumbing
 from gitkitchen.report.preview import Preview, ShownCheck
@@ -83,8 +85,11 @@ def simulate(wish: Wish, job: Job, told: Callable[[str], None]) -> tuple[Preview
         if decision.action is not Action.TEST:
             return Preview(said), 0
         told(said)
+        # What would be published in the change's own kitchen is kept for the two jobs, and then forgotten.
+        apart = Apart(secrets.token_hex(8), asks=False, closed="nothing leaves this machine")
         with _remote(repository, hosted.git_url(forge.job_token(hosted, contents="write"))):
-            code, summary = _tested(replace(job, environ=environ), read, place / "gitkitchen-results")
+            trial = replace(job, environ=environ, apart=apart)
+            code, summary = _tested(trial, read, place / "gitkitchen-results")
             files = {p.name: p.read_bytes() for p in (place / "gitkitchen-results").glob("[!.]*")}
             run.status, run.conclusion = "completed", "failure" if code else "success"
             hosted.artifact(run, f"gitkitchen-results-{run.attempt}", zipped(files))

@@ -18,6 +18,7 @@ from gitkitchen import flow, merging
 from gitkitchen.automation import COMMAND
 from gitkitchen.ci import comparing, gathering
 from gitkitchen.ci.decide import Action, Decision, decide
+from gitkitchen.ci.judging import project_folder
 from gitkitchen.ci.subject import on_disk, subject_of
 from gitkitchen.errors import (
     FAILED,
@@ -99,6 +100,8 @@ class Report:
     graphs: tuple[Graph, ...] = ()
     pull: Pull | None = None
     """Of a change that was tested: all that is shown of it."""
+    folder: str = ""
+    """Where the project is in its repository: what is shown of files is relative to that."""
 
     @property
     def code(self) -> int:
@@ -164,7 +167,8 @@ def carry_out(job: Job, event: Event) -> Report:
     project = load_project(find_root(job.start))
     decision = decide(event, project)
     job.decided(decision)
-    report = Report(event, decision)
+    folder = project_folder(project.root, Repository.find(project.root).root)
+    report = Report(event, decision, folder=folder)
     if decision.action is Action.TEST:
         return _test(job, report, project)
     if decision.action is Action.RUN:

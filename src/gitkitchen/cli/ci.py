@@ -38,8 +38,8 @@ def ci(options: argparse.Namespace) -> int:
         except GitKitchenError as error:
             from gitkitchen.ci import results
 
-            folder = Path(options.folder).resolve() / options.results
-            sys.stdout.write(results.refused(os.environ, error, event, folder))
+            start = Path(options.folder).resolve()
+            sys.stdout.write(results.refused(os.environ, error, event, start / options.results, start))
             raise
 
 

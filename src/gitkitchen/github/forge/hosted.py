@@ -276,11 +276,12 @@ class Hosted:
                 deliver(self.state, self.repo, None, *event)
             return runs
 
-    def queue(self, pull: Pull) -> tuple[str, str]:
-        """Put a pull request into the merge queue: the branch that GitHub makes, and its commit."""
+    def queue(self, pull: Pull, behind: str = "") -> tuple[str, str]:
+        """Put a pull request into the merge queue: the branch that GitHub makes, and its commit. ``behind``:
+        the commit of the group that waits before it."""
         with self.desk.lock:
             bare = self.repo.bare
-            base = self.head(pull.base_ref)
+            base = behind or self.head(pull.base_ref)
             tree = bare.merged(base, pull.head_sha)
             if tree is None:
                 raise ValueError("it conflicts with its base")

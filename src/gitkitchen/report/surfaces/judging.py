@@ -147,17 +147,22 @@ def findings_about(pull: Pull, outcome: Outcome) -> list[PolicyFinding]:
     """The policy's findings about a recipe. One whose place is in no recipe that ran is about all of them."""
     folders: dict[str, set[str]] = {}
     for each in pull.recipes:
-        folders.setdefault(_folder(each), set()).add(each.recipe)
+        folders.setdefault(_folder(each, pull.folder), set()).add(each.recipe)
     everybody = {outcome.recipe}
+    depth = 2 + (pull.folder.count("/") + 1 if pull.folder else 0)
     return [
-        f for f in pull.policy if outcome.recipe in folders.get("/".join(f.path.split("/")[:2]), everybody)
+        f
+        for f in pull.policy
+        if outcome.recipe in folders.get("/".join(f.path.split("/")[:depth]), everybody)
     ]
 
 
-def _folder(outcome: Outcome) -> str:
+def _folder(outcome: Outcome, project: str) -> str:
     """The recipe's folder, as its nodes' places tell it."""
-    file = next((n.place.file for n in outcome.nodes if n.place), f"recipes/{outcome.recipe}/recipe.yml")
-    return "/".join(file.split("/")[:2])
+    above = f"{project}/" if project else ""
+    otherwise = f"{above}recipes/{outcome.recipe}/recipe.yml"
+    file = next((n.place.file for n in outcome.nodes if n.place), otherwise)
+    return above + "/".join(file.removeprefix(above).split("/")[:2])
 
 
 def waived_tests(pull: Pull, outcome: Outcome) -> frozenset[str]:

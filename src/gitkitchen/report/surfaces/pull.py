@@ -114,3 +114,7 @@ class Pull:
     waivers: tuple[Waiver, ...] = ()
     not_tested: tuple[NotTested, ...] = ()
     timing: Timing = Timing()
+    queued: tuple[int, ...] = ()
+    """Of a merge queue's group: the pull requests in it that are known, the first one first."""
+    folder: str = ""
+    """Of a document whose places are relative to the repository: where the project is in it."""

@@ -299,7 +299,7 @@ def again_here(sheet: Sheet, pull: Pull) -> None:
     """How to have the pull request's files here, so that the commands above can be copied."""
     if heavy(pull):
         run = words.command(pull.recipes[0]) if len(pull.recipes) == 1 else "gitkitchen run"
-        lines = f"{words.checkout(pull)}\n{run}"
+        lines = "\n".join(filter(None, (words.checkout(pull), words.change_to(pull.folder), run)))
         sheet.add(details("Reproduce it on your machine", words.fence(lines, "sh")))
 
 
@@ -308,7 +308,9 @@ def origin(pull: Pull, run_url: str = "") -> str:
     parts = [f"head {pull.head[:10]}", f"base {pull.base[:10]}", f"tree {pull.tree[:10]}"]
     tools = {t: v for o in pull.recipes for t, v in list(o.tools.items())[:5]}
     parts += [f"{t} {v}" for t, v in list(tools.items())[:5]]
-    return f"<sub>{escape(' · '.join(parts), 400)} · {words.run_link(pull, run_url)}</sub>"
+    # Numbers are ours, and GitHub makes links of them.
+    queue = f"queue of {', '.join(f'#{number}' for number in pull.queued)} · " if pull.queued else ""
+    return f"<sub>{queue}{escape(' · '.join(parts), 400)} · {words.run_link(pull, run_url)}</sub>"
 
 
 def _folded(

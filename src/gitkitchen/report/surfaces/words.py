@@ -55,6 +55,15 @@ def next_step(judged: Judgement) -> str:
     return "The tests passed. What stands in its way is named below."
 
 
+def change_to(folder: str) -> str:
+    """The command that goes to the project's folder; "" where it is the repository's top, or has a name
+    that a shell could read as anything but a word."""
+    plain_words = folder and all(
+        _PLAIN_WORD.fullmatch(w) and not w.startswith("-") for w in folder.split("/")
+    )
+    return f"cd {folder}" if plain_words else ""
+
+
 def command(outcome: Outcome, finding: Finding | None = None) -> str:
     """The command that runs the failing node again, as a line to copy.
 
