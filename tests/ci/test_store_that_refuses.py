@@ -65,6 +65,10 @@ class Site:
         """A job of GitHub Actions on an empty disk, with the rights of ``user``."""
         where = self.clone(f"job-{len(list(self.folder.glob('job-*')))}")
         where.git("checkout", "-q", *(["main"] if name == "push" else ["--detach", "origin/main"]))
+        # What `permissions: {contents: read}` means for the ledger's branch.
+        hook = self.folder / "origin.git/hooks/pre-receive"
+        hook.write_text(f"#!/bin/sh\nexit {int(name == 'pull_request')}\n")
+        hook.chmod(0o755)
         path = self.folder / "event.json"
         path.write_text(json.dumps(event))
         given = occasions.environ(
@@ -176,11 +180,11 @@ def test_a_laptop_goes_on_alone(private: Site) -> None:
         said = laptop.cli("run", "orders")
         assert (said.code, set(laptop.states().values())) == (0, {"reused"})
         laptop.git("switch", "-q", "main")
+        said = laptop.cli("query", "from orders")
+        assert said.code in (2, 3), said.out
+        assert "docker login" in said.err
         said = laptop.cli("run", "orders")
         assert (said.code, laptop.outcome()["publication"]["state"]) == (0, "withheld")
-        said = laptop.cli("query", "from orders")
-        assert said.code == 3, said.out
-        assert "Traceback" not in said.err
     laptop.git("switch", "-q", "feature")
     with private.as_user("publisher"):
         said = laptop.cli("run", "orders")
