@@ -79,6 +79,7 @@ def test_owners_are_asked_by_the_paths_of_the_repository(on: Scene) -> None:
         assert on.conclusions(pull.head_sha)[WHOLE] == expected, login
 
 
+@pytest.mark.long
 def test_a_broken_file_is_annotated_where_it_is(on: Scene) -> None:
     """A recipe that cannot be read is named by its path from the top of the repository."""
     pull = on.opened("broken", {YML: ORDERS + "  Orders: 1\n"})
@@ -89,6 +90,7 @@ def test_a_broken_file_is_annotated_where_it_is(on: Scene) -> None:
     assert YML in check.summary + check.text + str(check.annotations)
 
 
+@pytest.mark.long
 def test_what_lies_beside_the_project_changes_nothing(on: Scene) -> None:
     """A change outside of the project's folder is tested and reuses all."""
     pull = on.opened("beside", {"README.md": "changed", "recipes/orders/orders.sql": BAD})

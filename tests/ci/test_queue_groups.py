@@ -93,6 +93,7 @@ def test_a_group_of_several_names_all_of_them(on: Scene) -> None:
     assert f"#{pulls[0].number}, #{pulls[1].number}" in summary.summary + summary.text
 
 
+@pytest.mark.long
 def test_what_only_fails_together_fails_the_group(on: Scene) -> None:
     """Two changes that pass alone and not together: the first of the queue is green, the second red."""
     on.forget()
@@ -129,6 +130,7 @@ def test_a_claimed_base_is_one_of_the_queue(on: Scene) -> None:
     assert on.conclusions(sha)[WHOLE] == "failure"
 
 
+@pytest.mark.long
 def test_nothing_is_built_twice_in_a_queue(on: Scene) -> None:
     """What is the same as before, a group does not build again."""
     on.forget()

@@ -151,6 +151,7 @@ def test_a_stranger_does_not_read_it_and_is_not_green(private: Site) -> None:
         assert not list(results.glob("*.outcome.json"))
 
 
+@pytest.mark.long
 def test_a_public_store_is_read_by_strangers(tmp_path: Path) -> None:
     """Whoever may read without a login does, also with a login that is worth nothing there."""
     with site(tmp_path, PUBLIC) as public:
@@ -195,6 +196,7 @@ def test_a_laptop_goes_on_alone(private: Site) -> None:
         assert other.rows("select count(*) as n from orders") == [{"n": 2}]
 
 
+@pytest.mark.long
 def test_an_environments_job_without_the_right_is_not_green(private: Site) -> None:
     """What should be published and cannot be is an error that says what to do, and nothing is published."""
     main = private.shop.git("rev-parse", "main")
