@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkitchen.errors import Problem
-from gitkitchen.kitchen.stores import Address, is_loopback, lost_with_the_job, parse_store
+from gitkitchen.kitchen.stores import Address, is_loopback, lost_with_the_job, parse_store, registry_of
 from gitkitchen.model import Environment
 from shop import KITCHEN_YML, Shop
 
@@ -133,3 +133,28 @@ def test_validate_refuses_it_with_the_line(shop: Shop, monkeypatch: pytest.Monke
         "kitchen.yml:6: store: '.gitkitchen/store' is a folder, and this runner's disk"
     )
     assert "oci://ghcr.io" in said.out
+
+
+@pytest.mark.parametrize(
+    ("remote", "store"),
+    [
+        ("https://github.com/Acme/Shop.git", "oci://ghcr.io/acme/shop"),
+        ("https://github.com/acme/shop/", "oci://ghcr.io/acme/shop"),
+        ("git@github.com:Acme/shop.git", "oci://ghcr.io/acme/shop"),
+        ("ssh://git@ssh.github.com:443/acme/shop.git", "oci://ghcr.io/acme/shop"),
+        ("https://github.com/acme/.github", "oci://ghcr.io/acme/github"),
+        ("https://github.com/acme/My..Data_", "oci://ghcr.io/acme/my-data"),
+        ("https://github.com/acme/---", ""),
+        ("https://gitlab.com/acme/shop", ""),
+        ("https://github.com.evil.org/acme/shop", ""),
+        ("https://evil.org/github.com/acme/shop", ""),
+        ("file:///srv/github.com/acme/shop", ""),
+        ("", ""),
+    ],
+    ids=range(12),
+)
+def test_a_repository_of_github_has_a_registry_at_hand(remote: str, store: str) -> None:
+    """Its own packages, by a name that a registry knows; of no other server's anything is guessed."""
+    assert registry_of(remote) == store
+    if store:
+        assert str(parse_store(store)) == store
