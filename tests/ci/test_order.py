@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitkitchen.ci.order import in_order
-
 from gitkitchen.premises import find_project
+from gitkitchen.road.order import in_order
 from shop import Shop
 
 RECIPES = {

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkitchen.ci.comparing import leading_to, maker
-from gitkitchen.ci.order import Reader
 from gitkitchen.errors import Mistake
+from gitkitchen.road.order import Reader
 
 
 def reader(name: str, *reads: str) -> Reader:

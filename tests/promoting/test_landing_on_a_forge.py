@@ -117,6 +117,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
             "acme/flights", {**TWO, "kitchen.yml": text, WORKFLOW: "on: workflow_dispatch\n"}
         )
         repo.workflow(WORKFLOW)
+        repo.repo.actions_pulls = True
         repo.allow("olga", "write")
         repo.allow("petra", "write")
         repo.commit("develop", {"a.txt": "a"}, author="olga")

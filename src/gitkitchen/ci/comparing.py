@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from gitkitchen.ci.order import Reader
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Outcome
 from gitkitchen.printed import text_safe
 from gitkitchen.report.comparison import Comparison
+from gitkitchen.road.order import Reader
 from gitkitchen.workplace import Request
 
 NAMED = 12

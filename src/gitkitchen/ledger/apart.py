@@ -7,13 +7,13 @@ kitchen is seen by what they do next, and by nobody else. What of it counts, oth
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.tip import State, Tip
-from gitkitchen.plumbing import Answer, Objects, Plumbing, Pushed
+from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
 
 BESIDE = "refs/gitkitchen/beside/"
 """Below it, one ref for each job that keeps the branch for itself. Its end removes it."""
@@ -66,15 +66,22 @@ class Beside:
             return own
         return self.other.look() if self.asks else self._began(self.other.last())
 
-    def move(self, new: str, expected: str | None) -> Pushed:
+    def move(self, new: str, expected: str | None, beside: Moves | None = None) -> Pushed:
         if not self.begun:
-            pushed = self.other.move(new, expected)
-            if pushed.answer not in (Answer.DENIED, Answer.REFUSED):
+            pushed = self.other.move(new, expected, beside)
+            if beside or pushed.answer not in (Answer.DENIED, Answer.REFUSED):
                 return pushed
             expected = None
+        elif beside:
+            return Pushed(Answer.REFUSED, "the ledger is kept here alone, and branches do not move with it")
         if self.git.move(self.ref, new, expected):
             return Pushed(Answer.APPLIED)
         return Pushed(Answer.OVERTAKEN, "git could not move the ref")
+
+    def refs(self, names: Iterable[str]) -> Mapping[str, str]:
+        if not self.asks:
+            raise unreachable("the remote", "a rehearsal asks nobody")
+        return self.other.refs(names)
 
     def set_aside(self, commit: str, name: str) -> Pushed:  # noqa: ARG002
         return Pushed(Answer.REFUSED, "it is kept here alone")

@@ -79,7 +79,7 @@ def _environment(
     accept: bool,
 ) -> Iterator[tuple[str, str]]:
     entered = enter(replace(request, kitchen=environment.branch, recipe=None))
-    with at_work(entered, now, request.environ) as place:
+    with at_work(entered, now) as place:
         for run, recipe in end_dead(place, now):
             yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"
         yield from _branch(ground, environment, now)

@@ -128,7 +128,7 @@ def site(ground: Ground, asked: Asked, commit: str, tree: str) -> Iterator[tuple
         request = Request(
             start=root, kitchen=asked.environment, environ=asked.request.environ, say=asked.request.say
         )
-        with at_work(enter(request), asked.clock(), asked.request.environ) as place:
+        with at_work(enter(request), asked.clock()) as place:
             try:
                 yield root, place
             finally:
