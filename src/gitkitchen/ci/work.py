@@ -350,9 +350,10 @@ def _run(job: Job, report: Report, project: Project) -> Report:
 def _move(job: Job, report: Report) -> Report:
     """A promotion that was asked for, or what came to an environment's branch by somebody's hand."""
     from gitkitchen.road.absorbing import absorb
-    from gitkitchen.road.ground import Ground
+    from gitkitchen.road.ground import Ground, environment_named
     from gitkitchen.road.hub import hub_of
     from gitkitchen.road.landing import promote
+    from gitkitchen.road.looking import refuse_unauthorised
     from gitkitchen.road.walking import Asked
 
     decision, said = report.decision, list[str]()
@@ -368,7 +369,10 @@ def _move(job: Job, report: Report) -> Report:
     )
     try:
         if decision.action is Action.ABSORB:
-            done = absorb(Ground.of(asked.request), asked, hand=True)
+            ground = Ground.of(asked.request)
+            environment = environment_named(ground.project, asked.environment)
+            refuse_unauthorised(ground, environment, job.environ)
+            done = absorb(ground, asked, hand=True)
         else:
             with job.client(job.environ) as client:
                 hub = hub_of(client, job.environ, report.event.default_branch)

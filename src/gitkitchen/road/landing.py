@@ -299,7 +299,9 @@ class _Walk:
         with effect("read-back"):
             made = self._merge_commit(landing.branch)
         if made is None:
-            raise Moved(f"branch '{landing.branch}' does not show the merge of {stretch.candidate[:12]} yet")
+            return self._unfinished(
+                f"branch '{landing.branch}' does not show the merge that was asked for yet"
+            )
         if made.tree != landing.tree:
             said = (
                 f"{made.oid[:12]} merges the candidate {stretch.candidate[:12]} and has tree "
@@ -307,12 +309,17 @@ class _Walk:
             )
             return broken(self.place, self.asked, held, course, "wrong-tree", said, made.oid)
         if made.parents[0] != stretch.base:
-            raise Moved(f"branch '{landing.branch}' moved to {made.parents[0][:12]} before the merge")
+            return self._unfinished(f"branch '{landing.branch}' had moved before the merge, to the same tree")
         landing = replace(landing, commit=made.oid, method=Method.BUTTON)
         with effect("record-move"):
             new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
             publishing.write(self.place, new, held)
         return landing
+
+    def _unfinished(self, what: str) -> Done:
+        hint = "run the same command again: it proves what stands there, and records it"
+        problem = Problem(f"{what}: nothing was published", hint=hint, code="unfinished")
+        return Done(End.UNFINISHED, self.asked.environment, self.stretch, problems=(problem,))
 
     def _merge_commit(self, branch: str) -> Commit | None:
         """The merge of the candidate on a branch, which may have moved on since; None where there is none."""
