@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gitkitchen.promote.shapes import GateResult, Standing
 from gitkitchen.report.markdown import escape
-from gitkitchen.report.text import clip, for_runners, moment, one_line
+from gitkitchen.report.text import clip, for_runners, one_line
 
 WORDS = {
     Standing.PASSED: "passed",
@@ -25,18 +26,26 @@ _TICKS = re.compile(r"`+")
 
 def as_text(results: Sequence[GateResult]) -> str:
     """For a terminal or a log: a line for each gate that has passed, and what to do below each other."""
-    return for_runners("\n".join(line for result in results for line in _lines(result)))
+    return for_runners("\n".join(line for result in results for line in lines(result)))
 
 
-def _lines(result: GateResult) -> Iterator[str]:
+def lines(result: GateResult) -> Iterator[str]:
+    """One gate: how it stands and why; below that who or what changes it, when, and what to type."""
     reason = clip(one_line(result.reason), LONGEST)
     yield f"{_MARKS[result.standing]} {one_line(result.gate)} {WORDS[result.standing]}: {reason}"
     if result.change:
         yield f"    who or what: {clip(one_line(result.change), LONGEST)}"
     if result.when is not None:
-        yield f"    not before {moment(result.when)}"
+        yield f"    not before {_minute(result.when)}"
     if result.command:
         yield f"    $ {clip(one_line(result.command), LONGEST)}"
+
+
+def _minute(when: datetime) -> str:
+    """The first whole minute that is not before ``when``."""
+    whole = when.astimezone(UTC).replace(second=0, microsecond=0)
+    whole += timedelta(minutes=1) if whole < when else timedelta()
+    return f"{whole:%Y-%m-%d %H:%M} UTC"
 
 
 def plain(results: Sequence[GateResult]) -> list[dict[str, Any]]:
@@ -66,7 +75,7 @@ def _point(result: GateResult) -> str:
     if result.change:
         text += f". Who or what changes it: {escape(result.change, LONGEST)}"
     if result.when is not None:
-        text += f". Not before {escape(moment(result.when))}"
+        text += f". Not before {escape(_minute(result.when))}"
     if result.command:
         text += f". {code(result.command)}"
     return text

@@ -55,11 +55,16 @@ class Sources:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def sources_of(ground: Ground, stretch: Stretch, environ: Mapping[str, str]) -> Sources:
-    """The forge is asked where the repository's branches are a remote's, and something here waits for
-    people."""
+def sources_of(
+    ground: Ground, stretch: Stretch, environ: Mapping[str, str], client: Client | None = None
+) -> Sources:
+    """The forge (through ``client``, else the job's) is asked where the repository's branches are a remote's,
+    and something here waits for people.
+    """
     if not _asks_people(stretch):
         return Sources(Unread("nobody is asked here"), environ)
+    if client is not None:
+        return Sources(client, environ)
     if ground.remote is None or not environ.get("GITHUB_TOKEN"):
         return Sources(without_forge(), environ)
     from gitkitchen.github.api import Client

@@ -14,9 +14,9 @@ from gitkitchen.errors import Problem
 from gitkitchen.github.merges import Step
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.promote.shapes import GateResult, Landing, Standing
+from gitkitchen.report.gates import as_markdown
 from gitkitchen.road.effects import effect
 from gitkitchen.road.looking import Stretch
-from gitkitchen.road.shown import MARKS
 
 if TYPE_CHECKING:
     from gitkitchen.github.api import Client
@@ -109,11 +109,7 @@ def body(stretch: Stretch, gates: Sequence[GateResult]) -> str:
         "",
     ]
     if gates:
-        lines += ["| gate | state | why | what changes it |", "| --- | --- | --- | --- |"]
-        for gate in gates:
-            change = _plain(gate.change) + (f" `{_code(gate.command)}`" if gate.command else "")
-            state = MARKS[gate.standing].strip().lower()
-            lines.append(f"| {_plain(gate.gate)} | {state} | {_plain(gate.reason)} | {change} |")
+        lines.append(as_markdown(gates))
         lines.append("")
     lines.append(
         "Merge it with a merge commit, while the base stands still: any other tree publishes nothing. "

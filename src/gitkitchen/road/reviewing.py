@@ -159,7 +159,8 @@ class _Reader:
         """Who made the commits that move. Every commit that Git names must be among what the forge tells."""
         stretch = self.stretch
         if not stretch.base:
-            return Unread(f"branch '{stretch.environment.branch}' does not exist yet: nobody is told apart")
+            branch = stretch.environment.branch
+            return Unread(f"branch '{branch}' does not exist yet", f"the right to make branch '{branch}'")
         try:
             here = {c.oid for c in history.between(self.ground.folder, stretch.head, stretch.base)}
             told = {c.sha: c for c in self.client.commits(stretch.base, stretch.head)}

@@ -9,13 +9,9 @@ from gitkitchen.errors import FAILED, INFRASTRUCTURE, PASSED, Problem
 from gitkitchen.printed import text_safe
 from gitkitchen.promote.protocol import End
 from gitkitchen.promote.shapes import GateResult, Landing, Standing
+from gitkitchen.report.gates import lines as gate_lines
+from gitkitchen.report.gates import plain
 
-MARKS = {
-    Standing.PASSED: "passed ",
-    Standing.PENDING: "pending",
-    Standing.FAILED: "FAILED ",
-    Standing.UNKNOWN: "unknown",
-}
 WORDS = {
     End.LANDED: "landed",
     End.CLEAN: "nothing to do",
@@ -60,7 +56,7 @@ def text(shown: Shown) -> str:
             f"{shown.source} {shown.head[:12]} -> {shown.environment}, on {shown.base[:12] or 'a new branch'}"
         )
     for gate in shown.gates:
-        lines += _gate(gate)
+        lines += [f"  {line}" for line in gate_lines(gate)]
     lines += [f"note: {text_safe(said)}" for said in shown.said]
     lines += [str(problem) for problem in shown.problems]
     lines.append(f"{shown.environment}: {_end(shown)}")
@@ -83,17 +79,6 @@ def _end(shown: Shown) -> str:
     return f"landed as {landing.commit[:12]}, tree {landing.tree[:12]}; {data}"
 
 
-def _gate(gate: GateResult) -> list[str]:
-    lines = [f"  {MARKS[gate.standing]}  {text_safe(gate.gate)}: {text_safe(gate.reason)}"]
-    if gate.change:
-        lines.append(f"           {text_safe(gate.change)}")
-    if gate.when is not None:
-        lines.append(f"           not before {gate.when:%Y-%m-%d %H:%M} UTC")
-    if gate.command:
-        lines.append(f"           {text_safe(gate.command)}")
-    return lines
-
-
 def document(shown: Shown) -> dict[str, Any]:
     """For machines: ``version`` 1."""
     landing = shown.landing
@@ -109,18 +94,7 @@ def document(shown: Shown) -> dict[str, Any]:
         "base": shown.base,
         "commit": landing.commit if landing is not None else "",
         "published": list(landing.published) if landing is not None else [],
-        "gates": [_plain(gate) for gate in shown.gates],
+        "gates": plain(shown.gates),
         "problems": [{"message": p.message, "hint": p.hint, "code": p.code} for p in shown.problems],
         "said": list(shown.said),
-    }
-
-
-def _plain(gate: GateResult) -> dict[str, Any]:
-    return {
-        "gate": gate.gate,
-        "standing": gate.standing.value,
-        "reason": gate.reason,
-        "change": gate.change,
-        "command": gate.command,
-        "when": gate.when.isoformat() if gate.when is not None else None,
     }

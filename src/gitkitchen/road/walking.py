@@ -178,7 +178,8 @@ def case_of(
     ground: Ground, asked: Asked, stretch: Stretch, course: Course, proof: Proof | None
 ) -> judging.Case:
     """What is judged of a stretch, by what the ledger says of the environment."""
-    sources = sources_of(ground, stretch, asked.request.environ)
+    client = asked.hub.client if asked.hub is not None else None
+    sources = sources_of(ground, stretch, asked.request.environ, client)
     also = partial(gathered, ground=ground, stretch=stretch, course=course, proof=proof, sources=sources)
     return judging.Case(
         stretch.environment,
