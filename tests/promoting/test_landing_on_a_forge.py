@@ -265,3 +265,26 @@ def test_a_dispatch_for_nothing_is_refused(town: Town) -> None:
     said = town.promote("dev")
     assert said.code == 2
     assert "staging, prod" in said.out + said.err
+
+
+def test_an_approval_of_somebody_else_lets_it_land(town: Town) -> None:
+    """The gate waits, its reason in the pull request; who asked and wrote it cannot open it, another can."""
+    text = KITCHEN_YML + f"ledger: branch\nstore: file://{town.folder}/store\n"
+    text = text.replace("{branch: staging}", "{branch: staging, gate: {approvals: 1}}")
+    for branch in ("staging", "develop"):
+        town.repo.commit(branch, {"kitchen.yml": text}, author="olga")
+    before = town.repo.head("staging")
+    assert town.promote("staging").code == 1
+    (pull,) = town.pulls()
+    assert "0 of 1 approvals" in (pull.body or "")
+    town.repo.review(pull, "olga")
+    assert town.promote("staging").code == 1
+    assert "olga's does not count" in (pull.body or "")
+    assert town.repo.head("staging") == before
+    town.repo.review(pull, "petra")
+    said = town.promote("staging")
+    assert said.code == 0, said.out + said.err
+    assert town.tree("staging") == town.tree("develop")
+    (move,) = town.moves("staging")
+    gates = {g["gate"]: g["standing"] for g in move["gates"]}  # type: ignore[attr-defined]
+    assert gates["approvals"] == "passed"
