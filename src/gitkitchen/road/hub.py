@@ -38,10 +38,14 @@ class Hub:
     number: int = 0
     """The pull request of this step; 0 while there is none."""
 
-    def opened(self, stretch: Stretch, gates: Sequence[GateResult] = ()) -> None:
-        """The pull request of a step, as it stands now."""
+    def opened(self, stretch: Stretch) -> None:
+        """The pull request of a step is there."""
         with effect("open-pull"):
-            self._try(lambda: self._put(stretch, body(stretch, gates)))
+            self.shown(stretch, ())
+
+    def shown(self, stretch: Stretch, gates: Sequence[GateResult]) -> None:
+        """The pull request tells how the step stands now."""
+        self._try(lambda: self._put(stretch, body(stretch, gates)))
 
     def _put(self, stretch: Stretch, text: str) -> None:
         step = Step(stretch.branch, stretch.environment.branch, title(stretch), text)

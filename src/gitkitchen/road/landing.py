@@ -124,8 +124,8 @@ def _once(ground: Ground, asked: Asked) -> Done:
         with effect("judge"):
             course = course_of(place.ledger, asked.environment)
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())
-        if asked.hub is not None:
-            asked.hub.opened(stretch, gates)
+            if asked.hub is not None:
+                asked.hub.shown(stretch, gates)
         if not passed(gates) or proof.patch is None:
             said += tuple(asked.hub.notes) if asked.hub is not None else ()
             return Done(_refusal(gates), asked.environment, stretch, gates=gates, said=said)
