@@ -1,4 +1,4 @@
-"""The first step of every job that runs on an environment: what others left half done is ended or named.
+"""What comes before any work on an environment: what others left half done is ended or named.
 
 Each part is derived from the one commit point that it stands behind: a record from its commit, views from
 the catalog, the end of a run from its lease. So whoever is killed here runs again and ends at the same.
