@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from gitkitchen.process import Captured, capture
 
 WHO, MAIL = "GitKitchen", "promote@gitkitchen.invalid"
 BRANCHES = "refs/heads/"
+DEEP = 100_000
+"""Commits that are looked through for one."""
 
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_ROLLBACK = re.compile(r"(?m)^GitKitchen-(?:Intent: rollback|Rollback: .*)$")
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
 
 
@@ -116,6 +119,41 @@ def has_change(folder: Path, head: str, before: str, after: str) -> bool:
 
     False also where it conflicts: whatever ``head`` has there is not that change as it was made.
     """
+    return with_change(folder, head, before, after) == commit_of(folder, head).tree
+
+
+def comes_from(folder: Path, head: str, wanted: Collection[str], bottom: str) -> bool:
+    """Whether a commit of ``wanted`` is among those that ``head`` was made of.
+
+    Not all ancestors are: a merge that has the tree of one of its parents, as ours have, took nothing from
+    the others, and a rollback took nothing from what is below it. ``bottom``: an ancestor of all ``wanted``.
+    """
+    shape = "%H %T %P%n%B%x00"
+    words = ["log", "--no-show-signature", f"--max-count={DEEP}", f"--format={shape}"]
+    words += ["--end-of-options", head, *([f"^{bottom}"] if bottom else []), "--"]
+    trees: dict[str, str] = {}
+    above: dict[str, list[str]] = {}
+    for entry in _checked(folder, *words).output.decode(errors="replace").split("\0"):
+        first, _, message = entry.lstrip("\n").partition("\n")
+        if first:
+            oid, trees[oid], *parents = first.split()
+            above[oid] = [] if _ROLLBACK.search(message) else parents
+    seen, left = set[str](), [head]
+    while left:
+        oid = left.pop()
+        if oid in wanted:
+            return True
+        if oid not in seen:
+            seen.add(oid)
+            parents = above.get(oid, [])
+            same = [p for p in parents if trees.get(p) == trees[oid]]
+            left += same if same and len(parents) > 1 else parents
+    return False
+
+
+def with_change(folder: Path, head: str, before: str, after: str) -> str:
+    """The tree of ``head`` with all that changed from commit ``before`` to its descendant ``after``; ""
+    where that conflicts with what ``head`` has there."""
     tree = commit_of(folder, head).tree
     # git-merge-tree(1) takes the base from the history alone before git 2.40: this commit has the right one.
     stand_in = set_tree(folder, tree, [before], "What a change is looked for in\n", 1_000_000_000)
@@ -123,7 +161,7 @@ def has_change(folder: Path, head: str, before: str, after: str) -> bool:
     if done.code not in (0, 1):
         hint = "install git 2.38 or newer"
         raise Infrastructure(Problem(f"`git merge-tree` failed: {said(done)}", hint=hint, code="git-failed"))
-    return done.code == 0 and done.out.split()[:1] == [tree]
+    return done.out.split()[0] if done.code == 0 and done.out.split() else ""
 
 
 def set_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when: int) -> str:

@@ -16,7 +16,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 
 LATER = frozenset(
     (
-        "rollback",
         "page",
         "alerts",
         "backfill",
@@ -257,7 +256,13 @@ def _road_commands(command: Any) -> None:
         dest="rev",
         default="",
         metavar="REV",
-        help="this commit, which the environment before has landed (default: the newest)",
+        help="this commit, which the environment before has landed (default: the newest); of a hotfix its "
+        "branch",
+    )
+    promote.add_argument(
+        "--hotfix",
+        action="store_true",
+        help="straight from branch --from, by the shorter list of gates; it is brought back by itself",
     )
     promote.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
     promote.add_argument(
@@ -266,15 +271,50 @@ def _road_commands(command: Any) -> None:
     promote.add_argument(
         "--at", type=_moment, metavar="TIME", help="with --dry-run: as if it were then (2026-12-18T16:00Z)"
     )
-    promote.add_argument(
+    _moving(promote)
+    rollback = command("rollback", "promote", "bring an environment back to what it showed, and hold it")
+    rollback.add_argument("environment", help="an environment of kitchen.yml")
+    rollback.add_argument(
+        "--to",
+        default="",
+        metavar="COMMIT|RUN|TIME",
+        help="a commit that landed there, a run that published, a date or so long ago (2026-03-01T08:00, 7d); "
+        "default: what was live before what stands there",
+    )
+    how = rollback.add_mutually_exclusive_group()
+    how.add_argument(
+        "--data",
+        choices=("restore", "current"),
+        default="restore",
+        help="with the tree of then: the data of then (restore, the default), or what it makes of today's "
+        "sources, tested before (current)",
+    )
+    how.add_argument(
+        "--keep-tree",
+        dest="data",
+        action="store_const",
+        const="keep-tree",
+        help="the data of then, and the tree stays",
+    )
+    rollback.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; it stands in the incident and in the hold"
+    )
+    rollback.add_argument(
+        "--dry-run", action="store_true", help="say what would come back, and change nothing"
+    )
+    _moving(rollback)
+
+
+def _moving(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--method",
         choices=("auto", "push", "button"),
         default="auto",
         help="in a job: push the branch, or merge its pull request (auto: push where that is allowed)",
     )
-    promote.add_argument("--json", action="store_true", help="print one document instead of text")
-    promote.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
-    promote.add_argument(
+    command.add_argument("--json", action="store_true", help="print one document instead of text")
+    command.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
+    command.add_argument(
         "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
     )
 

@@ -1,4 +1,4 @@
-"""``promote``."""
+"""``promote`` and ``rollback``."""
 
 from __future__ import annotations
 
@@ -15,36 +15,62 @@ from gitkitchen.errors import INTERRUPTED, Mistake, Problem
 
 if TYPE_CHECKING:
     from gitkitchen.road.hub import Hub
+    from gitkitchen.road.shown import Shown
+    from gitkitchen.road.walking import Asked
 
 
 def promote(options: argparse.Namespace) -> int:
-    from gitkitchen.process import Cancel
+    from gitkitchen.promote.shapes import Intent
     from gitkitchen.road.landing import foresee
     from gitkitchen.road.landing import promote as move
-    from gitkitchen.road.shown import code_of, document, text
+
+    asked = replace(_asked(options), rev=options.rev)
+    if options.hotfix:
+        asked = replace(asked, intent=Intent.HOTFIX)
+    if options.dry_run:
+        return _shown(options, asked, foresee(asked, options.at or datetime.now(UTC)).shown(dry=True))
+    if options.at is not None:
+        hint = "a promotion is judged at the moment at which it lands"
+        raise Mistake(Problem("--at is only for --dry-run", hint=hint, code="at"))
+    with signals(asked.cancel), progress(options) as on_event:
+        shown = move(replace(asked, on_event=on_event)).shown()
+    return _shown(options, asked, shown)
+
+
+def rollback(options: argparse.Namespace) -> int:
+    from gitkitchen.road.rollback import Back, foresee_back
+    from gitkitchen.road.rollback import rollback as move
+
+    asked, back = _asked(options), Back(options.to, options.data)
+    if options.dry_run:
+        return _shown(options, asked, foresee_back(asked, back, datetime.now(UTC)).shown(dry=True))
+    with signals(asked.cancel), progress(options) as on_event:
+        shown = move(replace(asked, on_event=on_event), back).shown()
+    return _shown(options, asked, shown)
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    from gitkitchen.process import Cancel
     from gitkitchen.road.walking import Asked
 
-    cancel = Cancel()
     asked = Asked(
         environment=options.environment,
         request=request(options),
-        cancel=cancel,
-        rev=options.rev,
+        cancel=Cancel(),
         reason=options.reason,
         say=lambda said: complain(Problem(said)),
     )
-    if asked.request.environ.get("GITHUB_ACTIONS") == "true" and asked.request.environ.get("GITHUB_TOKEN"):
-        asked = replace(asked, hub=_hub(asked.request.environ), method=options.method)
-    if options.dry_run:
-        shown = foresee(asked, options.at or datetime.now(UTC)).shown(dry=True)
-    else:
-        if options.at is not None:
-            hint = "a promotion is judged at the moment at which it lands"
-            raise Mistake(Problem("--at is only for --dry-run", hint=hint, code="at"))
-        with signals(cancel), progress(options) as on_event:
-            shown = move(replace(asked, on_event=on_event)).shown()
+    environ = asked.request.environ
+    if environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_TOKEN"):
+        asked = replace(asked, hub=_hub(environ), method=options.method)
+    return asked
+
+
+def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:
+    from gitkitchen.road.shown import code_of, document, text
+
     print(json.dumps(document(shown), ensure_ascii=False, indent=2) if options.json else text(shown))
-    return INTERRUPTED if cancel.is_set else code_of(shown.end)
+    return INTERRUPTED if asked.cancel.is_set else code_of(shown.end)
 
 
 def _hub(environ: Mapping[str, str]) -> Hub:

@@ -55,14 +55,31 @@ def own_entries(ledger: Ledger, project: Project, kitchen_namespace: str) -> dic
     return {d: e for d, e in entries.items() if e is not None}
 
 
+def entries_at(ledger: Ledger, kitchen_namespace: str, sequence: int) -> dict[str, Published]:
+    """What a kitchen itself showed right after its publication ``sequence`` (0: before the first one)."""
+    entries: dict[str, Published] = {}
+    for record in ledger.read(stream_of(kitchen_namespace)) if sequence else ():
+        if record.sequence > sequence:
+            break
+        for dataset, value in record.body["datasets"].items():
+            entries.pop(dataset, None)
+            if value is not None:
+                entries[dataset] = _entry(dataset, value, record.sequence)
+    return entries
+
+
 def shown_since(ledger: Ledger, kitchen_namespace: str, moment: datetime) -> set[str]:
-    """The fingerprints of all versions that the kitchen's readers saw at any time since ``moment``.
+    """The fingerprints of all versions that the kitchen's readers saw at any time since ``moment``, and of
+    those that they saw right before the last landing, however long ago: the rollback window.
 
     A record whose time is not known counts as one of now.
     """
     current: dict[str, str] = {}
     seen: set[str] = set()
+    before_landing: set[str] = set()
     for record in ledger.read(stream_of(kitchen_namespace)):
+        if record.body.get("landing"):
+            before_landing = set(current.values())
         when = time_of_run(str(record.body["run"]))
         late = when is None or when >= moment
         for dataset, value in record.body["datasets"].items():
@@ -71,7 +88,7 @@ def shown_since(ledger: Ledger, kitchen_namespace: str, moment: datetime) -> set
                 seen.add(before)
             if value is not None:
                 current[dataset] = value["fingerprint"]
-    return seen | set(current.values())
+    return seen | before_landing | set(current.values())
 
 
 def time_of_run(run: str) -> datetime | None:

@@ -7,7 +7,9 @@ than was proposed, publishes nothing: the environment is broken until something 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure
@@ -33,6 +35,7 @@ from gitkitchen.road.ground import Ground, before, environment_named, landed_by
 from gitkitchen.road.judging import judge_tree, passed, policy_of
 from gitkitchen.road.looking import Moved, Stretch, ruling_of
 from gitkitchen.road.proving import Proof
+from gitkitchen.road.restoring import evidence_in, kept_rollback, proof_of_then
 from gitkitchen.road.walking import (
     Asked,
     Done,
@@ -62,6 +65,8 @@ class Found:
     told: Landing | None
     proposed: Commit | None
     course: Course
+    rollback: Mapping[str, Any] | None = None
+    """Of a rollback, the record of what it goes back to."""
 
 
 def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
@@ -71,7 +76,7 @@ def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
     Infrastructure where it cannot be found out now.
     """
     environment = environment_named(ground.project, asked.environment)
-    found = _found(ground, environment, hand=hand)
+    found = found_of(ground, environment, hand=hand)
     if found is None:
         return None
     wrong = _wrong(ground, found)
@@ -81,11 +86,11 @@ def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
     tip = found.commit
     with site(ground, asked, tip.oid, tip.tree) as (root, place):
         stretch = _stretch(ground, found)
-        proof = proved(asked, ground, stretch, root, place)
+        proof = _proof_of_then(found, stretch, place) or proved(asked, ground, stretch, root, place)
         return _record(ground, asked, found, stretch, proof, place)
 
 
-def _found(ground: Ground, environment: Environment, *, hand: bool) -> Found | None:
+def found_of(ground: Ground, environment: Environment, *, hand: bool) -> Found | None:
     tip = ground.tip(environment.branch)
     course = ground.course(environment.name)
     if not tip or tip == course.tip or any(i.commit == tip for i in course.incidents):
@@ -97,7 +102,20 @@ def _found(ground: Ground, environment: Environment, *, hand: bool) -> Found | N
     base = commit.parents[0] if commit.parents else ""
     above = [history.commit_of(ground.folder, oid) for oid in commit.parents[1:]]
     proposed = next((c for c in above if _is_candidate(c, environment.name)), None)
-    return Found(environment, commit, base, told, proposed, course)
+    said = proposed.trailers if proposed is not None else commit.trailers
+    kept = None
+    if "gitkitchen-rollback" in said or (told is not None and told.intent is Intent.ROLLBACK):
+        kept = kept_rollback(ground.ledger, environment.name, commit.tree, base)
+    return Found(environment, commit, base, told, proposed, course, kept)
+
+
+def _proof_of_then(found: Found, stretch: Stretch, place: Workplace) -> Proof | None:
+    """Of a rollback that brings versions of then back: what it had shown, and nothing is run."""
+    if found.rollback is None or found.rollback["rollback"]["data"] == "current":
+        return None
+    bound = (stretch.tree, stretch.base, stretch.policy)
+    evidence = evidence_in(found.rollback)
+    return proof_of_then(place, evidence, bound, int(found.rollback["rollback"]["restores"]))
 
 
 def _told(commit: Commit, environment: str) -> Landing | None:
@@ -153,10 +171,19 @@ def _stretch(ground: Ground, found: Found) -> Stretch:
     head = told.source if told is not None else (tip.parents[1] if tip.parents[1:] else tip.oid)
     if found.proposed is not None and found.proposed.parents:
         head = found.proposed.parents[-1]
-    known = source is not None and head in landed_by(ground, source, ground.tip(source.branch))
+    intent = told.intent if told is not None else Intent.FORWARD
+    data = told.data if told is not None else "adopt"
+    if found.rollback is not None:
+        intent, data = Intent.ROLLBACK, found.rollback["rollback"]["data"]
+        head = found.base if data == "keep-tree" else found.rollback["rollback"]["to"]
+    known = (
+        intent is Intent.FORWARD
+        and source is not None
+        and head in landed_by(ground, source, ground.tip(source.branch))
+    )
     ruled = ruling or reading
     return Stretch(
-        told.intent if told is not None else Intent.FORWARD,
+        intent,
         environment,
         source if known else None,
         found.base,
@@ -168,6 +195,7 @@ def _stretch(ground: Ground, found: Found) -> Stretch:
         reading,
         policy_of(ruled, environment.name),
         found.course,
+        data=data,
     )
 
 
@@ -235,7 +263,7 @@ def _landing(
         policy=stretch.policy,
         ledger=ledger,
         fence=held.fence,
-        data=told.data if told is not None else "adopt",
+        data=stretch.data,
         published=tuple(sorted(proof.patch)),
         reason=told.reason if told is not None else "",
         told="trailers" if told is not None else "",

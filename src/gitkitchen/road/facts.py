@@ -76,6 +76,8 @@ def sources_of(
 
 
 def _asks_people(stretch: Stretch) -> bool:
+    if stretch.intent is Intent.ROLLBACK:
+        return False
     gate, project = stretch.environment.gate, stretch.ruling.project
     rules = [rule for rule in (gate, gate.hotfix) if rule is not None]
     people = any(r.approvals is not None or (r.contract is not None and r.contract.by) for r in rules)
@@ -326,12 +328,12 @@ def _hotfixes(ground: Ground, stretch: Stretch, course: Course) -> tuple[Hotfix,
 
 
 def _contains(ground: Ground, stretch: Stretch, landing: Landing) -> bool:
-    """Whether what is promoted has a hotfix: its commits, or every change that it made."""
-    if any(oid and ground.is_ancestor(oid, stretch.head) for oid in (landing.source, landing.commit)):
+    """Whether what is promoted has a hotfix: every change that it made, or its commits, in a line of commits
+    that hand their content on."""
+    if landing.before and history.has_change(ground.folder, stretch.head, landing.before, landing.commit):
         return True
-    return bool(landing.before) and history.has_change(
-        ground.folder, stretch.head, landing.before, landing.commit
-    )
+    wanted = {oid for oid in (landing.source, landing.commit) if oid}
+    return history.comes_from(ground.folder, stretch.head, wanted, landing.before)
 
 
 # --- people ------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def hold_environment(
     """Hold an environment; the hold, and whether it is new. Conflict while somebody is moving it."""
     with _lease(ground, environment) as held:
         with effect("clear-candidates"):
-            _void(ground, environment)
+            void_candidate(ground, environment)
         return hold(ground.ledger, environment.name, by, reason, now, under=held)
 
 
@@ -50,7 +50,7 @@ def _lease(ground: Ground, environment: Environment) -> Iterator[Held]:
             lease.__exit__(None, None, None)
 
 
-def _void(ground: Ground, environment: Environment) -> None:
+def void_candidate(ground: Ground, environment: Environment) -> None:
     """Take away the branch of the candidate: a button that somebody presses late finds nothing to merge."""
     name = f"{CANDIDATES}{environment.name}"
     tip = ground.tip(name)

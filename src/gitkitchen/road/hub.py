@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gitkitchen.errors import Problem
 from gitkitchen.github.merges import Step
 from gitkitchen.github.trouble import Trouble
-from gitkitchen.promote.shapes import GateResult, Landing, Standing
+from gitkitchen.promote.shapes import GateResult, Intent, Landing, Standing
 from gitkitchen.report.gates import as_markdown
 from gitkitchen.road.effects import effect
 from gitkitchen.road.looking import Stretch
@@ -73,6 +73,19 @@ class Hub:
         with effect("close-pull"):
             self._try(lambda: self.client.close_pull(stretch.branch, landing.branch))
 
+    def backport(self, landing: Landing, branch: str, into: str) -> int:
+        """The pull request that brings a hotfix back; 0 where it could not be opened, which ``notes`` say."""
+        found = list[int]()
+        text = (
+            f"<!-- gitkitchen backport {landing.environment} {landing.commit} -->\n"
+            f"Hotfix {landing.commit} landed on `{_code(landing.branch)}`: {_plain(landing.reason)}\n\n"
+            f"This is its change alone, on top of `{_code(into)}`. Until what is promoted to "
+            f"{_plain(landing.environment)} has it, no promotion passes gate `hotfix`."
+        )
+        name = f"Bring hotfix {landing.commit[:12]} of {landing.environment} back"
+        self._try(lambda: found.append(self.client.put_pull(Step(branch, into, name, text[:MOST]))))
+        return found[0] if found else 0
+
     def next(self, names: Sequence[str], commit: str) -> None:
         """Start the promotions that follow this one: what a job's token pushes starts no workflow."""
         with effect("dispatch-next"):
@@ -101,6 +114,10 @@ def hub_of(client: Client, environ: Mapping[str, str], default_branch: str) -> H
 
 
 def title(stretch: Stretch) -> str:
+    if stretch.intent is Intent.ROLLBACK:
+        return f"Roll {stretch.environment.name} back ({stretch.data} {stretch.head[:12]})"
+    if stretch.intent is Intent.HOTFIX:
+        return f"Hotfix {stretch.head[:12]} to {stretch.environment.name}"
     return f"Promote {stretch.label} to {stretch.environment.name}"
 
 

@@ -9,7 +9,7 @@ begins again from the start, with another proof.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,12 @@ from gitkitchen.ledger.protocol import Held
 from gitkitchen.plumbing import Answer
 from gitkitchen.promote.moves import Course, message_of
 from gitkitchen.promote.protocol import End, Way
-from gitkitchen.promote.shapes import GateResult, Incident, Landing, Method, Standing
+from gitkitchen.promote.shapes import GateResult, Incident, Intent, Landing, Method, Standing
 from gitkitchen.road import publishing
 from gitkitchen.road.absorbing import absorb, broken
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, after, environment_named, unanswered
+from gitkitchen.road.hotfix import bring_back, look_hotfix
 from gitkitchen.road.judging import judge, passed
 from gitkitchen.road.looking import (
     Moved,
@@ -84,7 +85,7 @@ def foresee(asked: Asked, at: datetime) -> Done:
     Mistake where there is nothing that could be moved.
     """
     ground = Ground.of(asked.request)
-    stretch = look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
+    stretch = _look(ground, asked)
     if stretch.stands:
         return Done(End.LANDED, asked.environment, stretch, stretch.course.last)
     said = list(_said(ground, stretch))
@@ -97,8 +98,14 @@ def foresee(asked: Asked, at: datetime) -> Done:
     bound = (stretch.tree, stretch.base, stretch.policy)
     kept = publishing.kept_evidence(ground.ledger, asked.environment, *bound)
     gates = judge(replace(case, kept=kept), at)
-    end = End.CLEAN if passed(gates) else _refusal(gates)
+    end = End.CLEAN if passed(gates) else refusal(gates)
     return Done(end, asked.environment, stretch, gates=gates, said=tuple(said))
+
+
+def _look(ground: Ground, asked: Asked) -> Stretch:
+    if asked.intent is Intent.HOTFIX:
+        return look_hotfix(ground, asked.environment, asked.rev)
+    return look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
 
 
 def _once(ground: Ground, asked: Asked) -> Done:
@@ -111,12 +118,12 @@ def _once(ground: Ground, asked: Asked) -> Done:
             return before
         ground = Ground.of(asked.request)
     with effect("look"):
-        stretch = look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
+        stretch = _look(ground, asked)
         checkout = checkout_of(ground, stretch.environment)
     if stretch.stands:
-        return _stands(ground, asked, stretch)
+        return stands(ground, asked, stretch)
     said = _said(ground, stretch)
-    _propose(ground, stretch)
+    propose(ground, stretch)
     if asked.hub is not None:
         asked.hub.opened(stretch)
     with site(ground, asked, stretch.candidate, stretch.tree) as (root, place):
@@ -128,18 +135,35 @@ def _once(ground: Ground, asked: Asked) -> Done:
                 asked.hub.shown(stretch, gates)
         if not passed(gates) or proof.patch is None:
             said += tuple(asked.hub.notes) if asked.hub is not None else ()
-            return Done(_refusal(gates), asked.environment, stretch, gates=gates, said=said)
+            return Done(refusal(gates), asked.environment, stretch, gates=gates, said=said)
         place.rehearse(place.catalog(), proof.patch)
-        walk = _Walk(ground, asked, stretch, proof, place, checkout)
+        walk = Walk(ground, asked, stretch, proof, place, checkout)
         done = walk.land(gates)
     return replace(done, said=(*said, *done.said))
 
 
-def _stands(ground: Ground, asked: Asked, stretch: Stretch) -> Done:
+def stands(ground: Ground, asked: Asked, stretch: Stretch) -> Done:
     """It has landed already: only what is derived from it may be left to do."""
     with site(ground, asked, stretch.base, stretch.tree) as (_, place), effect("show-views"):
         place.show(place.catalog(), missing_ok=True, asked=False)
-    return Done(End.LANDED, asked.environment, stretch, stretch.course.last)
+    last = stretch.course.last
+    said = _bring_back(ground, asked, last) if last is not None else ()
+    return Done(End.LANDED, asked.environment, stretch, last, said=said)
+
+
+def _bring_back(ground: Ground, asked: Asked, landing: Landing) -> tuple[str, ...]:
+    """A hotfix that landed is proposed to where people work. Nothing of it decides: its gate does."""
+    if landing.intent is not Intent.HOTFIX:
+        return ()
+    try:
+        made = bring_back(ground, landing)
+    except Infrastructure as error:
+        return (f"it has landed, and is not brought back yet: {error.problems[0]}",)
+    if made.branch and made.into is not None and asked.hub is not None:
+        number = asked.hub.backport(landing, made.branch, made.into.branch)
+        if number:
+            return (f"its back-port to '{made.into.branch}' is pull request #{number}", *asked.hub.notes)
+    return (made.said,) if made.said else ()
 
 
 def _said(ground: Ground, stretch: Stretch) -> tuple[str, ...]:
@@ -152,11 +176,11 @@ def _said(ground: Ground, stretch: Stretch) -> tuple[str, ...]:
     return (said + "job's own token never has: a person or an App with that right pushes it, or merges it",)
 
 
-def _refusal(gates: Sequence[GateResult]) -> End:
+def refusal(gates: Sequence[GateResult]) -> End:
     return End.UNPROVED if any(g.standing is Standing.FAILED for g in gates) else End.WAITING
 
 
-def _propose(ground: Ground, stretch: Stretch) -> None:
+def propose(ground: Ground, stretch: Stretch) -> None:
     """Put the candidate on its branch, where people and the forge can see it."""
     if stretch.proposed == stretch.candidate:
         return
@@ -175,7 +199,7 @@ def _propose(ground: Ground, stretch: Stretch) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class Walk:
     """A promotion from its first gates to its end."""
 
     ground: Ground
@@ -184,6 +208,8 @@ class _Walk:
     proof: Proof
     place: Workplace
     checkout: Path | None
+    prepare: Callable[[Held, Course], Course] = lambda _held, course: course
+    """What must be done under the lease before it lands; returns the course behind it."""
 
     def land(self, gates: tuple[GateResult, ...]) -> Done:
         """Under the lease: everything again, the landing, its reading back; then what follows from it."""
@@ -195,7 +221,8 @@ class _Walk:
                 gates = judge(case_of(now, asked, stretch, course, self.proof), asked.clock())
                 self._refuse_moved(course)
             if not passed(gates):
-                return Done(_refusal(gates), asked.environment, stretch, gates=gates)
+                return Done(refusal(gates), asked.environment, stretch, gates=gates)
+            course = self.prepare(held, course)
             landing = self._landing(gates, held)
             closed = ended(course, landing)
             if way_of(self.ground) is Way.LOCAL:
@@ -207,16 +234,19 @@ class _Walk:
                 landing = pressed
             with effect("show-views"):
                 said = self._shown()
+        said += _bring_back(self.ground, asked, landing)
         if asked.hub is not None:
             asked.hub.told(stretch, landing, gates)
-            asked.hub.next([e.name for e in after(self.ground.project, stretch.environment)], landing.commit)
+            if stretch.intent is not Intent.ROLLBACK:
+                names = [e.name for e in after(self.ground.project, stretch.environment)]
+                asked.hub.next(names, landing.commit)
             said = (*said, *asked.hub.notes)
         return Done(End.LANDED, asked.environment, stretch, landing, gates, new=True, said=said)
 
     def _refuse_moved(self, course: Course) -> None:
         moved_since(self.ground, self.stretch)
         refuse_newer(self.place.ledger, self.proof, self.asked.environment, course.moves)
-        if course.tip not in ("", self.stretch.base) and not course.incidents:
+        if course.tip not in ("", self.stretch.base) and not course.broken:
             raise Moved(f"environment '{self.asked.environment}' has landed {course.tip[:12]}")
 
     def _landing(self, gates: tuple[GateResult, ...], held: Held) -> Landing:
@@ -242,10 +272,12 @@ class _Walk:
             policy=stretch.policy,
             ledger=tip_of_ledger(self.place.ledger),
             fence=held.fence,
+            data=stretch.data,
             published=tuple(sorted(proof.patch)),
             reason=self.asked.reason,
         )
-        parents = [oid for oid in (stretch.base, stretch.head) if oid]
+        above = () if stretch.intent is Intent.ROLLBACK else (stretch.head,)
+        parents = [oid for oid in (stretch.base, *above) if oid]
         message = message_of(landing)
         made = history.set_tree(self.ground.folder, stretch.tree, parents, message, int(at.timestamp()))
         return replace(landing, commit=made)

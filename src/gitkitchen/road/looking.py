@@ -9,7 +9,7 @@ from pathlib import Path
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.git import Repository
-from gitkitchen.history import BRANCHES
+from gitkitchen.history import BRANCHES, Commit
 from gitkitchen.kitchen.authority import promotion_refusal
 from gitkitchen.model import Environment, Project
 from gitkitchen.promote.moves import Course
@@ -42,6 +42,10 @@ class Stretch:
     reading: Reading
     policy: str
     course: Course
+    origin: str = ""
+    """The branch that a hotfix comes from."""
+    data: str = "adopt"
+    """What happens to the data: as ``Landing.data``."""
 
     @property
     def branch(self) -> str:
@@ -76,8 +80,8 @@ def ruling_of(ground: Ground, environment: Environment, base: str) -> tuple[Read
 def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch:
     """What a promotion to environment ``name`` would move: the newest that its source has landed, or ``rev``.
 
-    Mistake where there is nothing to move, or what is asked for would go back or round; Infrastructure where
-    it cannot be found out.
+    Hotfix and rollback have looks of their own. Mistake where there is nothing to move, or what is asked for
+    would go back or round; Infrastructure where it cannot be found out.
     """
     environment = environment_named(ground.project, name)
     base = ground.tip(environment.branch)
@@ -98,10 +102,9 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch
     _refuse_older(ground, course, head, name)
     commit = history.commit_of(ground.folder, head)
     reading = ground.reading(head)
-    _refuse_unfit(ground, reading, environment)
+    refuse_unfit(ground, reading, environment)
     parents = [oid for oid in (base, head) if oid]
-    message = f"Candidate: {source.name} to {name}\n\nGitKitchen-Candidate: {name}\n"
-    candidate = history.set_tree(ground.folder, commit.tree, parents, message, commit.when)
+    candidate = candidate_of(ground, name, f"{source.name} to {name}", commit, parents)
     ruled = ruling or reading
     return Stretch(
         intent,
@@ -117,6 +120,14 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch
         policy_of(ruled, name),
         course,
     )
+
+
+def candidate_of(
+    ground: Ground, name: str, what: str, of: Commit, parents: list[str], *more: tuple[str, str]
+) -> str:
+    """The commit with the tree of ``of``, on top of ``parents``, that is proposed to environment ``name``."""
+    trailers = "".join(f"{key}: {value}\n" for key, value in (("GitKitchen-Candidate", name), *more))
+    return history.set_tree(ground.folder, of.tree, parents, f"Candidate: {what}\n\n{trailers}", of.when)
 
 
 def _head(ground: Ground, source: Environment, tip: str, rev: str) -> str:
@@ -166,7 +177,7 @@ def _refuse_older(ground: Ground, course: Course, head: str, name: str) -> None:
         )
 
 
-def _refuse_unfit(ground: Ground, reading: Reading, environment: Environment) -> None:
+def refuse_unfit(ground: Ground, reading: Reading, environment: Environment) -> None:
     """A tree that would be another project, or that keeps its records elsewhere, cannot be followed."""
     project = reading.project
     if project is None:
@@ -234,14 +245,16 @@ def refuse_unauthorised(ground: Ground, environment: Environment, environ: Mappi
 
 def moved_since(ground: Ground, stretch: Stretch) -> None:
     """Raise Moved where a branch that the evidence is bound to is elsewhere by now."""
-    assert stretch.source is not None
-    tips = ground.tips([stretch.environment.branch, stretch.source.branch, stretch.branch])
+    origin = stretch.source.branch if stretch.source is not None else stretch.origin
+    tips = ground.tips(filter(None, [stretch.environment.branch, origin, stretch.branch]))
     now = tips.get(stretch.environment.branch, "")
     if now != stretch.base:
         raise Moved(f"branch '{stretch.environment.branch}' {_where(now, stretch.base)}")
-    source = tips.get(stretch.source.branch, "")
-    if not source or not ground.is_ancestor(stretch.head, source):
-        raise Moved(f"branch '{stretch.source.branch}' {_where(source, stretch.head)}")
+    source = tips.get(origin, "")
+    if origin and (not source or not ground.is_ancestor(stretch.head, source)):
+        raise Moved(f"branch '{origin}' {_where(source, stretch.head)}")
+    if stretch.intent is Intent.ROLLBACK:
+        return  # its candidate comes when all others are taken away
     mine = tips.get(stretch.branch, "")
     if mine != stretch.candidate:
         raise Moved(f"the candidate on '{stretch.branch}' {_where(mine, stretch.candidate)}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
@@ -135,8 +135,16 @@ def site(ground: Ground, asked: Asked, commit: str, tree: str) -> Iterator[tuple
                 place.close()
 
 
-def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path, place: Workplace) -> Proof:
-    """Candidate runs of the stretch's tree, laid out in ``root``, and what they came to as a record."""
+def proved(
+    asked: Asked,
+    ground: Ground,
+    stretch: Stretch,
+    root: Path,
+    place: Workplace,
+    more: Mapping[str, Any] | None = None,
+) -> Proof:
+    """Candidate runs of the stretch's tree, laid out in ``root``, and what they came to as a record, which
+    says ``more``."""
     environment = stretch.environment
     bound = Bound(stretch.base, stretch.policy)
     with effect("prove"):
@@ -155,7 +163,9 @@ def proved(asked: Asked, ground: Ground, stretch: Stretch, root: Path, place: Wo
         proof = with_evidence(proof, ledger)
         at = asked.clock()
         said = judging.against(case_of(ground, asked, stretch, stretch.course, proof), at)
-        body = publishing.evidence_body(environment.name, proof, stretch.candidate, at, said)
+        body = publishing.evidence_body(environment.name, proof, stretch.candidate, at, said) | dict(
+            more or {}
+        )
         ledger.append(publishing.evidence_stream(environment.name), body)
     return proof
 
@@ -217,7 +227,8 @@ def under_lease(place: Workplace, asked: Asked) -> Iterator[Held]:
 
 
 MENDED = frozenset({"wrong-tree", "torn", "drift-branch"})
-"""Kinds of incidents that end when a proved tree lands."""
+"""Kinds of incidents that end when a proved tree lands. That of a rollback ends when something lands that is
+none."""
 
 
 def ended(course: Course, landing: Landing) -> tuple[Incident, ...]:
@@ -225,5 +236,5 @@ def ended(course: Course, landing: Landing) -> tuple[Incident, ...]:
     return tuple(
         replace(incident, at=landing.at, closed=True, said=f"ended by {landing.commit[:12]}")
         for incident in course.incidents
-        if incident.kind in MENDED
+        if incident.kind in MENDED or (incident.kind == "rollback" and landing.intent is not Intent.ROLLBACK)
     )

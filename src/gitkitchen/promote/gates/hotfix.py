@@ -23,7 +23,9 @@ def judge(case: Case) -> Iterator[GateResult]:
         where = case.facts.source or "the source"
         change = f"whoever merges the back-port {listed(pulls)}" if pulls else f"whoever brings it to {where}"
         command = (
-            f"gh pr view {lacking[0].pull}" if pulls else f"git cherry-pick -x {short(lacking[0].commit)}"
+            f"gh pr view {lacking[0].pull}"
+            if pulls
+            else f"git cherry-pick -m 1 -x {short(lacking[0].commit)}"
         )
         said = listed([_shown(h) for h in lacking])
         reason = f"the candidate lacks what was mended in {case.facts.environment}: {said}"
