@@ -78,6 +78,12 @@ class Town:
         )
         return self.job("workflow_dispatch", event, ref)
 
+    def back(self, environment: str, **inputs: str) -> Said:
+        ref = "refs/heads/main"
+        given = {"rollback": environment, "reason": "it counts wrong", **inputs}
+        event = self.repo.event("workflow_dispatch", workflow=WORKFLOW, ref=ref, inputs=given)
+        return self.job("workflow_dispatch", event, ref)
+
     def pushed(self, branch: str, before: str) -> Said:
         """The job of a push that a person made to a branch."""
         ref = f"refs/heads/{branch}"
@@ -288,3 +294,89 @@ def test_an_approval_of_somebody_else_lets_it_land(town: Town) -> None:
     (move,) = town.moves("staging")
     gates = {g["gate"]: g["standing"] for g in move["gates"]}  # type: ignore[attr-defined]
     assert gates["approvals"] == "passed"
+
+
+BAD = {"recipes/delays/late.sql": SQL.replace("count(*)", "5 - count(*)")}
+
+
+def test_a_job_rolls_back(town: Town) -> None:
+    """A dispatch brings tree and data back; the next promotion meets the hold, and no step is started."""
+    assert town.promote("staging").code == 0
+    good = town.tree("staging")
+    town.repo.commit("develop", BAD, author="olga")
+    assert town.promote("staging").code == 0
+    assert town.rows("staging") == [("UA",)]
+    started = len(town.repo.deliveries("workflow_dispatch"))
+    said = town.back("staging")
+    assert said.code == 0, said.out
+    assert town.tree("staging") == good
+    assert town.rows("staging") == [("AA",)]
+    assert [m["move"] for m in town.moves("staging")[-3:]] == ["incident", "hold", "landing"]
+    assert len(town.repo.deliveries("workflow_dispatch")) == started
+    assert "on hold" in town.promote("staging").out
+    assert town.tree("staging") == good
+    assert town.back("nowhere").code == 2
+    assert town.back("staging", data="all").code == 2
+
+
+@pytest.mark.long
+def test_a_rollback_lands_by_the_button_too(town: Town) -> None:
+    """On a protected branch: its own pull request, merged for its head alone, with the data of then."""
+    town.repo.protect("staging")
+    assert town.promote("staging").code == 0
+    good = town.tree("staging")
+    town.repo.commit("develop", BAD, author="olga")
+    assert town.promote("staging").code == 0
+    said = town.back("staging")
+    assert said.code == 0, said.out
+    assert town.tree("staging") == good
+    assert town.rows("staging") == [("AA",)]
+    pull = town.pulls()[-1]
+    assert (pull.title.startswith("Roll staging back"), pull.merge_sha) == (True, town.repo.head("staging"))
+    assert (town.moves("staging")[-1]["method"], town.moves("staging")[-1]["data"]) == ("button", "restore")
+
+
+@pytest.mark.long
+def test_a_rollback_that_people_must_press_is_what_it_is_when_they_do(town: Town) -> None:
+    """The rule asks for a person: the hold stands; the merge by hand is recorded as the rollback it is."""
+    assert town.promote("staging").code == 0
+    good = town.tree("staging")
+    town.repo.commit("develop", BAD, author="olga")
+    assert town.promote("staging").code == 0
+    town.repo.protect("staging", approvals=1)
+    said = town.back("staging")
+    assert said.code == 3, said.out
+    assert "on hold" in said.out
+    pull = town.pulls()[-1]
+    town.repo.review(pull, "petra")
+    before = town.repo.head("staging")
+    url, token = town.forge.api_url, town.forge.user_token("petra")
+    with Client(url, token, town.repo.full_name, clock=town.time, sleep=town.time.sleep) as client:
+        path = f"/repos/{town.repo.full_name}/pulls/{pull.number}/merge"
+        client._asking.ask("PUT", path, "merge", {}, body={"merge_method": "merge"})
+    said = town.pushed("staging", before)
+    assert said.code == 0, said.out
+    move = town.moves("staging")[-1]
+    assert (move["intent"], move["data"], town.tree("staging")) == ("rollback", "restore", good)
+    assert town.rows("staging") == [("AA",)]
+    assert town.back("staging").code == 0
+    assert town.moves("staging")[-1] == move
+
+
+def test_a_hotfix_opens_its_back_port(town: Town) -> None:
+    """It lands from its branch, and a pull request into where people work has its change alone."""
+    assert town.promote("staging").code == 0
+    town.git("branch", "fix", "staging")
+    town.repo.commit("fix", {"fix.txt": "mended"}, author="petra")
+    said = town.promote("staging", hotfix="true", **{"from": "fix"}, reason="wrong sign")
+    assert said.code == 0, said.out
+    assert town.git("show", "staging:fix.txt") == "mended"
+    pull = town.pulls()[-1]
+    assert (pull.base_ref, pull.state) == ("develop", "open")
+    assert f"pull request #{pull.number}" in said.out
+    assert town.git("diff", "--name-only", f"develop..{pull.head_ref}") == "fix.txt"
+    town.repo.commit("develop", {"later.txt": "1"}, author="olga")
+    assert "lacks what was mended" in town.promote("staging").out
+    count = len(town.pulls())
+    assert town.promote("staging", hotfix="true", **{"from": "fix"}).code == 0
+    assert len(town.pulls()) == count

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from gitkitchen.github.events import Tip
 
 
+BACK = ("restore", "current", "keep-tree")
+"""What may come back of the data with a rollback."""
+
+
 class Action(Enum):
     """What a job does."""
 
@@ -40,6 +44,8 @@ class Action(Enum):
     """Run the recipes of a branch, and publish as its authority allows."""
     PROMOTE = "promote"
     """Move a proved tree to an environment, as a dispatch asks for it."""
+    ROLLBACK = "rollback"
+    """Bring an environment back, as a dispatch asks for it."""
     ABSORB = "absorb"
     """Prove and record what came to the branch of an environment that others promote to."""
     DROP = "drop"
@@ -70,6 +76,8 @@ class Decision:
     rev: str = ""
     why: str = ""
     """Of a promotion: the commit that shall move ("" the newest), and the reason that was given."""
+    data: str = ""
+    """Of a rollback, what of the data comes back; ``hotfix`` of a promotion that is one."""
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
@@ -195,6 +203,8 @@ def _dispatch(event: Event, dispatch: Dispatch, project: Project) -> Decision:
         return _tested(event, pull, project, reason, fresh=fresh, dataset=dataset)
     if dispatch.inputs.get("promote"):
         return _promote(event, dispatch, project)
+    if dispatch.inputs.get("rollback"):
+        return _rollback(event, dispatch, project)
     return _run_of_branch(event, project, f"{event.name} on {event.ref or 'no branch'}", fresh=fresh)
 
 
@@ -213,6 +223,28 @@ def _promote(event: Event, dispatch: Dispatch, project: Project) -> Decision:
         branch=environment.branch,
         rev=dispatch.inputs.get("from", ""),
         why=dispatch.inputs.get("reason", ""),
+        data="hotfix" if dispatch.inputs.get("hotfix") == "true" else "",
+    )
+
+
+def _rollback(event: Event, dispatch: Dispatch, project: Project) -> Decision:
+    name, data = dispatch.inputs["rollback"], dispatch.inputs.get("data", "") or "restore"
+    environment = project.environment(name)
+    if environment is None:
+        known = ", ".join(e.name for e in project.environments) or "none"
+        return _refuse(f"there is no environment '{name[:60]}'; there are: {known}")
+    if data not in BACK:
+        return _refuse(f"a rollback brings back `data`: {', '.join(BACK)}; not '{data[:60]}'")
+    if event.name != "workflow_dispatch":
+        return _refuse(f"a rollback is started by `workflow_dispatch`, and not by '{event.name}'")
+    return Decision(
+        Action.ROLLBACK,
+        f"a dispatch asked for a rollback of '{name}'",
+        environment=name,
+        branch=environment.branch,
+        rev=dispatch.inputs.get("to", ""),
+        why=dispatch.inputs.get("reason", ""),
+        data=data,
     )
 
 

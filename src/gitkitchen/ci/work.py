@@ -44,6 +44,7 @@ from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises, find_project
+from gitkitchen.promote.shapes import Intent
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
 from gitkitchen.road.order import Reader, in_order
@@ -173,7 +174,7 @@ def carry_out(job: Job, event: Event) -> Report:
         return _test(job, report, project)
     if decision.action is Action.RUN:
         return _run(job, report, project)
-    if decision.action in (Action.PROMOTE, Action.ABSORB):
+    if decision.action in (Action.PROMOTE, Action.ROLLBACK, Action.ABSORB):
         return _move(job, report)
     if decision.action is Action.DROP:
         return _drop(job, report, project)
@@ -348,12 +349,13 @@ def _run(job: Job, report: Report, project: Project) -> Report:
 
 
 def _move(job: Job, report: Report) -> Report:
-    """A promotion that was asked for, or what came to an environment's branch by somebody's hand."""
+    """A promotion or rollback that was asked for, or what came to a branch by somebody's hand."""
     from gitkitchen.road.absorbing import absorb
     from gitkitchen.road.ground import Ground, environment_named
     from gitkitchen.road.hub import hub_of
     from gitkitchen.road.landing import promote
     from gitkitchen.road.looking import refuse_unauthorised
+    from gitkitchen.road.rollback import Back, rollback
     from gitkitchen.road.walking import Asked
 
     decision, said = report.decision, list[str]()
@@ -361,6 +363,7 @@ def _move(job: Job, report: Report) -> Report:
         environment=str(decision.environment),
         request=Request(start=job.start, jobs=job.jobs, environ=job.environ, say=job.say),
         cancel=job.cancel,
+        intent=Intent.HOTFIX if decision.data == "hotfix" else Intent.FORWARD,
         rev=decision.rev,
         reason=decision.why,
         clock=job.clock,
@@ -375,8 +378,11 @@ def _move(job: Job, report: Report) -> Report:
             done = absorb(ground, asked, hand=True)
         else:
             with job.client(job.environ) as client:
-                hub = hub_of(client, job.environ, report.event.default_branch)
-                done = promote(replace(asked, hub=hub))
+                asked = replace(asked, hub=hub_of(client, job.environ, report.event.default_branch))
+                if decision.action is Action.ROLLBACK:
+                    done = rollback(asked, Back(decision.rev, decision.data))
+                else:
+                    done = promote(asked)
     except GitKitchenError as error:
         failure = Failure("", error.problems, error.exit_code)
         return replace(report, said=tuple(said), failures=(failure,))

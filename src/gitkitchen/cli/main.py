@@ -278,7 +278,7 @@ def _road_commands(command: Any) -> None:
         "--to",
         default="",
         metavar="COMMIT|RUN|TIME",
-        help="a commit that landed there, a run that published, a date or so long ago (2026-03-01T08:00, 7d); "
+        help="a commit that landed there, a run that published, a moment (2026-03-01T08:00, or 7d ago); "
         "default: what was live before what stands there",
     )
     how = rollback.add_mutually_exclusive_group()
