@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -27,6 +28,13 @@ os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "Test"
     os.environ[f"GIT_{role}_EMAIL"] = "test@example.org"
+
+
+def pytest_collection_finish() -> None:
+    """As in the console script, the collector of cycles comes seldom: what was imported and collected is many
+    objects, all of them alive to the end."""
+    gc.collect()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,8 +35,9 @@ exit codes:
 """
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
-    """The whole command line. Building it imports nothing heavy."""
+    """The whole command line, made once. Building it imports nothing heavy."""
     top = argparse.ArgumentParser(
         prog="gitkitchen",
         description="DataOps on Git: every branch is an isolated, tested environment for analytics.",

@@ -28,11 +28,8 @@ if TYPE_CHECKING:
 
 JUST_NOW = 60.0
 MANY = 50
-_FILE: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 1,  # nothing but names: the engine's own threads would only cost
-    "storage_compatibility_version": "v1.2.0",  # consumers may have an older DuckDB than we
-    "default_block_size": "16384",  # half the size of a file with blocks of the usual size
-}
+# Consumers may have an older DuckDB than we; a file with blocks of this size is half as large as usual.
+_FILE = "STORAGE_VERSION 'v1.2.0', BLOCK_SIZE 16384"
 STAMP = "gitkitchen_publication"
 """The table in the file that says which publication it shows."""
 
@@ -252,13 +249,12 @@ def _write_views(
     catalog: Catalog,
 ) -> None:
     """Make the views that changed, drop those that are gone, and stamp the file. It is nobody's yet."""
-    import duckdb
-
     from gitkitchen.data.engines.duckdb import relation
+    from gitkitchen.data.engines.small import attached, small_cursor
     from gitkitchen.data.sql import literal, quote_identifier
 
-    with duckdb.connect(str(file), config=_FILE) as connection:
-        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    with attached(file, _FILE) as place, small_cursor() as connection:
+        connection.execute(f"USE {place}")
         connection.execute("BEGIN")
         if STAMP in shown.keys() | wanted.keys():
             _make_room(connection)
@@ -274,26 +270,28 @@ def _write_views(
             for name, version in versions.items()
             if version.format != "file" and shown.get(name) != wanted[name]
         ]
-        _execute(connection, statements)
+        _execute(place, statements)
         if STAMP not in wanted:
             connection.execute(
                 f"CREATE OR REPLACE TABLE {STAMP} AS SELECT "
                 f"{catalog.sequence} AS sequence, {literal(kitchen.namespace)} AS namespace, "
                 f"{literal(kitchen.label)} AS kitchen"
             )
-        connection.execute("CHECKPOINT")
+        connection.execute(f"CHECKPOINT {place}")
 
 
-def _execute(connection: DuckDBPyConnection, statements: Sequence[str]) -> None:
-    """Execute statements that do not depend on each other; many of them in two threads.
+def _execute(place: str, statements: Sequence[str]) -> None:
+    """Execute statements that do not depend on each other in an attached file; many in two threads.
 
     A view's files are opened to learn its columns: that is nearly all of the work.
     """
+    from gitkitchen.data.engines.small import small_cursor
+
     threads = 2 if len(statements) >= MANY else 1
 
     def execute(number: int) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA disable_optimizer")
+        with small_cursor() as cursor:
+            cursor.execute(f"USE {place}")
             cursor.execute("BEGIN")
             for statement in statements[number::threads]:
                 cursor.execute(statement)
@@ -311,7 +309,9 @@ def _execute(connection: DuckDBPyConnection, statements: Sequence[str]) -> None:
 def _make_room(connection: DuckDBPyConnection) -> None:
     """Take the stamp away, or the view of a dataset that bears its name: the dataset comes first."""
     found = connection.execute(
-        "SELECT table_type FROM information_schema.tables WHERE table_name = $1", [STAMP]
+        "SELECT table_type FROM information_schema.tables "
+        "WHERE table_name = $1 AND table_catalog = current_database()",
+        [STAMP],
     )
     for (kind,) in found.fetchall():
         connection.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {STAMP}")

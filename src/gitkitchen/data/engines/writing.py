@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import reduce
 from operator import xor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.data.engines.small import small_cursor
 from gitkitchen.data.engines.statements import refuse_folded
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.stores import Store
@@ -240,27 +240,11 @@ def _measure_few(
     _cursor: DuckDBPyConnection, source: str, values: str
 ) -> tuple[tuple[Column, ...], list[int]]:
     """The same figures, summed here: for a few rows an aggregate costs the engine more than its rows."""
-    cursor = _swift().connection
-    cursor.execute(_hashes(source, values))
-    columns = _columns(cursor, 1)
-    hashes = [int(row[0]) for row in cursor.fetchall()]
+    with small_cursor() as cursor:
+        cursor.execute(_hashes(source, values))
+        columns = _columns(cursor, 1)
+        hashes = [int(row[0]) for row in cursor.fetchall()]
     return columns, [len(hashes), sum(hashes), reduce(xor, hashes, 0)]
-
-
-class _Swift(threading.local):
-    """An instance a thread, for our own statements on a few rows: they pay for threads and plans only."""
-
-    def __init__(self) -> None:
-        import duckdb
-
-        self.connection = duckdb.connect(":memory:", config={"threads": 1})
-        self.connection.execute("SET TimeZone = 'UTC'")
-        self.connection.execute("PRAGMA disable_optimizer")
-
-
-@cache
-def _swift() -> _Swift:
-    return _Swift()
 
 
 def _hashes(source: str, values: str) -> str:
