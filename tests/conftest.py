@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, settings
 from shop import KITCHEN_YML, Shop
 
 settings.register_profile(
-    "default", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "default", deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile(
     "long", deadline=None, derandomize=False, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# As in the console script: most objects live to the end, and looking through them for cycles finds nothing.
+gc.set_threshold(100_000, 20, 20)
 
 # What a developer's shell or a CI job may set and no test may depend on.
 for name in [n for n in os.environ if n.startswith(("GIT_", "GITKITCHEN_", "GITHUB_"))]:
@@ -28,13 +31,6 @@ os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "Test"
     os.environ[f"GIT_{role}_EMAIL"] = "test@example.org"
-
-
-def pytest_collection_finish() -> None:
-    """As in the console script, the collector of cycles comes seldom: what was imported and collected is many
-    objects, all of them alive to the end."""
-    gc.collect()
-    gc.set_threshold(100_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:

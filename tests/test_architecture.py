@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,16 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module name that a file imports, wherever in the file it does."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
@@ -88,7 +95,7 @@ def imported(path: Path) -> set[str]:
                 names |= {f"gitkitchen.{alias.name}" for alias in node.names}
             elif id(node) not in typing_only or module.startswith("gitkitchen"):
                 names.add(module)
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
@@ -120,8 +127,10 @@ def test_only_the_cli_prints_and_exits() -> None:
     for path in MODULES:
         if room(path) in {"cli", "__main__"} or path.name in {"child.py", "pytest_plugin.py"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
+                continue
+            called = ast.unparse(node.func)
             assert called not in {"print", "exit", "sys.exit", "os._exit"}, (
                 f"{path}:{getattr(node, 'lineno', 0)} calls {called}"
             )

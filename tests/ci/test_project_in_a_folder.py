@@ -64,6 +64,7 @@ def test_annotations_stand_on_files_of_the_repository(on: Scene) -> None:
     assert "\ncd data/team\ngitkitchen run" in comment.body
 
 
+@pytest.mark.long
 def test_owners_are_asked_by_the_paths_of_the_repository(on: Scene) -> None:
     """A removed test waits for the owner of the file at its real path, and stands in the recipe's own check;
     another's approval counts for nothing."""

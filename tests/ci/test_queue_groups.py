@@ -76,6 +76,7 @@ def test_a_group_is_tested_as_a_whole_and_named(on: Scene) -> None:
     assert on.conclusions(sha)[WHOLE] == "success"
 
 
+@pytest.mark.long
 def test_a_group_of_several_names_all_of_them(on: Scene) -> None:
     """A queue that tests several at once bases the group on the target: its summary names each of them."""
     on.forget()

@@ -78,6 +78,7 @@ def test_nothing_is_asked_of_the_remote(project: Shop) -> None:
     assert "GIT_CONFIG_COUNT" not in os.environ
 
 
+@pytest.mark.long
 def test_a_ledger_on_a_branch_stays_as_it_is(project: Shop, tmp_path: Path) -> None:
     """With `ledger: branch` and a registry for a store, both jobs are shown without asking anybody: no ref of
     the remote or of this clone moves, and the next real command sees the ledger as it was."""

@@ -162,6 +162,7 @@ def test_a_public_store_is_read_by_strangers(tmp_path: Path) -> None:
             assert states(shop, "orders") == {"raw": "reused", "orders": "passed"}
 
 
+@pytest.mark.long
 def test_a_laptop_goes_on_alone(private: Site) -> None:
     """Without a login a run on a branch is green, says once what it does not see and how to log in, publishes
     nothing that others could not read, and shows what it built; with a login it publishes."""

@@ -29,7 +29,10 @@ nodes:
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)],
+)
 def test_a_signal_cancels_and_resume_ends_the_work(
     shop: Shop, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

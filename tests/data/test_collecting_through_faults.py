@@ -93,6 +93,7 @@ def test_a_job_without_the_right_to_trusted_clears_up_sandboxes(used: Shop, betw
     assert used.rows("from a", "--kitchen", "prod") == [{"x": 2}]
 
 
+@pytest.mark.long
 def test_a_registry_that_lets_nobody_remove_is_told_of(used: Shop, between: Proxy) -> None:
     """Nothing went that should have gone: exit code 3, the reason, and everything is still there."""
     collected(used, "--apply")
@@ -169,6 +170,7 @@ def test_a_drop_without_the_right_to_remove_says_what_it_left(used: Shop, betwee
     assert set(remote.inventory()) == {"trusted"}
 
 
+@pytest.mark.long
 def test_the_cache_is_bounded_by_what_can_be_fetched_again(used: Shop) -> None:
     """`--cache` takes what was read longest ago, never what the registry was not seen to have, and what
     consumers' files show stays."""

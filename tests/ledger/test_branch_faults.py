@@ -213,7 +213,7 @@ ACTS = st.lists(ACT, min_size=2, max_size=9)
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=4, suppress_health_check=SLOW)
+@settings(max_examples=2, suppress_health_check=SLOW)
 @given(acts=ACTS)
 def test_the_ledger_is_a_list(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[int, int, str, str]]

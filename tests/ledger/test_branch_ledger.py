@@ -181,11 +181,11 @@ def test_no_identity_and_odd_settings(host: Host, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("options", "fetched"),
     [
-        pytest.param((), True, id="whole-fetched"),
-        pytest.param(("--depth=1",), False, id="shallow"),
+        pytest.param((), True, id="whole-fetched", marks=pytest.mark.long),
+        pytest.param(("--depth=1",), False, id="shallow", marks=pytest.mark.long),
         pytest.param(("--depth=1",), True, id="shallow-fetched"),
-        pytest.param(("--filter=blob:none",), False, id="blobless"),
-        pytest.param(("--filter=blob:none",), True, id="blobless-fetched"),
+        pytest.param(("--filter=blob:none",), False, id="blobless", marks=pytest.mark.long),
+        pytest.param(("--filter=blob:none",), True, id="blobless-fetched", marks=pytest.mark.long),
         pytest.param(("--depth=1", "--filter=tree:0"), True, id="shallow-treeless-fetched"),
     ],
 )

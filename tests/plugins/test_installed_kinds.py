@@ -135,8 +135,8 @@ def test_a_package_adds_a_report(post: Shop, site: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("return 3", "must give a text, not int"),
-        ("raise ValueError('no')", "postoffice 1.0: no"),
+        pytest.param("return 3", "must give a text, not int", marks=pytest.mark.long),
+        pytest.param("raise ValueError('no')", "postoffice 1.0: no", marks=pytest.mark.long),
         ("return outcome['gone']", "failed: KeyError: 'gone'"),
     ],
     ids=["shape", "refused", "broken"],

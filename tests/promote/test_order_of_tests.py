@@ -29,7 +29,7 @@ PATIENT = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
     phases=[Phase.generate],  # a failure names the two tests: making it smaller takes minutes
-    max_examples=max(10, settings().max_examples // 6),
+    max_examples=max(5, settings().max_examples // 6),
 )
 
 numbers = st.none() | st.integers(-1, 3)

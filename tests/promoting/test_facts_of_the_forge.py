@@ -135,6 +135,7 @@ def test_who_wrote_it_does_not_approve_it(step: Step) -> None:
     assert said["approvals:codeowners"].standing is Standing.PENDING
 
 
+@pytest.mark.long
 def test_the_same_tree_on_another_base_keeps_its_approval(step: Step) -> None:
     """Production moved by a commit that changes nothing: the candidate is another commit of the same tree."""
     pull = step.propose()
@@ -154,6 +155,7 @@ def test_another_tree_voids_the_approval(step: Step) -> None:
     assert (said.standing, "it is of another tree" in said.reason) == (Standing.PENDING, True)
 
 
+@pytest.mark.long
 def test_another_policy_voids_the_approval(step: Step) -> None:
     """The gate of production changed since: the tree is the same, and what it was approved under is not."""
     step.repo.review(step.propose(), "ann")

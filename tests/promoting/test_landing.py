@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitkitchen.road import effects
+from lengths import some
 from road import FILES, SQL, TWO, made, promoted, rows, tree
 from shop import Shop
 
@@ -130,6 +131,7 @@ def test_s3_s30_only_forward_and_only_what_landed(shop: Shop, rev: str) -> None:
     assert branches(shop) == before
 
 
+@pytest.mark.long
 def test_any_tree_that_the_source_has_landed_can_be_named(shop: Shop) -> None:
     """--from takes an older commit of the source, as long as it is newer than what stands in the target."""
     shop.commit({"a.txt": "a"})
@@ -139,6 +141,7 @@ def test_any_tree_that_the_source_has_landed_can_be_named(shop: Shop) -> None:
     assert tree(shop, "staging") == tree(shop, wanted)
 
 
+@pytest.mark.long
 def test_order_comes_from_the_ledger_and_not_from_a_branch(shop: Shop) -> None:
     """S11: what staging has not landed is not promoted from it, though somebody's commit is on its branch."""
     promoted(shop, "staging")
@@ -165,6 +168,7 @@ def test_recipes_see_what_those_before_them_will_publish(tmp_path: Path) -> None
     assert len(publications) == 2
 
 
+@pytest.mark.long
 def test_a_checkout_of_the_target_comes_along(shop: Shop) -> None:
     """Where the target's branch is checked out, its files are those that landed; changed ones stay."""
     shop.commit({"a.txt": "a"})
@@ -184,6 +188,7 @@ def test_a_checkout_of_the_target_comes_along(shop: Shop) -> None:
     assert shop.git("rev-parse", "staging") == tip
 
 
+@pytest.mark.long
 def test_a_branch_that_does_not_exist_is_made(tmp_path: Path) -> None:
     """The first promotion to an environment without a branch makes it."""
     shop = made(tmp_path)
@@ -272,7 +277,7 @@ def test_s21_a_base_that_moves_is_proved_again_and_never_rebased_on(shop: Shop, 
     assert tree(shop, "staging") == tree(shop, "develop")
 
 
-@pytest.mark.parametrize("step", ["judge-again", "move-branch"])
+@pytest.mark.parametrize("step", some(["judge-again", "move-branch"], "move-branch"))
 def test_a_source_that_is_deleted_meanwhile_is_refused(shop: Shop, step: str) -> None:
     """The head is gone between proof and landing: nothing lands."""
     before = branches(shop)["staging"]
@@ -290,6 +295,7 @@ def test_a_source_that_is_deleted_meanwhile_is_refused(shop: Shop, step: str) ->
     assert branches(shop)["staging"] == before
 
 
+@pytest.mark.long
 def test_a_run_that_publishes_meanwhile_makes_another_proof(shop: Shop) -> None:
     """Versions that moved between proof and landing are not overwritten by what was proved before."""
     promoted(shop, "staging")

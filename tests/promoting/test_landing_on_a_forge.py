@@ -134,6 +134,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
         assert not forge.misuse
 
 
+@pytest.mark.long
 def test_a_job_pushes_and_its_pull_request_shows_as_merged(town: Town) -> None:
     """Where the branch may be pushed: one pull request, merged by the push; the next step is started."""
     said = town.promote("staging", reason="first")

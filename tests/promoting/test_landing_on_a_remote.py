@@ -95,6 +95,7 @@ def test_an_answer_that_was_lost_is_found_out(host: Remote) -> None:
     assert "already" in promote(host, shop).out
 
 
+@pytest.mark.long
 def test_a_hand_that_pushes_meanwhile_wins_and_is_proved_next(host: Remote) -> None:
     """S21 on a remote: the push is refused whole, and what came in between is proved before the next try."""
     shop, other = host.clone("job", "main"), host.clone("hand", "staging")
@@ -116,6 +117,7 @@ def test_a_hand_that_pushes_meanwhile_wins_and_is_proved_next(host: Remote) -> N
     assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
 
 
+@pytest.mark.long
 def test_the_next_step_takes_what_the_last_one_landed(host: Remote) -> None:
     """staging to prod, from another clone: the ledger says what staging landed."""
     assert promote(host, host.clone("one", "main")).code == 0
@@ -126,6 +128,7 @@ def test_the_next_step_takes_what_the_last_one_landed(host: Remote) -> None:
     assert rows(reader, "prod") == [("AA", 2), ("UA", 1)]
 
 
+@pytest.mark.long
 def test_a_shallow_clone_is_deepened(host: Remote) -> None:
     """A job's clone without history sees the order of commits all the same."""
     shop = host.clone("dev2")

@@ -233,11 +233,11 @@ def test_a_plan_without_rules_is_told_as_such(road: Road) -> None:
     ("changed", "button", "push"),
     [
         ({"pull_request": False, "checks": ()}, "yes", "yes"),
-        ({"bypass": ("octo",)}, "yes", "yes"),
-        ({"linear": True}, "no", "no"),
+        pytest.param({"bypass": ("octo",)}, "yes", "yes", marks=pytest.mark.long),
+        pytest.param({"linear": True}, "no", "no", marks=pytest.mark.long),
         ({"queue": True}, "no", "no"),
-        ({"methods": ("squash",)}, "no", "no"),
-        ({"signatures": True}, "no", "no"),
+        pytest.param({"methods": ("squash",)}, "no", "no", marks=pytest.mark.long),
+        pytest.param({"signatures": True}, "no", "no", marks=pytest.mark.long),
     ],
     ids=["open", "bypassed", "linear", "queue", "squash", "signed"],
 )

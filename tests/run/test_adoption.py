@@ -18,6 +18,7 @@ import pytest
 from gitkitchen.files import digest_bytes
 from gitkitchen.kitchen.identity import namespace
 from gitkitchen.ledger.folder import FolderLedger
+from lengths import some
 from shop import Shop
 
 PROJECT = "0123456789abcdef"
@@ -384,7 +385,9 @@ ATTACKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.__name__)
+@pytest.mark.parametrize(
+    "attack", some(ATTACKS, swapped, linked, forged_record, lying_figures), ids=lambda a: a.__name__
+)
 def test_poison_in_a_sandboxs_zone_is_never_read(merged: Shop, attack: Callable[[Shop], None]) -> None:
     """Whatever lies there, prod builds its own, publishes the truth, and its store verifies."""
     attack(merged)

@@ -156,10 +156,10 @@ def node(name: str, **more: object) -> NodeSpec:
     [
         ("plain", [(2,), (3,)]),
         ("relation", [(5,), (10,), (15,)]),
-        ("arrow", [(1,)]),
+        pytest.param("arrow", [(1,)], marks=pytest.mark.long),
         ("pandas", [(1, 2), (2, 4), (3, 6)]),
         ("polars", [(1,), (2,)]),
-        ("lazy", [(3,)]),
+        pytest.param("lazy", [(3,)], marks=pytest.mark.long),
     ],
 )
 def test_annotations_choose_the_form_of_inputs(

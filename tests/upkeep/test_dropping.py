@@ -20,6 +20,7 @@ def namespace_of(shop: Shop, name: str) -> str:
     return str(next(r["namespace"] for r in rows if r["kitchen"] == name))
 
 
+@pytest.mark.long
 def test_twenty_branches_leave_nothing(sales: Shop) -> None:
     """Opened, changed, looked at, dropped, collected: store, runs, views and others' ledger are as before."""
     before, names = inventory(sales), [f"feature/{n}" for n in range(20)]
