@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitkitchen.cli.main import main
+from lengths import some
 
 DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```(\S+)(?: +(\S+))?\n(.*?)^```", re.M | re.S)
@@ -18,6 +19,10 @@ ELSEWHERE = {"warehouse.md", "dbt.md"}
 PAGES = sorted(
     p for p in DOCS.glob("*.md") if p.name not in ELSEWHERE and FENCE.search(p.read_text(encoding="utf-8"))
 )
+
+# Pages of every run of the tests; the long ones run all of them.
+ALWAYS = {"install", "run", "publish", "diff", "gates", "policy", "audit"}
+ALWAYS_VALID = {"recipe", "tests", "gates", "results"}
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
@@ -46,7 +51,11 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(line[2:]) for line in lines if line.startswith("$ ")]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page",
+    some([p for p in PAGES if commands(p)], *(p for p in PAGES if p.stem in ALWAYS)),
+    ids=lambda p: p.stem,
+)
 def test_every_command_runs(
     page: Path, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +73,11 @@ def test_every_command_runs(
             git(project, *words[1:])
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if "```yaml " in p.read_text()], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page",
+    some([p for p in PAGES if "```yaml " in p.read_text()], *(p for p in PAGES if p.stem in ALWAYS_VALID)),
+    ids=lambda p: p.stem,
+)
 def test_every_file_is_valid_and_passes(
     page: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from shop import Said, Shop
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
 pytestmark = pytest.mark.skipif(
@@ -28,13 +29,12 @@ WARNINGS = {
 }
 
 
-def gitkitchen(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "gitkitchen", "-C", str(root), *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+def gitkitchen(root: Path, *words: str) -> Said:
+    return Shop(root).cli(*words)
 
 
 def outcome(root: Path) -> dict[str, Any]:
-    return dict(json.loads(gitkitchen(root, "show", "--json").stdout))
+    return dict(json.loads(gitkitchen(root, "show", "--json").out))
 
 
 def git(root: Path, *words: str) -> None:
@@ -54,13 +54,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message=Flights")
     done = gitkitchen(root, "run", "--quiet")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err
     return root
 
 
 def test_it_validates(project: Path) -> None:
     """No file of the example has a mistake."""
-    assert gitkitchen(project, "validate").returncode == 0
+    assert gitkitchen(project, "validate").code == 0
 
 
 def test_its_warnings_are_the_defects_of_the_data(project: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_tolerated_defect_passes_and_is_counted(project: Path) -> None:
 
 def test_running_again_reuses_everything(project: Path) -> None:
     """Nothing changed, so nothing is built and the verdicts are reused."""
-    assert gitkitchen(project, "run", "--quiet").returncode == 0
+    assert gitkitchen(project, "run", "--quiet").code == 0
     assert {node["state"] for node in outcome(project)["nodes"]} == {"reused"}
 
 
@@ -99,8 +99,8 @@ def test_a_join_by_day_is_stopped(project: Path) -> None:
     path.write_text(daily)
     try:
         done = gitkitchen(project, "run", "--quiet", "--select", "flights_weather")
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert "8,035,799 rows" in done.stdout
+        assert done.code == 1, done.out + done.err
+        assert "8,035,799 rows" in done.out
         assert consumers(project) == before
     finally:
         path.write_text(text)
@@ -130,12 +130,12 @@ def test_without_its_test_the_declared_expectation_fails_the_run(project: Path) 
     texts = _without_its_test(project)
     try:
         done = gitkitchen(project, "run", "--quiet", "--select", "flights_weather")
-        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.code == 1, done.out + done.err
         tests = [t for n in outcome(project)["nodes"] for t in n["tests"]]
         (failed,) = [t for t in tests if t["state"] == "failed" and t["severity"] == "stop"]
         assert failed["kind"] == "expect"
         assert failed["observed"] == "rows: 8,035,799, 336,776 before: +7,699,023 (+2,286%)"
-        found = json.loads(gitkitchen(project, "diff", "last", "--json").stdout)
+        found = json.loads(gitkitchen(project, "diff", "last", "--json").out)
         (changed,) = [d for d in found["datasets"] if d["state"] == "changed"]
         assert (changed["dataset"], changed["a"]["rows"], changed["b"]["rows"]) == (
             "flights_weather",
@@ -158,9 +158,9 @@ def test_the_diff_of_the_bad_join_counts_every_row(project: Path) -> None:
     """Without a key the rows are compared whole: how many came, and which 1,556 flights went."""
     texts = _without_its_test(project)
     try:
-        assert gitkitchen(project, "run", "--quiet", "--select", "flights_weather").returncode == 1
+        assert gitkitchen(project, "run", "--quiet", "--select", "flights_weather").code == 1
         words = ("diff", "last", "--data", "--dataset", "flights_weather", "--json")
-        (found,) = json.loads(gitkitchen(project, *words).stdout)["datasets"]
+        (found,) = json.loads(gitkitchen(project, *words).out)["datasets"]
         rows = found["data"]["rows"]
         assert (rows["a"], rows["b"], rows["added"] - rows["removed"]) == (336_776, 8_035_799, 7_699_023)
         assert rows["changed"] is None
