@@ -96,10 +96,20 @@ def make_test(kind: str, dataset: str = "t", /, **args: Any) -> TestSpec:
     )
 
 
+@pytest.fixture(scope="session")
+def instance() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One DuckDB for many tests: to start it costs more than most of them."""
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        yield connection
+
+
 @pytest.fixture
-def tables(tmp_path: Path) -> Iterator[Tables]:
+def tables(tmp_path: Path, instance: duckdb.DuckDBPyConnection) -> Iterator[Tables]:
     """An empty database with a folder for its files."""
-    connection = duckdb.connect(config={"threads": 2})
-    connection.execute("SET TimeZone = 'UTC'")
-    yield Tables(tmp_path, connection.cursor())
-    connection.close()
+    cursor = instance.cursor()
+    cursor.execute("ATTACH ':memory:' AS own")
+    cursor.execute("USE own")
+    yield Tables(tmp_path, cursor)
+    cursor.close()
+    instance.execute("DETACH own")

@@ -275,6 +275,7 @@ def test_the_form_is_stable() -> None:
     assert lease_file("k_main/delays") == "@leases/@00/k_main/delays/lease.json"
 
 
+@pytest.mark.long
 def test_folders_stay_small_and_files_are_written_once(host: Host) -> None:
     """However long a stream grows, a push adds files and changes none, and folders are short."""
     ledger = host.clone("a").ledger()
@@ -341,8 +342,16 @@ def rewritten(root: Path) -> None:
     ("change", "named"),
     [
         (cut, "record 3 of stream 'runs/k_main_0123456789ab/delays' is damaged: it is not JSON"),
-        (remove, "record 3 of stream 'runs/k_main_0123456789ab/delays' is missing"),
-        (twice, "record 3 of stream 'runs/k_main_0123456789ab/delays' is there twice"),
+        pytest.param(
+            remove,
+            "record 3 of stream 'runs/k_main_0123456789ab/delays' is missing",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            twice,
+            "record 3 of stream 'runs/k_main_0123456789ab/delays' is there twice",
+            marks=pytest.mark.long,
+        ),
         (rewritten, "record 3 of stream 'runs/k_main_0123456789ab/delays' is damaged: it does not follow"),
     ],
     ids=["cut", "removed", "twice", "rewritten"],
