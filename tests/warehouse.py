@@ -122,7 +122,9 @@ def database(server: Server) -> Iterator[str]:
     """An empty database of its own, in which the role ``kitchen`` may make schemas."""
     name = f"d{secrets.token_hex(6)}"
     with server.admin() as boss:
-        boss.execute(f"CREATE DATABASE {name}")
+        # Copied as files where PostgreSQL (15 and later) can: writing them as log costs half as much again.
+        how = " STRATEGY FILE_COPY" if boss.info.server_version >= 150_000 else ""
+        boss.execute(f"CREATE DATABASE {name}{how}")
         boss.execute(f"GRANT CREATE ON DATABASE {name} TO kitchen")
     try:
         yield name
