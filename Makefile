@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help demo test test-long golden lint wheel-check bench clean
+.PHONY: help demo demo-road test test-long golden lint wheel-check bench clean
 
 help:
 	@echo "make demo       run the example on real data, break it, mend it"
+	@echo "make demo-road  take a change to production on real data, and back, step by step"
 	@echo "make test       run the tests (under 5 minutes on 2 cores)"
 	@echo "make test-long  run the long tests: kills, wheel in a bare environment, large properties"
 	@echo "make golden     write the files anew that say what is posted and reported; read what changed"
@@ -28,6 +29,9 @@ DEMO_DIR ?= $(or $(TMPDIR),/tmp)/gitkitchen-demo
 
 demo: $(STAMP)
 	$(BIN)/gitkitchen demo --replace "$(DEMO_DIR)"
+
+demo-road: $(STAMP)
+	$(BIN)/gitkitchen demo --road --replace "$(DEMO_DIR)-road"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS)

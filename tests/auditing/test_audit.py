@@ -27,7 +27,7 @@ def test_the_audit_tells_every_move(road: Road) -> None:
         first.commit[:12],
         second.commit[:12],
         "anna; approved: ben",
-        "1 runs, 7 tests",
+        "1 run, 7 tests",
         "release two",
     ):
         assert word in said.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 import shutil
 import sys
 from importlib.util import find_spec
@@ -53,7 +54,7 @@ class Story:
         """Run a command as the reader would, and hold it to the exit code that the story promises."""
         from gitkitchen.cli.main import main
 
-        print(f"   $ gitkitchen {' '.join(words)}\n", flush=True)
+        print(f"   $ gitkitchen {shlex.join(words)}\n", flush=True)
         code = main(["-C", str(self.root), *words])
         if code != expect:
             raise Infrastructure(
@@ -82,6 +83,13 @@ def _environment() -> dict[str, str]:
 def demo(options: argparse.Namespace) -> int:
     root = (options.path or Path("gitkitchen-demo")).resolve()
     _prepare(root, replace=options.replace)
+    if options.road:
+        from gitkitchen.cli.demo_road import Road, told
+
+        told(Road(root))
+        print(f"\n\n   The repository is yours to play with: cd {root}")
+        print("   Look at gitkitchen audit, gitkitchen promote prod --dry-run, git log --graph --all.")
+        return PASSED
     story = Story(root)
     _production(story)
     _mistake(story)

@@ -70,6 +70,7 @@ def _start_commands(command: Any) -> None:
         "path", nargs="?", type=Path, help="where to make the repository (default: ./gitkitchen-demo)"
     )
     demo.add_argument("--replace", action="store_true", help="replace an earlier demo in that place")
+    demo.add_argument("--road", action="store_true", help="tell of promotion through environments instead")
     init = command(
         "init", "project", "write kitchen.yml, a first recipe and workflows, or bring them up to date"
     )

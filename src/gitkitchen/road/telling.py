@@ -86,7 +86,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         mark = f" ({move.told})" if row.recorded and move.told else mark
         source = move.source_environment or move.source[:12] or "-"
         tests = sum(e.tests for e in move.evidence)
-        evidence = f"{len(move.evidence)} runs, {tests} tests" if move.evidence else "-"
+        evidence = (
+            f"{len(move.evidence)} run{'s' * (len(move.evidence) != 1)}, {tests} tests"
+            if move.evidence
+            else "-"
+        )
         return when, what + mark, source, move.commit[:12], _people(move), evidence, move.reason or "-"
     if isinstance(move, Hold):
         return when, "hold", "-", "-", move.by, "-", move.reason
