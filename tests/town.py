@@ -113,21 +113,24 @@ class Town:
 
 
 @contextmanager
-def towned(folder: Path, files: Mapping[str, str] | None = None, clock: Time | None = None) -> Iterator[Town]:
+def towned(
+    folder: Path, files: Mapping[str, str] | None = None, clock: Time | None = None, *, only: bool = False
+) -> Iterator[Town]:
     """The road on a forge, nothing promoted yet: olga and petra may write. At its end nobody may have misused
-    the API. ``clock``: the forge's, too."""
+    the API. ``clock``: the forge's, too; ``only``: these files, and all branches on the same commit."""
     text = KITCHEN_YML + f"ledger: branch\nstore: file://{folder}/store\n"
     given: Any = {"clock": clock} if clock is not None else {}
+    base = {} if only else {**TWO, "kitchen.yml": text}
     with Forge(folder / "forge", **given) as forge:
         repo = forge.repository(
-            "acme/flights", {**TWO, "kitchen.yml": text, **(files or {}), WORKFLOW: "on: workflow_dispatch\n"}
+            "acme/flights", {**base, **(files or {}), WORKFLOW: "on: workflow_dispatch\n"}
         )
         repo.workflow(WORKFLOW)
         repo.repo.actions_pulls = True
         repo.allow("olga", "write")
         repo.allow("petra", "write")
-        repo.commit("develop", {"a.txt": "a"}, author="olga")
-        repo.commit("staging", {"old.txt": "old"}, author="olga")
+        repo.commit("develop", {} if only else {"a.txt": "a"}, author="olga")
+        repo.commit("staging", {} if only else {"old.txt": "old"}, author="olga")
         town = Town(forge, repo, folder)
         if clock is not None:
             town.time = clock

@@ -49,7 +49,7 @@ def test_nothing_drifts_where_nothing_was_promoted(near: Road) -> None:
     assert kinds(near) == []
 
 
-def test_a_landing_without_a_record_is_completed(either: Road) -> None:
+def test_s12_a_landing_without_a_record_is_completed(either: Road) -> None:
     """S12: the commit is on the branch, its record is missing: written from the trailers, and marked so."""
     either.land("prod", "one")
     landing = either.commit(either.landing("prod", "two"))
@@ -93,7 +93,7 @@ def test_evidence_that_did_not_pass_completes_nothing(near: Road, verdict: str) 
     assert found(near, "prod") == [("prod", "torn")]
 
 
-def test_a_wrong_tree_is_an_incident(near: Road) -> None:
+def test_s1_a_wrong_tree_is_an_incident(near: Road) -> None:
     """S1: the merge put another tree on the branch than was tested: broken, and nothing is completed."""
     near.land("prod", "one")
     near.commit(near.landing("prod", "two"), tree=near.tree("prod", "other"))

@@ -1,4 +1,4 @@
-"""``make demo-road``: what it tells is what happens, in time, on a machine with nothing but what it brings."""
+"""``make demo-road``: what it tells is what happens, in time, on a machine with nothing."""
 
 from __future__ import annotations
 

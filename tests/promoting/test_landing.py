@@ -142,7 +142,7 @@ def test_any_tree_that_the_source_has_landed_can_be_named(shop: Shop) -> None:
 
 
 @pytest.mark.long
-def test_order_comes_from_the_ledger_and_not_from_a_branch(shop: Shop) -> None:
+def test_s11_order_comes_from_the_ledger_and_not_from_a_branch(shop: Shop) -> None:
     """S11: what staging has not landed is not promoted from it, though somebody's commit is on its branch."""
     promoted(shop, "staging")
     landed = shop.git("rev-parse", "staging")
@@ -314,7 +314,7 @@ def test_a_run_that_publishes_meanwhile_makes_another_proof(shop: Shop) -> None:
     assert rows(shop, "staging") == [("AA", 3), ("UA", 2)]
 
 
-def test_of_two_promoters_one_is_told_who_has_it(shop: Shop) -> None:
+def test_s14_of_two_promoters_one_is_told_who_has_it(shop: Shop) -> None:
     """S14: while one promotion holds the environment, another changes nothing and names the holder."""
     shop.commit({"a.txt": "a"})
     told = []

@@ -71,7 +71,9 @@ def race(roots: list[Path], environ: dict[str, str]) -> list[tuple[int, str]]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("promoters", [2, 8])
-def test_of_many_promoters_one_wins_and_the_others_change_nothing(tmp_path: Path, promoters: int) -> None:
+def test_s4_s6_of_many_promoters_one_wins_and_the_others_change_nothing(
+    tmp_path: Path, promoters: int
+) -> None:
     """S4, S6, S14: one landing, one publication, one move; who lost says so, or that it stands there."""
     host = remote(tmp_path, TWO)
     environ = host.environ("main")

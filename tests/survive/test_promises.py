@@ -1,0 +1,58 @@
+"""The table of promises names tests that exist, and every test that is named after a failure is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "promises.md"
+LATER = {"S18", "S27"}
+NAMED = {"S1", "S2", "S3", "S4", "S5", "S6", "S10", "S11", "S12", "S14", "S15", "S19", "S20", "S21", "S22"}
+NAMED |= {"S24", "S30"}
+"""Failures of the road, whose tests carry their names."""
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def table() -> dict[str, list[tuple[str, str]]]:
+    """What each promise and each failure names."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        start = re.match(r"\| (S?\d+)\b", line)
+        if start:
+            assert start[1] not in found, f"{start[1]} is there twice"
+            found[start[1]] = _TEST.findall(line)
+            assert found[start[1]] or "not in this version" in line, f"{start[1]} names no test"
+    return found
+
+
+def functions() -> set[tuple[str, str]]:
+    """Every test, with its file."""
+    return {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M)
+    }
+
+
+def test_each_promise_and_each_failure_has_tests_that_exist() -> None:
+    """Twelve promises and thirty failures, each with a test of that name in that file."""
+    told = table()
+    assert set(told) == {str(n) for n in range(1, 13)} | {f"S{n}" for n in range(1, 31)}
+    assert {name for name, tests in told.items() if not tests} - {"7"} <= LATER
+    missing = {one for tests in told.values() for one in tests} - functions()
+    assert missing == set()
+
+
+def test_tests_named_after_a_failure_are_in_its_row() -> None:
+    """A test whose name says S1 is named at S1, and what concerns the road has one that does."""
+    told = table()
+    for file, name in functions():
+        if file == "tests/survive/test_promises.py":
+            continue
+        for number in re.findall(r"(?<=_)s(\d+)(?=_)", name):
+            if f"S{number}" in told:
+                assert (file, name) in told[f"S{number}"], f"{file}::{name} is not in the row of S{number}"
+    for failure in NAMED:
+        names = [name for _, name in told[failure]]
+        assert any(f"_{failure.lower()}_" in name for name in names), f"no test is named after {failure}"
