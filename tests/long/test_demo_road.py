@@ -37,6 +37,9 @@ def test_the_road_is_told_to_its_end(tmp_path: Path) -> None:
     assert "soak:hours pending" in told
     assert "prod: it could land now" in told
     assert "23.8 % of flights were late" in told
+    assert "Readers of production see 23.8 % again" in told
+    assert "hold pending" in told or "hold failed" in told
+    assert "hotfix pending" in told or "hotfix failed" in told
     assert "whole: " in told
     assert "nothing was left to do" in told
 

@@ -135,6 +135,13 @@ class Journey:
         ((value,),) = self.town.rows(environment, SHARE)  # type: ignore[misc]
         return float(value)
 
+    def clone(self) -> Shop:
+        """A new clone, with a token that may push."""
+        self.town.count += 1
+        root = self.town.folder / f"clone{self.town.count}"
+        Shop(self.town.folder).git("clone", "-q", self.repo.git_url(self.town.token), str(root))
+        return Shop(root)
+
     def runs(self) -> list[dict[str, Any]]:
         """Every run that the ledger remembers."""
         listed = self.town.git("ls-tree", "-r", "--name-only", LEDGER).splitlines()
@@ -239,6 +246,64 @@ def test_5_a_bad_surprise_comes_as_far_as_production(on: Journey) -> None:
     assert on.late("prod") == 28.0
 
 
+def test_6_each_form_of_a_rollback_brings_the_old_numbers_back(on: Journey) -> None:
+    """Data of then under the tree of now, tree and data of then, tree of then on today's sources: each by one
+    dispatch, recorded, held, by the button of a protected branch; nobody is asked, nothing soaks."""
+    first, bad = [m for m in on.town.moves("prod") if m["move"] == "landing"]
+    for form, tree in (("keep-tree", bad["tree"]), ("restore", first["tree"]), ("current", first["tree"])):
+        on.town.time.now += 600
+        said = on.town.back("prod", data=form, to=str(first["commit"]))
+        assert said.code == 0, f"{form}: {said.out}"
+        last = on.town.moves("prod")[-1]
+        assert (last["intent"], last["data"], last["tree"]) == ("rollback", form, tree)
+        assert last["method"] == "button"
+        assert on.town.tree("main") == tree
+        assert on.late("prod") == 23.8
+        assert on.late("staging") == 28.0
+    on.waits("prod", "on hold")
+
+
+def test_7_a_fix_brings_everything_again(on: Journey) -> None:
+    """The hold is released by name; promoting again after the fix has the fix and all that had gone back."""
+    pull = on.opened("mended", SOONER, MENDED)
+    assert on.merged(pull).code == 0
+    on.to_staging()
+    on.waits("prod", "on hold")
+    assert on.clone().cli("hold", "prod", "--release").code == 0
+    on.to_prod()
+    assert on.town.tree("main") == on.town.tree("develop")
+    assert on.late("prod") == on.late("dev") < 23.8
+    assert "# of this recipe" in on.town.git("show", f"refs/heads/main:{RECIPE}")
+
+
+def test_8_a_hotfix_goes_straight_and_is_brought_back(on: Journey) -> None:
+    """One approval of production's shorter list, no soak; a pull request brings it to develop, and until it
+    is in, nothing is promoted; then everything goes the road again."""
+    assert on.merged(on.opened("another note", "# of this", "# of just this")).code == 0
+    text = on.town.git("show", f"refs/heads/main:{RECIPE}") + "\n"
+    files = {RECIPE: text.replace(MENDED, "late_minutes: 25 ")}
+    on.repo.commit("hot", files, author="olga", force_from=on.repo.head("main"))
+    given = {"hotfix": "true", "from": "hot", "reason": "still too many"}
+    said = on.town.promote("prod", **given)
+    assert said.code == 1, said.out
+    assert "0 of 1 approvals" in said.out
+    on.approved("prod", "sven")
+    before = on.late("prod")
+    move = on.landed("prod", **given)
+    assert (move["intent"], "soak:hours" in {g["gate"] for g in move["gates"]}) == ("hotfix", False)
+    assert on.late("prod") < before == on.late("staging")
+    (backport,) = [p for p in on.town.pulls() if p.head_ref.startswith("gitkitchen/backport/")]
+    assert (backport.base_ref, backport.state) == ("develop", "open")
+    on.to_staging()
+    on.waits("prod", "lacks what was mended")
+    assert on.merged(backport).code == 0
+    on.to_staging()
+    on.to_prod()
+    assert on.town.tree("main") == on.town.tree("develop")
+    assert "# of just this" in on.town.git("show", f"refs/heads/main:{RECIPE}")
+    assert on.late("prod") == on.late("dev") == on.late("staging")
+
+
 def test_9_no_node_ran_whose_version_the_trusted_store_had(on: Journey) -> None:
     """Of all runs of environments and of all candidates, no fingerprint was built twice."""
     built: dict[str, str] = {}
@@ -257,8 +322,5 @@ def test_9_no_node_ran_whose_version_the_trusted_store_had(on: Journey) -> None:
 
 def test_9_the_record_is_whole(on: Journey) -> None:
     """What the ledger, Git and the views say of it agree: audited and reconciled from a new clone."""
-    on.town.count += 1
-    root = on.town.folder / f"auditor{on.town.count}"
-    Shop(on.town.folder).git("clone", "-q", on.repo.git_url(on.town.token), str(root))
-    said = Shop(root).cli("audit", "--verify")
+    said = on.clone().cli("audit", "--verify")
     assert said.code == 0, said.out + said.err

@@ -6,6 +6,7 @@ where a gate asks for a day, its clock is set forward.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +28,7 @@ SHARE = (
     "select count(*) as carriers, round(100.0 * sum(share_late * n_flights) / sum(n_flights), 1) as percent "
     "from late_by_carrier"
 )
-REASON = "every second flight is late since Monday"
+REASON = "more flights are late than ever"
 
 
 class Road(Story):
@@ -38,6 +39,10 @@ class Road(Story):
     def now(self) -> datetime:
         """The clock of the promotions."""
         return datetime.now(UTC) + timedelta(days=self.days)
+
+    def gitkitchen(self, *words: str, expect: int = PASSED) -> None:
+        print(flush=True)
+        super().gitkitchen(*words, expect=expect)
 
     def promote(self, environment: str, expect: int = PASSED) -> None:
         """`gitkitchen promote`, by the demo's clock."""
@@ -52,6 +57,38 @@ class Road(Story):
             ),
             expect,
         )
+
+    def hotfix(self, environment: str, branch: str, reason: str) -> None:
+        """`gitkitchen promote --hotfix`, by the demo's clock."""
+        from gitkitchen.process import Cancel
+        from gitkitchen.promote.shapes import Intent
+        from gitkitchen.road.landing import promote
+        from gitkitchen.road.walking import Asked
+
+        asked = Asked(
+            environment,
+            Request(start=self.root),
+            Cancel(),
+            Intent.HOTFIX,
+            rev=branch,
+            reason=reason,
+            clock=self.now,
+            say=self.say,
+        )
+        words = shlex.join(["promote", environment, "--hotfix", "--from", branch, "--reason", reason])
+        self.timed(words, lambda: promote(asked), PASSED)
+
+    def rollback(self, environment: str, reason: str) -> None:
+        """`gitkitchen rollback`, by the demo's clock."""
+        from gitkitchen.process import Cancel
+        from gitkitchen.road.rollback import Back, rollback
+        from gitkitchen.road.walking import Asked
+
+        asked = Asked(
+            environment, Request(start=self.root), Cancel(), reason=reason, clock=self.now, say=self.say
+        )
+        words = shlex.join(["rollback", environment, "--reason", reason])
+        self.timed(words, lambda: rollback(asked, Back()), PASSED)
 
     def timed(self, words: str, do: Callable[[], object], expect: int) -> None:
         """A command that moves an environment, done by the demo's clock, and its text."""
@@ -105,6 +142,9 @@ def told(road: Road) -> None:
     _laid_out(road)
     _first(road)
     _surprise(road)
+    _back(road)
+    _mended(road)
+    _hotfix(road)
     _looked_at(road)
 
 
@@ -115,6 +155,8 @@ def _laid_out(road: Road) -> None:
     road.hold_true("the example's kitchen.yml is the one that this demo edits", PROD in text)
     kitchen.write_text(text.replace(PROD, GATED), encoding="utf-8")
     road.git("init", "-q", "-b", "main", ".")
+    road.git("config", "user.name", "GitKitchen demo")
+    road.git("config", "user.email", "demo@example.org")
     road.git("add", "-A")
     road.git("commit", "-q", "-m", "Delays of flights from New York")
     road.git("branch", "staging")
@@ -156,6 +198,52 @@ def _surprise(road: Road) -> None:
     after = road.late("prod")
     road.hold_true("the surprise has come", after > before)
     road.say(f"Yesterday {before:.1f} % of flights were late, today {after:.1f} %.")
+
+
+def _back(road: Road) -> None:
+    road.step("One command brings production back, tree and data, and holds it there.")
+    road.rollback("prod", REASON)
+    share = road.late("prod")
+    road.hold_true("the data of before is back", share == 23.8)
+    road.say(f"Readers of production see {share:.1f} % again. A promotion meets the hold:")
+    road.promote("prod", expect=FAILED)
+
+
+def _mended(road: Road) -> None:
+    road.step("Mended on develop, and the whole road again: nothing of what had gone back is lost.")
+    road.change("mended", TOO_SOON, LATE, "A flight is late after 15 minutes")
+    road.gitkitchen("run", "--quiet")
+    road.promote("staging")
+    road.days += 2
+    road.say("The hold is released by name:")
+    road.gitkitchen("hold", "prod", "--release")
+    road.promote("prod")
+    road.hold_true("main has the tree of develop", road.tree("main") == road.tree("develop"))
+
+
+def _hotfix(road: Road) -> None:
+    road.step("A hotfix: straight from a branch of production, and brought back by itself.")
+    road.change("note", "# How punctual", "# How very punctual", "A note that is still on its way")
+    road.git("checkout", "-q", "-b", "hot", "main")
+    path = road.root / RECIPE
+    path.write_text(path.read_text(encoding="utf-8").replace(LATE, MENDED), encoding="utf-8")
+    road.git("commit", "-q", "-am", "A flight is late after 20 minutes")
+    road.hotfix("prod", "hot", "the contract says 20 minutes")
+    branch = road.git("for-each-ref", "--format=%(refname:short)", "refs/heads/gitkitchen/backport/")
+    road.hold_true("there is one branch of the back-port", len(branch.split()) == 1)
+    road.step("Until develop has the hotfix, nothing is promoted over it; merged, everything goes on.")
+    road.git("checkout", "-q", "develop")
+    road.gitkitchen("run", "--quiet")
+    road.promote("staging")
+    road.days += 2
+    road.promote("prod", expect=FAILED)
+    print(f"   $ git merge {branch}\n")
+    road.git("merge", "-q", "--no-ff", "-m", f"Merge {branch}", branch)
+    road.gitkitchen("run", "--quiet")
+    road.promote("staging")
+    road.days += 2
+    road.promote("prod")
+    road.hold_true("main has the tree of develop", road.tree("main") == road.tree("develop"))
 
 
 def _looked_at(road: Road) -> None:
