@@ -54,7 +54,7 @@ class Stretch:
 
     @property
     def label(self) -> str:
-        return self.source.name if self.source is not None else self.head[:12]
+        return self.source.name if self.source is not None else self.origin or self.head[:12]
 
     @property
     def stands(self) -> bool:
