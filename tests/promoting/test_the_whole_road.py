@@ -279,7 +279,7 @@ def test_7_a_fix_brings_everything_again(on: Journey) -> None:
 def test_8_a_hotfix_goes_straight_and_is_brought_back(on: Journey) -> None:
     """One approval of production's shorter list, no soak; a pull request brings it to develop, and until it
     is in, nothing is promoted; then everything goes the road again."""
-    assert on.merged(on.opened("another note", "# of this", "# of just this")).code == 0
+    assert on.merged(on.opened("another-note", "# of this", "# of just this")).code == 0
     text = on.town.git("show", f"refs/heads/main:{RECIPE}") + "\n"
     files = {RECIPE: text.replace(MENDED, "late_minutes: 25 ")}
     on.repo.commit("hot", files, author="olga", force_from=on.repo.head("main"))
