@@ -14,7 +14,7 @@ from gitkitchen.github.api import Client
 from gitkitchen.github.asking import Budget
 from gitkitchen.github.events import parse_event
 from gitkitchen.github.forge import Forge, Hosted
-from gitkitchen.github.forge.state import Pull
+from gitkitchen.github.forge.state import Check, Pull
 from gitkitchen.process import Cancel
 from road import KITCHEN_YML, TWO
 from shop import Said, Shop
@@ -89,6 +89,9 @@ class Town:
 
     def pulls(self) -> list[Pull]:
         return list(self.repo.repo.pulls.values())
+
+    def checks(self, name: str) -> list[Check]:
+        return [c for c in self.repo.repo.checks.values() if c.name == name]
 
     def tree(self, branch: str) -> str:
         return self.git("rev-parse", f"refs/heads/{branch}^{{tree}}")

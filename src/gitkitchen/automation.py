@@ -17,7 +17,7 @@ from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Project
 from gitkitchen.shipped import find
 
-WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish")
+WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote")
 COMMAND = "gitkitchen-command.yml"
 """The workflow that a command in a comment dispatches."""
 
@@ -67,6 +67,8 @@ def workflows(project: Project, action: str, folder: str = ".") -> dict[str, str
     repository's top."""
     made = {}
     for name in WORKFLOWS:
+        if name == "promote" and not promotes(project):
+            continue
         text = find(f"workflows/{name}.yml").read_text(encoding="utf-8")
         if "$default-branch" in text:
             if not project.environments:
@@ -77,6 +79,11 @@ def workflows(project: Project, action: str, folder: str = ".") -> dict[str, str
             lambda step: _step(step, project, action, folder), text
         )
     return made
+
+
+def promotes(project: Project) -> bool:
+    """Whether jobs promote: there is an environment behind another, and a ledger that outlives a job."""
+    return project.ledger == "branch" and any(e.source for e in project.environments)
 
 
 def _filter(branch: str) -> str:

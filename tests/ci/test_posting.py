@@ -317,6 +317,22 @@ def test_a_conflict_is_told(on: Scene) -> None:
     on.repo.commit("main", {"x.txt": None})
 
 
+def test_nothing_is_posted_to_a_promotions_commit(on: Scene) -> None:
+    """A check counts for a commit: who brings a candidate's commit on a branch of their own, with results
+    that look as good as can be, gets none for it; nor does a pull request from GitKitchen's own branches."""
+    candidate = "Candidate: dev to prod\n\nGitKitchen-Candidate: prod\n"
+    on.repo.commit("evil", {SQL: GOOD + " -- x"}, message=candidate)
+    on.repo.commit("gitkitchen/promote/prod", {SQL: GOOD + " -- y"})
+    for branch in ("evil", "gitkitchen/promote/prod"):
+        pull = on.repo.pull(branch, author="alice")
+        run = on.begun(pull) if branch != "evil" else on.tested(pull, action="opened")
+        run.status, run.conclusion = "completed", "success"
+        report = on.posted(run)
+        assert "own job gives the check" in report.said[0]
+        assert on.checks(pull.head_sha) == {}
+        on.repo.close(pull)
+
+
 @pytest.mark.long
 def test_an_event_that_asks_for_nothing_posts_nothing(on: Scene) -> None:
     """A label's run leaves a word that there is nothing, and the results of before stay."""

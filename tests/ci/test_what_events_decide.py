@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ CASES = [
                  id="fork-closed"),
     pytest.param("pull_request", occasions.pull("closed", branch="develop"), Action.IGNORE,
                  id="closed-environment"),
-    pytest.param("pull_request", occasions.pull(branch="develop"), Action.REFUSE, id="promotion"),
+    pytest.param("pull_request", occasions.pull(branch="develop"), Action.REFUSE, id="no-promotion"),
     pytest.param("pull_request", occasions.pull(branch="gitkitchen/promote/prod"), Action.REFUSE, id="own"),
     pytest.param("pull_request_target", occasions.pull(), Action.REFUSE, id="target"),
     pytest.param("pull_request_review", occasions.pull("submitted"), Action.IGNORE, id="review"),
@@ -126,3 +127,27 @@ def test_a_command_and_its_dispatch() -> None:
         decided({"inputs": inputs | {"head_sha": "main"}}, "workflow_dispatch")
     taken = inputs | {"head_repository": "acme/shop", "head_branch": "main"}
     assert decided({"inputs": taken}, "workflow_dispatch").action is Action.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("pull", "action"),
+    [
+        (occasions.pull(branch="gitkitchen/promote/prod"), Action.VIEW),
+        (occasions.pull("synchronize", branch="develop"), Action.VIEW),
+        (occasions.pull("closed", branch="gitkitchen/promote/prod"), Action.IGNORE),
+        (occasions.pull(branch="main", target="develop"), Action.REFUSE),
+        (occasions.pull(branch="gitkitchen/promote/dev"), Action.REFUSE),
+        (occasions.pull(branch="gitkitchen/promote/prod", target="develop"), Action.REFUSE),
+        (occasions.pull(head="me/shop", branch="gitkitchen/promote/prod"), Action.TEST),
+    ],
+    ids=["candidate", "by-hand", "closed", "back", "none", "elsewhere", "fork"],
+)
+def test_a_promotions_pull_request_is_looked_at(pull: dict[str, Any], action: Action) -> None:
+    """Of a promotion, by its candidate or by hand, the job only says how it stands; another pull request of
+    these branches is refused with what to do, and a fork's is a stranger's like any other."""
+    dev, prod = PROJECT.environments
+    project = replace(PROJECT, environments=(dev, replace(prod, source="dev")))
+    found = decide(parse_event(json.dumps(pull).encode(), "pull_request", environ("pull_request")), project)
+    assert found.action is action
+    assert found.environment == ("prod" if action is Action.VIEW else None)
+    assert action is not Action.REFUSE or "from a branch of their own" in found.reason

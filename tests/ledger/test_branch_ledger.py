@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.ledger.host import BRANCH, QUICK, Clone, Host, git
 from gitkitchen.errors import Conflict, Infrastructure
 from gitkitchen.ledger.branch import BranchLedger
 from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.gathering import together
 from gitkitchen.ledger.layout import Slot, file_of, folder_of, lease_file
 from gitkitchen.ledger.outbox import Outbox, Pending
 from gitkitchen.ledger.protocol import Ledger
@@ -53,6 +55,27 @@ def test_records_come_back_in_order(reopen: Open) -> None:
         assert list(again.read(STREAM, after=3)) == records[3:]
         assert list(again.read(STREAM, after=5)) == []
         assert (again.head(STREAM), again.verify(STREAM)) == (5, [])
+
+
+def test_a_record_names_what_waits_and_goes_with_it(reopen: Open) -> None:
+    """However many records wait: one that names them is made when they have their places, and none of them
+    was sent before on its own; where nobody makes it, they are there all the same."""
+    ledger = reopen()
+    with together(reopen):
+        for n in range(60):
+            ledger.deposit(STREAM, {"n": n})
+        with ledger.lease("k/delays", "run", publishes=False):
+            pass
+        assert ledger.whole is False or ledger.head(STREAM) == 0
+        made = ledger.append_made("evidence/prod", lambda newest: {"runs": [r.id for r in newest(STREAM)]})
+    records = list(reopen().read(STREAM))
+    assert [r.body["n"] for r in records] == list(range(60))
+    assert made.body["runs"] == [r.id for r in reversed(records)][: len(made.body["runs"])]
+    assert len(made.body["runs"]) >= 50
+    with contextlib.suppress(ZeroDivisionError), together(reopen):
+        ledger.deposit(STREAM, {"n": 60})
+        raise ZeroDivisionError
+    assert reopen().head(STREAM) == 61
 
 
 def test_an_empty_ledger(reopen: Open) -> None:

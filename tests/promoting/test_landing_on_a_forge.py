@@ -267,3 +267,76 @@ def test_a_hotfix_opens_its_back_port(town: Town) -> None:
     count = len(town.pulls())
     assert town.promote("staging", hotfix="true", **{"from": "fix"}).code == 0
     assert len(town.pulls()) == count
+
+
+PROJECT = "GitKitchen / (project)"
+
+
+def test_the_required_check_is_given_by_the_promotion_alone(town: Town) -> None:
+    """Under a required check the button works: the job gives it to the candidate, red while a gate waits,
+    green under the lease, and only then is it merged. It names the gates, the tree and the runs."""
+    text = KITCHEN_YML + f"ledger: branch\nstore: file://{town.folder}/store\n"
+    text = text.replace("{branch: staging}", "{branch: staging, gate: {approvals: 1}}")
+    for branch in ("staging", "develop"):
+        town.repo.commit(branch, {"kitchen.yml": text}, author="olga")
+    town.repo.protect("staging", checks=(PROJECT,))
+    seen = []
+
+    def look(name: str, when: str) -> None:
+        if (name, when) in (("judge-again", "before"), ("merge-button", "before")):
+            seen.extend((name, c.status, c.conclusion) for c in town.checks(PROJECT))
+
+    effects.watchers.append(look)
+    try:
+        assert town.promote("staging").code == 1
+        (pull,) = town.pulls()
+        (check,) = town.checks(PROJECT)
+        assert (check.sha, check.conclusion) == (pull.head_sha, "action_required")
+        assert "0 of 1 approvals" in str(check.summary)
+        town.repo.review(pull, "petra")
+        said = town.promote("staging")
+    finally:
+        effects.watchers.remove(look)
+    assert said.code == 0, said.out + said.err
+    assert seen == [("judge-again", "in_progress", None), ("merge-button", "completed", "success")]
+    (check,) = town.checks(PROJECT)
+    assert town.tree("staging")[:12] in str(check.summary)
+    assert "| `report` |" in str(check.text)
+    (move,) = town.moves("staging")
+    assert move["method"] == "button"
+
+
+@pytest.mark.long
+def test_what_moved_leaves_no_green_check(town: Town) -> None:
+    """A promotion that loses every attempt takes its check back: what was judged is not what would land."""
+    town.repo.protect("staging", checks=(PROJECT,))
+
+    def move(name: str, when: str) -> None:
+        if (name, when) == ("judge-again", "before"):
+            town.repo.commit("staging", {"late.txt": str(town.repo.head("staging"))}, author="petra")
+
+    effects.watchers.append(move)
+    try:
+        assert town.promote("staging").code == 3
+    finally:
+        effects.watchers.remove(move)
+    assert {c.conclusion for c in town.checks(PROJECT)} == {"action_required"}
+
+
+def test_the_pull_request_of_a_promotion_is_a_view(town: Town) -> None:
+    """Its own job runs nothing of it, gives no check, and says how the gates stand; red or green it is not.
+    A dispatch with `dry_run` says the same, and moves nothing."""
+    before = town.repo.head("staging")
+    said = town.promote("staging", dry_run="true")
+    assert (said.code, town.pulls()) == (0, [])
+    assert "it would not land now" in said.out
+    pull = town.repo.pull("develop", base="staging", author="olga")
+    ref = f"refs/pull/{pull.number}/merge"
+    shown = town.job("pull_request", town.repo.event("pull_request", "opened", pull=pull), "refs/heads/main",
+                     GITHUB_REF=ref)  # fmt: skip
+    assert shown.code == 0, shown.out
+    assert "promotion to 'staging'" in shown.out
+    assert "required" in shown.out
+    assert "it would not land now" in shown.out
+    assert town.checks(PROJECT) == []
+    assert town.repo.head("staging") == before

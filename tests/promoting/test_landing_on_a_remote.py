@@ -138,3 +138,30 @@ def test_a_shallow_clone_is_deepened(host: Remote) -> None:
     said = promote(host, Shop(host.folder / "shallow"))
     assert said.code == 0, said.out + said.err
     assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
+
+
+def test_more_recipes_make_no_more_pushes(tmp_path: Path) -> None:
+    """Hosts ask for few pushes a minute: the records of all runs of a proof and its evidence are one push, so
+    that a promotion of two recipes makes as many as one of one. Six with the first, which registers the
+    environment's kitchen."""
+    counts = []
+    for number, files_of in enumerate((None, TWO)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        host = remote(folder, files_of)
+        log = folder / "pushes"
+        hook = host.path / "hooks/post-receive"
+        hook.write_text(f"#!/bin/sh\ncat >/dev/null\necho >>'{log}'\n")
+        hook.chmod(0o755)
+        said = promote(host, host.clone("job", "main"))
+        assert said.code == 0, said.out + said.err
+        counts.append(len(log.read_text().splitlines()))
+        runs = [p for p in files(host) if p.startswith("runs/")]
+        assert len(runs) == number + 1
+        added = [
+            host.git("diff-tree", "--no-commit-id", "-r", "--name-only", commit).split()
+            for commit in host.git("log", "--format=%H", LEDGER, "--", "evidence").split()
+        ]
+        ((*paths,),) = added
+        assert {p for p in paths if p.startswith("runs/")} == set(runs)
+    assert counts[0] == counts[1] <= 6

@@ -25,6 +25,7 @@ from gitkitchen.github.events import (
 from gitkitchen.kitchen.event import QUEUE
 from gitkitchen.kitchen.identity import is_reserved
 from gitkitchen.model import Project
+from gitkitchen.road.ground import CANDIDATES
 
 if TYPE_CHECKING:
     from gitkitchen.github.events import Tip
@@ -48,6 +49,8 @@ class Action(Enum):
     """Bring an environment back, as a dispatch asks for it."""
     ABSORB = "absorb"
     """Prove and record what came to the branch of an environment that others promote to."""
+    VIEW = "view"
+    """Say how the gates of a promotion stand, on its pull request: its own job judges it."""
     DROP = "drop"
     """Remove the kitchen of a branch that is gone."""
     OBEY = "obey"
@@ -78,6 +81,8 @@ class Decision:
     """Of a promotion: the commit that shall move ("" the newest), and the reason that was given."""
     data: str = ""
     """Of a rollback, what of the data comes back; ``hotfix`` of a promotion that is one."""
+    dry: bool = False
+    """Of a promotion: only say how its gates stand."""
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
@@ -159,12 +164,31 @@ def _tested(event: Event, pull: Pull, project: Project, reason: str, **more: obj
     if _is_ours(pull.head, event):
         environment = project.environment_of(pull.head.branch)
         if environment or is_reserved(pull.head.branch):
+            target = promoted_by(pull, project)
+            if target:
+                reason = (
+                    f"pull request #{pull.number} is a promotion to '{target}': its own job proves and "
+                    "judges it, and gives the check; nothing is tested here"
+                )
+                return Decision(Action.VIEW, reason, pull, environment=target)
             what = f"environment '{environment.name}'" if environment else "GitKitchen's own"
             return _refuse(
-                f"the head of pull request #{pull.number} is the branch '{pull.head.branch}' of {what}: "
-                "`gitkitchen promote` proves and judges what moves there, and nothing was tested here"
+                f"the head of pull request #{pull.number} is the branch '{pull.head.branch}' of {what}, "
+                f"which does not promote to '{pull.base.branch}', and is no sandbox to test it in: propose "
+                "the same commits from a branch of their own"
             )
     return Decision(Action.TEST, reason, pull, pull.head.branch, **more)  # type: ignore[arg-type]
+
+
+def promoted_by(pull: Pull, project: Project) -> str:
+    """The environment to which a pull request of our own repository would promote: from the branch of its
+    candidates, or from the branch of the environment before it. "" where it does neither."""
+    target = project.environment_of(pull.base.branch)
+    if target is None or not target.source:
+        return ""
+    source = project.environment(target.source)
+    heads = {CANDIDATES + target.name, source.branch if source is not None else ""}
+    return target.name if pull.head.branch in heads else ""
 
 
 def _group(event: Event, group: Group) -> Decision:
@@ -205,6 +229,8 @@ def _dispatch(event: Event, dispatch: Dispatch, project: Project) -> Decision:
         return _promote(event, dispatch, project)
     if dispatch.inputs.get("rollback"):
         return _rollback(event, dispatch, project)
+    if {"promote", "rollback"} & set(dispatch.inputs):
+        return _refuse("the dispatch names no environment: `promote` or `rollback` does")
     return _run_of_branch(event, project, f"{event.name} on {event.ref or 'no branch'}", fresh=fresh)
 
 
@@ -224,6 +250,7 @@ def _promote(event: Event, dispatch: Dispatch, project: Project) -> Decision:
         rev=dispatch.inputs.get("from", ""),
         why=dispatch.inputs.get("reason", ""),
         data="hotfix" if dispatch.inputs.get("hotfix") == "true" else "",
+        dry=dispatch.inputs.get("dry_run", "") == "true",
     )
 
 

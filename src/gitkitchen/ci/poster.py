@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen import merging
+from gitkitchen import history, merging
 from gitkitchen.ci import answering, judging
 from gitkitchen.ci.judging import Asked
 from gitkitchen.document import departures
@@ -29,12 +29,14 @@ from gitkitchen.github.events import Event, FinishedRun
 from gitkitchen.github.surfaces import CheckRun
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.kitchen.event import QUEUE
+from gitkitchen.kitchen.identity import is_reserved
 from gitkitchen.merging import Unmergeable
 from gitkitchen.model import Project
 from gitkitchen.printed import text_safe
 from gitkitchen.promote.owners import Review
 from gitkitchen.report.surfaces import checks, comment, document
 from gitkitchen.report.surfaces.pull import Pull, Run
+from gitkitchen.road.absorbing import CANDIDATE
 
 if TYPE_CHECKING:
     from gitkitchen.github.api import Client
@@ -114,6 +116,8 @@ def post(event: Event, run: FinishedRun, project: Project, client: Client, now: 
             if run.event in OF_PULLS:
                 _try(desk, lambda: client.settle_checks(run.head.sha, PREFIX))
             return Posted((where,), tuple(desk.warnings))
+        if said := _promotion(desk, where):
+            return Posted((said,))
         there = client.standing(where.head, PREFIX)
         if newer := _newer(desk, there):
             return Posted((f"superseded: {newer} has posted already",))
@@ -176,6 +180,24 @@ def _where(desk: _Desk) -> Where | str:
     if not found:
         return f"superseded: no open pull request has {run.head.sha[:12]} as its head any more"
     return Where(run.head.sha, found)
+
+
+def _promotion(desk: _Desk, where: Where) -> str:
+    """Why nothing is posted to the commit of a promotion, whatever a job claims of it: "" where it is none.
+
+    A check counts for a commit, and not for the branch that it was asked for. So the candidate's own trailer
+    decides, wherever somebody pushed it to.
+    """
+    for pull in where.pulls if not where.queue else ():
+        ours = pull.head_repository.lower() == desk.event.repository.lower()
+        if ours and (is_reserved(pull.head_ref) or desk.project.environment_of(pull.head_ref)):
+            return f"#{pull.number} comes from '{pull.head_ref}': its promotion's own job gives the check"
+    folder = Repository.find(desk.project.root).root
+    with contextlib.suppress(GitKitchenError):  # what cannot be had is refused where it is judged
+        merging.bring(folder, where.head, [f"refs/pull/{pull.number}/head" for pull in where.pulls])
+        if CANDIDATE in history.commit_of(folder, where.head).trailers:
+            return f"{where.head[:12]} is a promotion's candidate: its own job gives the check"
+    return ""
 
 
 def _newer(desk: _Desk, there: Sequence[Any]) -> str:

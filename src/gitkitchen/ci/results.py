@@ -113,7 +113,7 @@ def write_pull(folder: Path, report: Report) -> None:
 
 def write_nothing(folder: Path, report: Report) -> None:
     """Of an event that asks for nothing to be shown: why, so that nobody waits for results of it."""
-    if report.decision.action in (Action.IGNORE, Action.DROP):
+    if report.decision.action in (Action.IGNORE, Action.DROP, Action.VIEW):
         said = {"version": 1, "reason": encodable(report.decision.reason)}
         write_atomic(folder / NOTHING, json.dumps(said) + "\n")
 

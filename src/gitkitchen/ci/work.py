@@ -123,7 +123,7 @@ class Report:
             return Verdict.CANCELLED.value
         if self.superseded:
             return "superseded"
-        if self.decision.action is Action.IGNORE:
+        if self.decision.action in (Action.IGNORE, Action.VIEW):
             return "ignored"
         if self.code == MISTAKE:
             return "refused"
@@ -175,7 +175,9 @@ def carry_out(job: Job, event: Event) -> Report:
     if decision.action is Action.RUN:
         return _run(job, report, project)
     if decision.action in (Action.PROMOTE, Action.ROLLBACK, Action.ABSORB):
-        return _move(job, report)
+        return _move(job, report, project)
+    if decision.action is Action.VIEW:
+        return _view(job, report)
     if decision.action is Action.DROP:
         return _drop(job, report, project)
     if decision.action is Action.POST:
@@ -348,12 +350,12 @@ def _run(job: Job, report: Report, project: Project) -> Report:
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
 
 
-def _move(job: Job, report: Report) -> Report:
+def _move(job: Job, report: Report, project: Project) -> Report:
     """A promotion or rollback that was asked for, or what came to a branch by somebody's hand."""
     from gitkitchen.road.absorbing import absorb
     from gitkitchen.road.ground import Ground, environment_named
     from gitkitchen.road.hub import hub_of
-    from gitkitchen.road.landing import promote
+    from gitkitchen.road.landing import foresee, promote
     from gitkitchen.road.looking import refuse_unauthorised
     from gitkitchen.road.rollback import Back, rollback
     from gitkitchen.road.walking import Asked
@@ -378,7 +380,10 @@ def _move(job: Job, report: Report) -> Report:
             done = absorb(ground, asked, hand=True)
         else:
             with job.client(job.environ) as client:
-                asked = replace(asked, hub=hub_of(client, job.environ, report.event.default_branch))
+                hub = hub_of(client, job.environ, report.event.default_branch, project.id)
+                asked = replace(asked, hub=hub)
+                if decision.dry:
+                    return replace(report, said=(*said, text(foresee(asked, job.clock()).shown(dry=True))))
                 if decision.action is Action.ROLLBACK:
                     done = rollback(asked, Back(decision.rev, decision.data))
                 else:
@@ -394,6 +399,22 @@ def _move(job: Job, report: Report) -> Report:
         return replace(report, said=(*said, told))
     failure = Failure("", (Problem(told, code=f"promotion-{done.end.value}"),), code)
     return replace(report, said=tuple(said), failures=(failure,))
+
+
+def _view(job: Job, report: Report) -> Report:
+    """How the gates of a promotion stand, for whoever looks at its pull request. The job is the pull
+    request's: what it says is a view, and opens nothing. That it cannot be said is a warning."""
+    from gitkitchen.road.landing import foresee
+    from gitkitchen.road.walking import Asked
+
+    said = list[str]()
+    request = Request(start=job.start, environ=job.environ, say=job.say)
+    asked = Asked(str(report.decision.environment), request, job.cancel, clock=job.clock, say=said.append)
+    try:
+        shown = foresee(asked, job.clock()).shown(dry=True)
+    except GitKitchenError as error:
+        return replace(report, warnings=error.problems)
+    return replace(report, said=(*said, text(shown)))
 
 
 # --- what is said at GitHub --------------------------------------------------------------------------

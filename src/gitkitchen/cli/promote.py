@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING
 from gitkitchen.cli.main import complain
 from gitkitchen.cli.runs import progress, request, signals
 from gitkitchen.errors import INTERRUPTED, Mistake, Problem
+from gitkitchen.kitchen.config import find_root, load_project
 
 if TYPE_CHECKING:
     from gitkitchen.road.hub import Hub
     from gitkitchen.road.shown import Shown
     from gitkitchen.road.walking import Asked
+    from gitkitchen.workplace import Request
 
 
 def promote(options: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def _asked(options: argparse.Namespace) -> Asked:
     )
     environ = asked.request.environ
     if environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_TOKEN"):
-        asked = replace(asked, hub=_hub(environ), method=options.method)
+        asked = replace(asked, hub=_hub(asked.request), method=options.method)
     return asked
 
 
@@ -73,11 +74,12 @@ def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:
     return INTERRUPTED if asked.cancel.is_set else code_of(shown.end)
 
 
-def _hub(environ: Mapping[str, str]) -> Hub:
+def _hub(asked: Request) -> Hub:
     """The forge of the job that we are in."""
     from gitkitchen.github.api import Client
     from gitkitchen.github.events import read_event
     from gitkitchen.road.hub import hub_of
 
+    environ, project = asked.environ, load_project(find_root(asked.start))
     default = read_event(environ).default_branch if environ.get("GITHUB_EVENT_PATH") else ""
-    return hub_of(Client.of_job(environ), environ, default)
+    return hub_of(Client.of_job(environ), environ, default, project.id)

@@ -17,10 +17,11 @@ from typing import Any
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical
 from gitkitchen.ledger.apart import BESIDE, Apart, Beside
-from gitkitchen.ledger.committing import Committer, Guard, Limits, NotWon, Want
+from gitkitchen.ledger.committing import TAKEN_ALONG, Committer, Guard, Limits, NotWon, Want
+from gitkitchen.ledger.gathering import is_gathering
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
-from gitkitchen.ledger.protocol import Held, Kept, New, Unwritten
+from gitkitchen.ledger.protocol import Held, Kept, New, Newest, Unwritten
 from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
@@ -167,8 +168,22 @@ class BranchLedger:
         with self._lock:
             self._outbox.put(self._entry(stream, body))
 
+    def append_made(self, stream: str, make: Callable[[Newest], Mapping[str, Any]]) -> Record:
+        with self._lock:
+            entry = self._entry(stream, {})
+            try:
+                for _ in range(len(self._outbox.entries()) // TAKEN_ALONG):  # the last go along with it
+                    self.commit([])
+                return self.commit([Want(entry, make=make)])[entry.mark]
+            except Unreachable as error:
+                raise Unwritten(*error.problems) from error
+
     def settle(self, guard: Guard | None = None, *, patience: float | None = None) -> None:
-        """Push what waits (and what ``guard`` adds); what cannot be pushed goes on waiting, and is told."""
+        """Push what waits (and what ``guard`` adds); what cannot be pushed goes on waiting, and is told.
+
+        Records that go ``together`` wait for each other."""
+        if guard is None and is_gathering():
+            return
         with self._lock:
             try:
                 self.commit([], guard, patience=patience)

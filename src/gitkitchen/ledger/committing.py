@@ -13,8 +13,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.ledger import outbox as boxes
@@ -22,7 +23,7 @@ from gitkitchen.ledger.folder import moved
 from gitkitchen.ledger.grafting import graft
 from gitkitchen.ledger.layout import Absent, Slot, View, file_of, month_of
 from gitkitchen.ledger.outbox import Outbox, Pending
-from gitkitchen.ledger.protocol import Unwritten
+from gitkitchen.ledger.protocol import LATEST, Newest, Unwritten
 from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.ledger.viewing import record, records
@@ -53,6 +54,8 @@ class Want:
 
     entry: Pending
     expect: int | None = None
+    make: Callable[[Newest], Mapping[str, Any]] | None = None
+    """Makes the body, once all that waits has its place in the same commit."""
 
 
 class RefMoved(Conflict):
@@ -104,6 +107,11 @@ class _Draft:
 
     def head(self, stream: str) -> int:
         return self.last[stream].sequence if stream in self.last else self.view.head(stream)
+
+    def newest(self, stream: str) -> Iterator[Record]:
+        """The last records of a stream as they are with this commit, the newest first."""
+        yield from reversed([r for r in self.records.values() if r.stream == stream])
+        yield from reversed(list(records(self.view, stream, max(self.view.head(stream) - LATEST, 0))))
 
     def find(self, entry: Pending) -> bool:
         """Whether an entry's record is in its stream already: by an earlier try, ours or another clone's."""
@@ -252,13 +260,17 @@ class Committer:
         if guard and (missing or not wants):
             draft.files.update(guard(state.view))
         for want in missing:
-            draft.add(want.entry, self._clock())
+            if want.make is None:
+                draft.add(want.entry, self._clock())
         there = []
         for entry in [*self.outbox.entries(), *self._aside(state)][:TAKEN_ALONG]:
             with suppress(Infrastructure):  # a damaged stream must not keep others from being written
                 if entry.mark not in draft.records and not draft.find(entry):
                     draft.add(entry, self._clock())
                 there.append(entry)
+        for want in missing:
+            if want.make is not None:
+                draft.add(replace(want.entry, body=want.make(draft.newest)), self._clock())
         return draft, there
 
     def _done(self, there: Sequence[Pending], draft: _Draft) -> None:

@@ -11,7 +11,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.ledger.exclusive import create
 from gitkitchen.ledger.lease import lease
-from gitkitchen.ledger.protocol import Held, New
+from gitkitchen.ledger.protocol import LATEST, Held, New, Newest
 from gitkitchen.ledger.records import Record, decode, encode, seal
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ class FolderLedger:
     def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
         """Add a record to the end of ``stream``: at once, for nothing is saved by waiting."""
         self.append(stream, body)
+
+    def append_made(self, stream: str, make: Callable[[Newest], Mapping[str, Any]]) -> Record:
+        """Add a record that names others: they are in their streams already."""
+        return self.append(stream, make(self._newest))
+
+    def _newest(self, stream: str) -> Iterator[Record]:
+        yield from reversed(list(self.read(stream, max(self.head(stream) - LATEST, 0))))
 
     def head(self, stream: str) -> int:
         """The sequence of the last record, 0 for an empty stream. Infrastructure when the end is missing."""

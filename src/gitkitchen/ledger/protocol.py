@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,6 +38,12 @@ class Held(Protocol):
     def check(self) -> None:
         """Raise Conflict where it is known that another holder has taken the lease."""
         ...
+
+
+Newest = Callable[[str], Iterator[Record]]
+"""The last records of a stream, the newest first."""
+LATEST = 50
+"""So many records of a stream are looked at, at most, by who looks for one that was just written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,11 @@ class Ledger(Protocol):
 
         It survives a kill when this returns. For streams below ``runs/``: nothing waits for them.
         """
+        ...
+
+    def append_made(self, stream: str, make: Callable[[Newest], Mapping[str, Any]]) -> Record:
+        """Add a record that names others, together with what waits: ``make`` is given all streams as they
+        are with it, in one write. It may be called more than once. Errors as of ``append``; its own go on."""
         ...
 
     def head(self, stream: str) -> int:

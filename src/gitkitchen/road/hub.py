@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from gitkitchen.errors import Problem
 from gitkitchen.github.merges import Step
+from gitkitchen.github.surfaces import CheckRun
 from gitkitchen.github.trouble import Trouble
-from gitkitchen.promote.shapes import GateResult, Intent, Landing, Standing
+from gitkitchen.promote.shapes import Evidence, GateResult, Intent, Landing, Standing
 from gitkitchen.report.gates import as_markdown
+from gitkitchen.road import checking
+from gitkitchen.road.checking import Desk
 from gitkitchen.road.effects import effect
 from gitkitchen.road.looking import Stretch
 
@@ -37,15 +40,35 @@ class Hub:
     notes: list[str] = field(default_factory=list)
     number: int = 0
     """The pull request of this step; 0 while there is none."""
+    desk: Desk = field(default_factory=Desk)
+    """The job that judges, as its check says it."""
+    check: CheckRun | None = None
+    """The required check as it was given last."""
 
     def opened(self, stretch: Stretch) -> None:
         """The pull request of a step is there."""
         with effect("open-pull"):
-            self.shown(stretch, ())
+            self.given(checking.begun(stretch, self.desk))  # before anybody could merge by an older one
+            self._try(lambda: self._put(stretch, body(stretch, ())))
 
-    def shown(self, stretch: Stretch, gates: Sequence[GateResult]) -> None:
-        """The pull request tells how the step stands now."""
+    def shown(self, stretch: Stretch, gates: Sequence[GateResult], evidence: Sequence[Evidence] = ()) -> None:
+        """The pull request and the check tell how the step stands now. Green it is not before ``sealed``."""
+        self.given(checking.judged(stretch, gates, evidence, self.desk))
         self._try(lambda: self._put(stretch, body(stretch, gates)))
+
+    def sealed(self, stretch: Stretch, gates: Sequence[GateResult], evidence: Sequence[Evidence]) -> None:
+        """The gates as they stand under the lease: where all have passed, the required check is green."""
+        self.given(checking.judged(stretch, gates, evidence, self.desk, final=True))
+
+    def withdrawn(self) -> None:
+        """Something moved: what was judged is not what would land any more, and its check is not green."""
+        if self.check is not None:
+            self.given(checking.overtaken(self.check))
+
+    def given(self, check: CheckRun) -> None:
+        """The required check of exactly the candidate's commit."""
+        self.check = check
+        self._try(lambda: self.client.put_check(check))
 
     def _put(self, stretch: Stretch, text: str) -> None:
         step = Step(stretch.branch, stretch.environment.branch, title(stretch), text)
@@ -102,15 +125,17 @@ class Hub:
             do()
         except Trouble as trouble:
             problem = trouble.problem()
-            self.notes.append(f"{problem.message}; {problem.hint}")
+            note = f"{problem.message}; {problem.hint}"
+            if note not in self.notes:
+                self.notes.append(note)
 
 
-def hub_of(client: Client, environ: Mapping[str, str], default_branch: str) -> Hub:
+def hub_of(client: Client, environ: Mapping[str, str], default_branch: str, project: str = "") -> Hub:
     """The forge of a job. The next step is started by the workflow file that this job runs, which
     GITHUB_WORKFLOW_REF names: ``OWNER/REPO/.github/workflows/FILE@REF``."""
     path = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
     name = path.rpartition("/.github/workflows/")[2] if "/.github/workflows/" in path else ""
-    return Hub(client, name, default_branch)
+    return Hub(client, name, default_branch, desk=checking.desk_of(environ, project))
 
 
 def title(stretch: Stretch) -> str:

@@ -73,6 +73,8 @@ def promote(asked: Asked) -> Done:
         try:
             return _once(ground, asked)
         except (Moved, RefMoved, LeaseLost) as error:
+            if asked.hub is not None:
+                asked.hub.withdrawn()
             if attempt == ATTEMPTS - 1 or asked.cancel.is_set:
                 return Done(End.LOST, asked.environment, problems=error.problems)
             asked.say(f"{error.problems[0].message}; trying again from the start, with another proof")
@@ -132,7 +134,7 @@ def _once(ground: Ground, asked: Asked) -> Done:
             course = course_of(place.ledger, asked.environment)
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())
             if asked.hub is not None:
-                asked.hub.shown(stretch, gates)
+                asked.hub.shown(stretch, gates, proof.evidence)
         if not passed(gates) or proof.patch is None:
             said += tuple(asked.hub.notes) if asked.hub is not None else ()
             return Done(refusal(gates), asked.environment, stretch, gates=gates, said=said)
@@ -221,8 +223,10 @@ class Walk:
                 gates = judge(case_of(now, asked, stretch, course, self.proof), asked.clock())
                 self._refuse_moved(course)
             if not passed(gates):
+                self._seal(gates)
                 return Done(refusal(gates), asked.environment, stretch, gates=gates)
             course = self.prepare(held, course)
+            self._seal(gates)
             landing = self._landing(gates, held)
             closed = ended(course, landing)
             if way_of(self.ground) is Way.LOCAL:
@@ -242,6 +246,12 @@ class Walk:
                 asked.hub.next(names, landing.commit)
             said = (*said, *asked.hub.notes)
         return Done(End.LANDED, asked.environment, stretch, landing, gates, new=True, said=said)
+
+    def _seal(self, gates: Sequence[GateResult]) -> None:
+        """The required check of a candidate that the forge knows, as it is under the lease."""
+        hub = self.asked.hub
+        if hub is not None and hub.check is not None:
+            hub.sealed(self.stretch, gates, self.proof.evidence)
 
     def _refuse_moved(self, course: Course) -> None:
         moved_since(self.ground, self.stretch)

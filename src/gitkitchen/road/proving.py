@@ -19,7 +19,7 @@ from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import INFRASTRUCTURE, GitKitchenError, Infrastructure, Problem
 from gitkitchen.files import digest
-from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.ledger.protocol import Newest
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import (
     Build,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 PASSES = 3
 """How often recipes that read each other in a circle are run, until nothing changes any more."""
-LATEST = 50
-"""So many records of a stream are looked at for one that was just written."""
 UNASKED = Unread("no gate asks for the columns")
 Patch = Mapping[str, Published | None]
 
@@ -155,14 +153,14 @@ def prove(
     return replace(proof, outcomes=outcomes, failed=tuple(failed), patch=patch)
 
 
-def with_evidence(proof: Proof, ledger: Ledger) -> Proof:
-    """The proof with its outcomes as evidence, each by its record in the ledger.
+def with_evidence(proof: Proof, newest: Newest) -> Proof:
+    """The proof with its outcomes as evidence, each by its record in the ledger: ``newest`` reads them.
 
     Infrastructure where the ledger has none: what could not be recorded is no evidence.
     """
     found = []
     for outcome in proof.outcomes:
-        record = _record(ledger, outcome)
+        record = _record(newest, outcome)
         said = record.body.get("candidate") or {}
         found.append(
             Evidence(
@@ -182,10 +180,8 @@ def with_evidence(proof: Proof, ledger: Ledger) -> Proof:
     return replace(proof, evidence=tuple(found))
 
 
-def _record(ledger: Ledger, outcome: Outcome) -> Record:
-    stream = f"runs/{outcome.kitchen.namespace}/{outcome.recipe}"
-    head = ledger.head(stream)
-    for record in reversed(list(ledger.read(stream, after=max(head - LATEST, 0)))):
+def _record(newest: Newest, outcome: Outcome) -> Record:
+    for record in newest(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}"):
         if record.body.get("run") == outcome.run:
             return record
     raise Infrastructure(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Problem
-from gitkitchen.ledger.protocol import Held, Ledger
+from gitkitchen.ledger.gathering import together
+from gitkitchen.ledger.protocol import Held, Ledger, Newest
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event
 from gitkitchen.premises import find_premises
@@ -147,27 +148,31 @@ def proved(
     says ``more``."""
     environment = stretch.environment
     bound = Bound(stretch.base, stretch.policy)
-    with effect("prove"):
-        proof = prove(
-            root,
-            environment,
-            bound,
-            asked.request,
-            on_event=asked.on_event,
-            cancel=asked.cancel,
-            clock=asked.clock,
-        )
-        proof = seen(proof, place, environment.gate, root, asked.request.environ)
-    with effect("record-evidence"):
-        ledger = find_premises(ground.project.root, asked.request.say).ledger
-        proof = with_evidence(proof, ledger)
-        at = asked.clock()
-        said = judging.against(case_of(ground, asked, stretch, stretch.course, proof), at)
-        body = publishing.evidence_body(environment.name, proof, stretch.candidate, at, said) | dict(
-            more or {}
-        )
-        ledger.append(publishing.evidence_stream(environment.name), body)
-    return proof
+    made: list[Proof] = []
+
+    def body(newest: Newest) -> Mapping[str, Any]:
+        made[:] = [with_evidence(proof, newest)]
+        said = judging.against(case_of(ground, asked, stretch, stretch.course, made[0]), at)
+        found = publishing.evidence_body(environment.name, made[0], stretch.candidate, at, said)
+        return found | dict(more or {})
+
+    with together(lambda: find_premises(ground.project.root, asked.request.say).ledger):
+        with effect("prove"):
+            proof = prove(
+                root,
+                environment,
+                bound,
+                asked.request,
+                on_event=asked.on_event,
+                cancel=asked.cancel,
+                clock=asked.clock,
+            )
+            proof = seen(proof, place, environment.gate, root, asked.request.environ)
+        with effect("record-evidence"):  # with the records of the runs in one push
+            at = asked.clock()
+            ledger = find_premises(ground.project.root, asked.request.say).ledger
+            ledger.append_made(publishing.evidence_stream(environment.name), body)
+    return made[0]
 
 
 def refuse_newer(ledger: Ledger, proof: Proof, environment: str, moves: int) -> None:

@@ -43,19 +43,18 @@ READ = 64
 @dataclass(slots=True)
 class Visit:
     """What a visit removed, or would (``items``); what it marked, or would (``marked``); what it left, and
-    why. ``failed``: there was something to be removed, and nothing of it could be."""
+    why. ``failed``: there was something to be removed, somebody may, and nothing of it could be."""
 
     items: list[Item] = field(default_factory=list)
     marked: list[Item] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
     refused: bool = False
-    undeletable: bool = False
     cleared: int = 0
     """Zones in which all was done that was to be done."""
 
     @property
     def failed(self) -> bool:
-        return (self.refused and not self.cleared) or (self.undeletable and not self.items)
+        return self.refused and not self.cleared
 
 
 def visit(
@@ -92,9 +91,12 @@ def visit(
                     collect_zone(remote, zone, things, wanted, done, now=moment, grace=grace, apply=apply)
                 done.cleared += bool(how)
             except Denied as error:
+                why = error.problems[0]
+                if isinstance(error, Undeletable):  # nobody could: a job that is red for it helps nobody
+                    done.left.append((f"zone {zone} of the store", f"{why.message}; {why.hint}"))
+                    continue
                 done.refused = True
-                done.undeletable |= isinstance(error, Undeletable)
-                done.left.append((f"zone {zone} of the store", error.problems[0].message))
+                done.left.append((f"zone {zone} of the store", why.message))
     return done
 
 

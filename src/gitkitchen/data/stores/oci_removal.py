@@ -38,7 +38,10 @@ def remove_tag(client: Client, repository: str, tag: str, read: Callable[[str], 
         hint = "give the job the right to delete there, or leave this zone to a job that has it"
         raise Denied(Problem(text, hint=hint, code="store"))
     if status in (400, 405, 501):
-        hint = "this registry removes nothing by its protocol: see docs/stores.md"
+        hint = (
+            "`gitkitchen gc --json` names what could go; the registry's own pages or API may remove it "
+            "(on GitHub: versions of the package; see docs/stores.md)"
+        )
         raise Undeletable(Problem(f"{text}: it lets nobody remove", hint=hint, code="store"))
     raise Infrastructure(Problem(text, hint="run the same command again when it works", code="store"))
 
