@@ -327,3 +327,45 @@ def test_what_a_pull_request_left_is_posted(tmp_path: Path, checkout: Path, shop
         started = [r for r in repo.repo.runs.values() if r.event == "workflow_dispatch"]
         assert [r.workflow.path for r in started] == [f".github/workflows/{COMMAND}"], ran.log
         assert not forge.misuse
+
+
+@pytest.mark.long
+def test_a_dispatch_promotes(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> None:
+    """From the files of `init`, against the forge: a dispatch of `promote` lands the tree of the environment
+    before, shows its pull request as merged, gives the candidate its check, and keeps the outcome."""
+    from gitkitchen.github.forge import Forge
+
+    kitchen = shop.root / "kitchen.yml"
+    found = re.search(r"id: ?\S+?(?=[,}\s])", kitchen.read_text())
+    assert found
+    kitchen.write_text(
+        f"version: 1\nproject: {{name: shop, {found[0]}}}\n"
+        "environments: {dev: {branch: develop}, prod: {branch: main}}\n"
+        f"ledger: branch\nstore: file://{tmp_path}/store\n"
+    )
+    assert shop.cli("init", "--action", ACTION).code == 0
+    path = ".github/workflows/gitkitchen-promote.yml"
+    assert (shop.root / path).exists()
+    shop.commit(message="Two environments")
+    tracked = {name: (shop.root / name).read_text() for name in shop.git("ls-files").splitlines()}
+    with Forge(tmp_path / "forge") as forge:
+        repo = forge.repository("acme/shop", tracked)
+        repo.repo.actions_pulls = True
+        repo.workflow(path)
+        repo.commit("develop", {"note.txt": "moved"}, author="alice")
+        rights = {"actions": "write", "checks": "write", "contents": "write", "pull_requests": "write"}
+        token = forge.job_token(repo, **rights)
+        there = Hosted(shop, repo.git_url(token), checkout, wheels)
+        trusted = forge.environ(repo, token) | {"GITHUB_RUN_ID": "9", "GITHUB_REF": "refs/heads/main"}
+        inputs = {"promote": "prod", "reason": "the first"}
+        payload = repo.event("workflow_dispatch", workflow=path, ref="refs/heads/main", inputs=inputs)
+        ran = there.run("promote", "workflow_dispatch", payload, "origin/main", "refs/heads/main", trusted)
+        assert ran.code == 0, ran.log
+        assert ran.jobs() == {"Promote": True}
+        assert (ran.outputs()["action"], ran.outputs()["verdict"]) == ("promote", "done")
+        (pull,) = repo.repo.pulls.values()
+        assert pull.merged_at is not None
+        (check,) = repo.repo.checks.values()
+        assert (check.name, check.conclusion) == ("GitKitchen / (project)", "success")
+        assert not (ran.kept / "cache/asked").exists()
+        assert not forge.misuse
