@@ -53,7 +53,7 @@ def test_a_hotfix_lands_is_brought_back_and_blocks_until_it_is_in(tmp_path: Path
     assert (course.last.intent, course.last.reason) == (Intent.HOTFIX, "wrong sign")
     assert course.last.source_environment == ""
     assert tree(shop, "main") == tree(shop, "fix")
-    branch = f"gitkitchen/backport/prod-{course.last.commit[:12]}"
+    branch = f"gitkitchen-backport/prod-{course.last.commit[:12]}"
     assert f"git merge {branch}" in said.out
     assert shop.git("diff", "--name-only", f"develop..{branch}") == "fix.txt"
     shop.git("switch", "-q", "develop")
@@ -88,7 +88,7 @@ def test_the_same_command_again_lands_nothing_twice_and_makes_the_back_port(tmp_
     shop.commit({"fix.txt": "mended\n"})
     hot(shop)
     tip = shop.git("rev-parse", "main")
-    branch = f"gitkitchen/backport/prod-{tip[:12]}"
+    branch = f"gitkitchen-backport/prod-{tip[:12]}"
     made_first = shop.git("rev-parse", branch)
     shop.git("branch", "-q", "-D", branch)
     assert "already" in hot(shop).out
@@ -136,7 +136,7 @@ def test_s20_a_back_port_after_a_rollback_reverts_nothing(tmp_path: Path) -> Non
     shop.git("switch", "-q", "fix")
     shop.commit({"fix.txt": "mended\n"})
     hot(shop)
-    branch = f"gitkitchen/backport/prod-{shop.git('rev-parse', 'main')[:12]}"
+    branch = f"gitkitchen-backport/prod-{shop.git('rev-parse', 'main')[:12]}"
     assert shop.git("diff", "--name-status", f"develop..{branch}") == "A\tfix.txt"
     assert shop.git("show", f"{branch}:later.txt") == "of develop"
     assert rows(shop, "prod") == [("AA", 2), ("UA", 1)]
@@ -171,5 +171,5 @@ def test_on_a_remote_the_back_port_is_pushed(tmp_path: Path) -> None:
     said = host.job(host.clone("job", "main"), "main", "promote", "prod", *WORDS)
     assert said.code == 0, said.out + said.err
     assert host.git("show", "main:fix.txt") == "mended"
-    branch = f"gitkitchen/backport/prod-{host.git('rev-parse', 'main')[:12]}"
+    branch = f"gitkitchen-backport/prod-{host.git('rev-parse', 'main')[:12]}"
     assert host.git("diff", "--name-only", f"develop..{branch}") == "fix.txt"

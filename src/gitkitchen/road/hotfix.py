@@ -19,8 +19,8 @@ from gitkitchen.road.ground import CANDIDATES, Ground, before, environment_named
 from gitkitchen.road.judging import policy_of
 from gitkitchen.road.looking import Stretch, candidate_of, refuse_unfit, ruling_of
 
-BACKPORTS = "gitkitchen/backport/"
-"""The branches of back-ports."""
+BACKPORTS = "gitkitchen-backport/"
+"""The branches of back-ports: ordinary changes, tested in kitchens of their own, and so not reserved."""
 
 
 def look_hotfix(ground: Ground, name: str, branch: str) -> Stretch:

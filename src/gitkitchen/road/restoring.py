@@ -18,13 +18,13 @@ from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.kitchen.settings import duration
-from gitkitchen.ledger.protocol import Ledger
+from gitkitchen.ledger.protocol import LATEST, Ledger
 from gitkitchen.model import Environment, Published
 from gitkitchen.promote.bodies import EVIDENCE
 from gitkitchen.promote.moves import Course
 from gitkitchen.promote.shapes import Evidence, Intent, Landing
 from gitkitchen.road.ground import Ground
-from gitkitchen.road.proving import LATEST, Patch, Proof
+from gitkitchen.road.proving import Patch, Proof
 from gitkitchen.road.publishing import evidence_stream
 from gitkitchen.workplace import Workplace
 
