@@ -91,7 +91,12 @@ def test_s1_a_base_that_moves_under_the_button_publishes_nothing(town: Town) -> 
     assert not [
         p for p in town.git("ls-tree", "-r", "--name-only", LEDGER).splitlines() if "publications" in p
     ]
-    said = town.promote("staging")
+    broken = town.repo.head("staging")
+    said = town.promote("staging")  # asking again is no cure
+    assert said.code == 1, said.out + said.err
+    assert f"--over {incident['id']}" in said.out
+    assert town.repo.head("staging") == broken
+    said = town.promote("staging", over=str(incident["id"]), reason="it only added a file")
     assert said.code == 0, said.out + said.err
     assert town.tree("staging") == town.tree("develop")
     assert [m["move"] for m in town.moves("staging")] == ["incident", "incident", "landing"]

@@ -83,6 +83,8 @@ class Decision:
     """Of a rollback, what of the data comes back; ``hotfix`` of a promotion that is one."""
     dry: bool = False
     """Of a promotion: only say how its gates stand."""
+    over: tuple[str, ...] = ()
+    """Of a promotion: the open incidents over which it shall land."""
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
@@ -251,6 +253,7 @@ def _promote(event: Event, dispatch: Dispatch, project: Project) -> Decision:
         why=dispatch.inputs.get("reason", ""),
         data="hotfix" if dispatch.inputs.get("hotfix") == "true" else "",
         dry=dispatch.inputs.get("dry_run", "") == "true",
+        over=tuple(dispatch.inputs.get("over", "").split()),
     )
 
 

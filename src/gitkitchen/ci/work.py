@@ -347,6 +347,15 @@ def _run(job: Job, report: Report, project: Project) -> Report:
                 code="other-commit",
             )
         )
+    if report.decision.environment:
+        from gitkitchen.road.reconcile import refusal_to_run
+
+        told = list[str]()
+        request = Request(start=job.start, environ=job.environ, say=job.say)
+        refused = refusal_to_run(request, report.decision.environment, job.clock(), told.append)
+        report = replace(report, said=(*report.said, *told))
+        if refused is not None:
+            return replace(report, failures=(Failure("", (refused,), FAILED),))
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
 
 
@@ -357,6 +366,7 @@ def _move(job: Job, report: Report, project: Project) -> Report:
     from gitkitchen.road.hub import hub_of
     from gitkitchen.road.landing import foresee, promote
     from gitkitchen.road.looking import refuse_unauthorised
+    from gitkitchen.road.reconcile import first
     from gitkitchen.road.rollback import Back, rollback
     from gitkitchen.road.walking import Asked
 
@@ -368,6 +378,7 @@ def _move(job: Job, report: Report, project: Project) -> Report:
         intent=Intent.HOTFIX if decision.data == "hotfix" else Intent.FORWARD,
         rev=decision.rev,
         reason=decision.why,
+        over=decision.over,
         clock=job.clock,
         on_event=job.on_event,
         say=said.append,
@@ -377,6 +388,8 @@ def _move(job: Job, report: Report, project: Project) -> Report:
             ground = Ground.of(asked.request)
             environment = environment_named(ground.project, asked.environment)
             refuse_unauthorised(ground, environment, job.environ)
+            if first(ground, asked.request, environment, asked.clock(), asked.say):
+                ground = Ground.of(asked.request)
             done = absorb(ground, asked, hand=True)
         else:
             with job.client(job.environ) as client:

@@ -269,6 +269,13 @@ def _road_commands(command: Any) -> None:
     )
     promote.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
     promote.add_argument(
+        "--over",
+        action="append",
+        default=[],
+        metavar="INCIDENT",
+        help="land although this incident is open, and end it (with --reason)",
+    )
+    promote.add_argument(
         "--dry-run", action="store_true", help="say how each gate stands, and change nothing"
     )
     promote.add_argument(

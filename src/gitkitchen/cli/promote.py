@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,7 +27,7 @@ def promote(options: argparse.Namespace) -> int:
     from gitkitchen.road.landing import foresee
     from gitkitchen.road.landing import promote as move
 
-    asked = replace(_asked(options), rev=options.rev)
+    asked = replace(_asked(options), rev=options.rev, over=tuple(options.over))
     if options.hotfix:
         asked = replace(asked, intent=Intent.HOTFIX)
     if options.dry_run:
@@ -68,9 +70,13 @@ def _asked(options: argparse.Namespace) -> Asked:
 
 
 def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:
+    from gitkitchen.road.effects import effect
     from gitkitchen.road.shown import code_of, document, text
 
-    print(json.dumps(document(shown), ensure_ascii=False, indent=2) if options.json else text(shown))
+    # Where there is no forge to tell, the answer is what people are told.
+    told = shown.new and asked.hub is None
+    with effect("report-landed") if told else nullcontext():
+        print(json.dumps(document(shown), ensure_ascii=False, indent=2) if options.json else text(shown))
     return INTERRUPTED if asked.cancel.is_set else code_of(shown.end)
 
 

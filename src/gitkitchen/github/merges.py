@@ -65,20 +65,28 @@ def open_pull(asking: Asking, repo: str, head: str, base: str) -> dict[str, Any]
 def merge_pull(asking: Asking, repo: str, number: int, sha: str, title: str, message: str) -> None:
     """Merge a pull request whose head is exactly ``sha`` by a merge commit. Raises Trouble.
 
-    The base is not compared: who calls reads back what stands there. Merged already is merged.
+    The base is not compared: who calls reads back what stands there. Merged already is merged. ``unsure``
+    where one press had no answer, whatever was said to those behind it or to a look: it may yet arrive.
     """
     doing = f"merge pull request {number}"
     path = f"{repo}/pulls/{number}/merge"
     body = {"sha": sha, "merge_method": "merge", "commit_title": title, "commit_message": message}
+    unsure: Trouble | None = None
     for look in range(LOOKS):
         try:
             asking.ask("PUT", path, doing, MERGES, body=body, again=False)
         except Trouble as trouble:
-            if is_merged(asking, repo, number):
-                return
-            if look == LOOKS - 1 or trouble.kind != "unsure":
-                raise
-            asking.pause(PAUSES[min(look, len(PAUSES) - 1)], doing)
+            last = look == LOOKS - 1 or trouble.kind != "unsure"
+            unsure = unsure or (trouble if trouble.kind == "unsure" else None)
+            try:
+                if is_merged(asking, repo, number):
+                    return
+                if not last:
+                    asking.pause(PAUSES[min(look, len(PAUSES) - 1)], doing)
+            except Trouble:
+                last = True
+            if last:
+                raise unsure or trouble from None
         else:
             return
     raise AssertionError("the last look returns or raises")

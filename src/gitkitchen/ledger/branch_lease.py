@@ -22,7 +22,7 @@ from gitkitchen.files import canonical, digest_bytes, write_atomic
 from gitkitchen.ledger.committing import NotWon
 from gitkitchen.ledger.layout import View, lease_file
 from gitkitchen.ledger.lease import LeaseLost, in_use, lease, lost, machine, started
-from gitkitchen.ledger.protocol import Held
+from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.plumbing import Unreachable
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Local:
     def check(self) -> None:
         self.inner.check()
 
+    def renew(self) -> None:
+        self.inner.renew()
+
 
 @dataclass(frozen=True, slots=True)
 class BranchLease:
@@ -61,6 +64,14 @@ class BranchLease:
     def check(self) -> None:
         """Raise LeaseLost where the branch, as it was seen last, names another holder."""
         self.guard(self.ledger.view())
+
+    def renew(self) -> None:
+        """Give it its full time again, by a commit on the branch: what was pushed before and has not arrived
+        by now compares an older tip, and is refused."""
+        try:
+            self.ledger.commit([], self.renewed)
+        except Unreachable as error:
+            raise Unwritten(*error.problems) from error
 
     def guard(self, view: View) -> Mapping[str, bytes | None]:
         """The condition of everything that is written under this lease."""

@@ -169,7 +169,7 @@ class Committer:
         pushed without an answer may still arrive.
         """
         deadline = time.monotonic() + (self.limits.patience if patience is None else patience)
-        failures, pushed = 0, Pushed(Answer.OVERTAKEN)
+        failures, pushed, unsure = 0, Pushed(Answer.OVERTAKEN), False
         for attempt in itertools.count():
             looked = self.state is None
             if looked and not self._looked(deadline, failures):
@@ -189,8 +189,14 @@ class Committer:
                 self._done(waiting, draft)
                 return draft.records
             self.state = None
+            unsure = unsure or pushed.answer is Answer.UNKNOWN
             if pushed.answer is Answer.OVERTAKEN and beside:
-                self._refuse_moved(beside)
+                try:
+                    self._refuse_moved(beside)
+                except RefMoved:
+                    if not unsure:
+                        raise
+                    break  # perhaps by ourselves, and others moved it on
             failures = 0 if pushed.answer is Answer.OVERTAKEN else failures + 1
             if pushed.answer is Answer.DENIED or failures >= self.limits.refusals:
                 break
@@ -198,9 +204,10 @@ class Committer:
                 break
             # A random wait, in the measure of what a push takes here, so that many do not march in step.
             time.sleep(random.uniform(0, self._pace * min(2 ** min(attempt, 4), 16)))  # noqa: S311
-        arrived = self._arrived(wants, guard) if pushed.answer is Answer.UNKNOWN else None
+        # What had no answer may have arrived, or may yet, whatever was said to the tries behind it.
+        arrived = self._arrived(wants, guard) if unsure else None
         if arrived is None:
-            raise NotWon(pushed)
+            raise NotWon(Pushed(Answer.UNKNOWN, pushed.said) if unsure else pushed)
         return arrived
 
     def _arrived(self, wants: Sequence[Want], guard: Guard | None) -> dict[str, Record] | None:

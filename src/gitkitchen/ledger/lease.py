@@ -52,6 +52,10 @@ class Lease:
         """Raise Conflict when another holder has taken the lease."""
         check(self)
 
+    def renew(self) -> None:
+        """Give it its full time again. Conflict when another holder has taken it."""
+        renew(self)
+
 
 @contextmanager
 def lease(

@@ -39,6 +39,13 @@ class Held(Protocol):
         """Raise Conflict where it is known that another holder has taken the lease."""
         ...
 
+    def renew(self) -> None:
+        """Give the lease its full time again. Where the ledger is ``whole`` this moves the ledger on, so that
+        a write which had no answer is refused if it has not arrived by now. LeaseLost where another holder
+        has the lease (which moved the ledger, too), Infrastructure where it cannot be told whether it was
+        renewed."""
+        ...
+
 
 Newest = Callable[[str], Iterator[Record]]
 """The last records of a stream, the newest first."""

@@ -172,7 +172,7 @@ _ALL = (
         *("merge-button", W, CANDIDATE),
         left="a tip that nobody recorded: reconcile records it, or an incident",
         moved=LOST,
-        refused=LOST,
+        refused=WAITING,
         unknown="void-candidate",
     ),
     _step(

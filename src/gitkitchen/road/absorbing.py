@@ -165,7 +165,8 @@ def _stretch(ground: Ground, found: Found) -> Stretch:
     """The tip as if it were to land: judged by the policy that stood there before it."""
     tip, told = found.commit, found.told
     reading = ground.reading(tip.oid)
-    ruling, project = ruling_of(ground, found.environment, found.base)
+    # What came by hand may be many commits: none of them rules over those behind it.
+    ruling, project = ruling_of(ground, found.environment, found.course.tip or found.base)
     environment = project.environment(found.environment.name) or found.environment
     source = before(project, environment)
     head = told.source if told is not None else (tip.parents[1] if tip.parents[1:] else tip.oid)

@@ -83,6 +83,8 @@ class Ground:
             return self.git.push(self.remote, refs, atomic=len(refs) > 1)
         if self.git.move_all(refs):
             return Pushed(Answer.APPLIED)
+        if all((self.git.ref(name) or "") == new for name, (new, _) in refs.items()):
+            return Pushed(Answer.APPLIED)  # and git ended before it could say so
         moved = any(self.git.ref(name) != old for name, (_, old) in refs.items())
         return Pushed(Answer.OVERTAKEN if moved else Answer.REFUSED, "git could not move the branch")
 

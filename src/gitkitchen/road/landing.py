@@ -20,7 +20,7 @@ from gitkitchen.github.trouble import Trouble
 from gitkitchen.history import BRANCHES, Commit
 from gitkitchen.ledger.committing import NotWon, RefMoved
 from gitkitchen.ledger.lease import LeaseLost
-from gitkitchen.ledger.protocol import Held
+from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.plumbing import Answer
 from gitkitchen.promote.moves import Course, message_of
 from gitkitchen.promote.protocol import End, Way
@@ -40,7 +40,10 @@ from gitkitchen.road.looking import (
     refuse_unauthorised,
     workflows_changed,
 )
+from gitkitchen.road.mending import refusal_of, refuse_broken
 from gitkitchen.road.proving import Proof
+from gitkitchen.road.reconcile import first
+from gitkitchen.road.unsure import press_is_void, push_is_void
 from gitkitchen.road.walking import (
     Asked,
     Done,
@@ -114,11 +117,16 @@ def _once(ground: Ground, asked: Asked) -> Done:
     environment = environment_named(ground.project, asked.environment)
     refuse_unauthorised(ground, environment, asked.request.environ)
     with effect("reconcile"):
+        if first(ground, asked.request, environment, asked.clock(), asked.say):
+            ground = Ground.of(asked.request)
         before = absorb(ground, asked)
     if before is not None:
         if before.end is not End.LANDED:
             return before
         ground = Ground.of(asked.request)
+    broken_now = refusal_of(ground.ledger, ground.course(environment.name), asked)
+    if broken_now is not None:
+        return broken_now
     with effect("look"):
         stretch = _look(ground, asked)
         checkout = checkout_of(ground, stretch.environment)
@@ -228,14 +236,15 @@ class Walk:
             course = self.prepare(held, course)
             self._seal(gates)
             landing = self._landing(gates, held)
-            closed = ended(course, landing)
+            closed = ended(course, landing, asked.over)
             if way_of(self.ground) is Way.LOCAL:
                 self._locally(landing, held, course, closed)
-            elif asked.method == "button" or not self._push(landing, held, course, closed):
-                pressed = self._press(landing, held, course, closed)
-                if not isinstance(pressed, Landing):
-                    return pressed
-                landing = pressed
+            else:
+                landed = None if asked.method == "button" else self._push(landing, held, course, closed)
+                landed = landed or self._press(landing, held, course, closed)
+                if not isinstance(landed, Landing):
+                    return landed
+                landing = landed
             with effect("show-views"):
                 said = self._shown()
         said += _bring_back(self.ground, asked, landing)
@@ -254,6 +263,7 @@ class Walk:
             hub.sealed(self.stretch, gates, self.proof.evidence)
 
     def _refuse_moved(self, course: Course) -> None:
+        refuse_broken(course, self.stretch, self.asked.over)
         moved_since(self.ground, self.stretch)
         refuse_newer(self.place.ledger, self.proof, self.asked.environment, course.moves)
         if course.tip not in ("", self.stretch.base) and not course.broken:
@@ -292,8 +302,10 @@ class Walk:
         made = history.set_tree(self.ground.folder, stretch.tree, parents, message, int(at.timestamp()))
         return replace(landing, commit=made)
 
-    def _push(self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]) -> bool:
-        """Branch, candidate and ledger in one step, all or nothing. False where the branch may not be pushed
+    def _push(
+        self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]
+    ) -> Landing | Done | None:
+        """Branch, candidate and ledger in one step, all or nothing. None where the branch may not be pushed
         and there is a button: nothing has changed."""
         stretch = self.stretch
         beside = {
@@ -304,16 +316,36 @@ class Walk:
         try:
             with effect("atomic-push"):
                 publishing.write(self.place, new, held, beside)
-        except NotWon as error:
-            denied = error.answer in (Answer.REFUSED, Answer.DENIED)
+        except Unwritten as error:
+            answer = error.answer if isinstance(error, NotWon) else Answer.UNKNOWN
+            if answer is Answer.UNKNOWN:
+                return self._pushed_unsure(landing, held, course, closed, error)
+            denied = answer in (Answer.REFUSED, Answer.DENIED)
             if not denied or not self.asked.hub or not self.asked.hub.number or self.asked.method == "push":
                 raise
             self.asked.say(f"{error.problems[0].message}; its pull request is merged instead")
-            return False
+            return None
         with effect("read-back"):
             self._read_back(landing)
         self._bring_along(landing)
-        return True
+        return landing
+
+    def _pushed_unsure(
+        self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident], error: Unwritten
+    ) -> Landing | Done:
+        """The push had no answer: when it can no longer arrive, the ledger tells whether it has. Somebody may
+        have pressed the button meanwhile, which is a landing like any other."""
+        if not push_is_void(held):
+            return self._unfinished(error.problems[0].message)
+        with effect("read-back"):
+            recorded = course_of(self.place.ledger, landing.environment).landed(landing.commit)
+            made = None if recorded else self._merge_commit(landing.branch)
+        if recorded is not None:
+            self._bring_along(landing)
+            return recorded
+        if made is not None:
+            return self._merged(made, landing, held, course, closed)
+        return self._not_landed(f"branch '{landing.branch}' was not moved: {error.problems[0].message}")
 
     def _press(
         self, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]
@@ -331,19 +363,34 @@ class Walk:
             )
         subject, _, message = message_of(replace(landing, method=Method.BUTTON)).partition("\n\n")
         held.check()
+        problem: Problem | None = None
+        unsure: Problem | None = None
         try:
             with effect("merge-button"):
                 problem = hub.merged(stretch.candidate, subject, message)
-        except Trouble as trouble:  # it may have been pressed: whoever comes next looks what stands there
-            return Done(End.UNFINISHED, self.asked.environment, stretch, problems=(trouble.problem(),))
+        except Trouble as trouble:  # it may have been pressed, or may yet be
+            unsure = trouble.problem()
+            if not press_is_void(self.ground, stretch):
+                return Done(End.UNFINISHED, self.asked.environment, stretch, problems=(unsure,))
         if problem is not None:
+            if self.ground.tip(stretch.branch) != stretch.candidate:
+                raise Moved(f"the candidate on '{stretch.branch}' is another by now")
             return Done(End.WAITING, self.asked.environment, stretch, problems=(problem,))
         with effect("read-back"):
             made = self._merge_commit(landing.branch)
+        if made is None and unsure is not None:
+            return self._not_landed(f"the pull request was not merged: {unsure.message}")
         if made is None:
             return self._unfinished(
                 f"branch '{landing.branch}' does not show the merge that was asked for yet"
             )
+        return self._merged(made, landing, held, course, closed)
+
+    def _merged(
+        self, made: Commit, landing: Landing, held: Held, course: Course, closed: Sequence[Incident]
+    ) -> Landing | Done:
+        """What a merge of the candidate is: a landing where it has the proved tree on the tested tip."""
+        stretch = self.stretch
         if made.tree != landing.tree:
             said = (
                 f"{made.oid[:12]} merges the candidate {stretch.candidate[:12]} and has tree "
@@ -357,6 +404,11 @@ class Walk:
             new = publishing.records(self.place, landing, self.proof, held, course.moves, closed)
             publishing.write(self.place, new, held)
         return landing
+
+    def _not_landed(self, what: str) -> Done:
+        hint = "run the same command again: it begins from what is there, and what is built is reused"
+        problem = Problem(f"{what}; nothing was changed", hint=hint, code="not-landed")
+        return Done(End.LOST, self.asked.environment, self.stretch, problems=(problem,))
 
     def _unfinished(self, what: str) -> Done:
         hint = "run the same command again: it proves what stands there, and records it"

@@ -85,7 +85,8 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch
     """
     environment = environment_named(ground.project, name)
     base = ground.tip(environment.branch)
-    ruling, project = ruling_of(ground, environment, base)
+    # Where the tip is none that landed, what it says of its own gates counts for nothing.
+    ruling, project = ruling_of(ground, environment, ground.course(name).tip or base)
     environment = project.environment(name) or environment
     source = before(project, environment)
     if source is None:

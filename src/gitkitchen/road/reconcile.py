@@ -6,12 +6,12 @@ the catalog, the end of a run from its lease. So whoever is killed here runs aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
 
-from gitkitchen.errors import Conflict, Infrastructure
+from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, body_of, breaks
@@ -21,7 +21,7 @@ from gitkitchen.road.completing import bring_along, complete, published_with
 from gitkitchen.road.drifting import check_grants, mend_views
 from gitkitchen.road.dying import end_dead
 from gitkitchen.road.effects import effect
-from gitkitchen.road.ground import Ground, before
+from gitkitchen.road.ground import Ground, before, environment_named
 from gitkitchen.road.incidents import close_incident, course_of, lease_of, open_incident
 from gitkitchen.workplace import Request, at_work, enter
 
@@ -70,6 +70,38 @@ def reconcile(
     return Reconciled(tuple(found), tuple(course_of(ground.ledger, e.name) for e in environments))
 
 
+def first(
+    ground: Ground, request: Request, environment: Environment, now: datetime, say: Callable[[str], None]
+) -> bool:
+    """The first step of a job that works on an environment: what others left half done there is ended. Tells
+    ``say`` of it, and whether there was anything.
+
+    A commit that nobody landed is no incident yet: such a job proves it (``absorbing``).
+    """
+    found = list(_environment(ground, request, environment, now, accept=False, proves=True))
+    for _, said in found:
+        say(f"{environment.name}: {said}")
+    return bool(found)
+
+
+def refusal_to_run(request: Request, name: str, now: datetime, say: Callable[[str], None]) -> Problem | None:
+    """The first step of a job that runs an environment's recipes, and why it may not: from a branch that
+    stands on what was denounced, no data is released. What hinders looking is told, and hinders no run."""
+    ground = Ground.of(request)
+    environment = environment_named(ground.project, name)
+    try:
+        first(ground, request, environment, now, say)
+    except (Infrastructure, Conflict) as error:
+        say(f"{name}: it could not be reconciled: {error.problems[0].message}")
+    course = Ground.of(request).course(name)
+    found = [i for i in course.incidents if i.kind in ABOUT_BRANCH]
+    if not found or ground.tip(environment.branch) == course.tip:
+        return None
+    text = f"environment '{name}' is broken ({found[0].kind}, {found[0].id}): {found[0].said}"
+    hint = "nothing is run from it before its branch is mended: see docs/audit.md"
+    return Problem(text, hint=hint, code="broken")
+
+
 def _environment(
     ground: Ground,
     request: Request,
@@ -77,12 +109,14 @@ def _environment(
     now: datetime,
     *,
     accept: bool,
+    proves: bool = False,
 ) -> Iterator[tuple[str, str]]:
+    """``proves``: whoever asks proves what stands unrecorded on the branch."""
     entered = enter(replace(request, kitchen=environment.branch, recipe=None))
     with at_work(entered, now) as place:
         for run, recipe in end_dead(place, now):
             yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"
-        yield from _branch(ground, environment, now)
+        yield from _branch(ground, environment, now, proves=proves)
         yield from mend_views(place, environment.name, now)
         yield from check_grants(place, environment.name, now, accept=accept)
     place.close()
@@ -91,13 +125,17 @@ def _environment(
 # --- the branch --------------------------------------------------------------------------------------
 
 
-def _branch(ground: Ground, environment: Environment, now: datetime) -> Iterator[tuple[str, str]]:
+def _branch(
+    ground: Ground, environment: Environment, now: datetime, *, proves: bool
+) -> Iterator[tuple[str, str]]:
     with effect("look-for-work"):
         course = course_of(ground.ledger, environment.name)
         tip = ground.tip(environment.branch)
     open_ones = [i for i in course.incidents if i.kind in ABOUT_BRANCH]
     if not course.landings or (tip == course.tip and not open_ones):
         return
+    if proves and tip and any(i.commit == tip for i in open_ones):
+        return  # it is denounced, and nothing has changed since
     holder = f"reconcile-{token_hex(4)}"
     try:
         lease = ground.ledger.lease(lease_of(environment.name), holder)
@@ -109,14 +147,14 @@ def _branch(ground: Ground, environment: Environment, now: datetime) -> Iterator
     try:
         if held.withheld:
             raise Infrastructure(held.withheld)
-        yield from _under_lease(ground, environment, now, held)
+        yield from _under_lease(ground, environment, now, held, proves=proves)
     finally:
         with effect("give-back-lease"):
             lease.__exit__(None, None, None)
 
 
 def _under_lease(
-    ground: Ground, environment: Environment, now: datetime, held: Held
+    ground: Ground, environment: Environment, now: datetime, held: Held, *, proves: bool
 ) -> Iterator[tuple[str, str]]:
     with effect("judge-again"):
         course = course_of(ground.ledger, environment.name)
@@ -128,7 +166,8 @@ def _under_lease(
             more = published_with(ground, environment, verdict, held)
             if isinstance(more, str):
                 said = f"the landing of {oid[:12]} has no record, and {more}"
-                yield "unproved", f"{said}: `gitkitchen promote {environment.name}` proves it anew"
+                if not proves:
+                    yield "unproved", f"{said}: `gitkitchen promote {environment.name}` proves it anew"
                 return
             bring_along(ground, environment, verdict)
             entries = [*more, New(stream_of(environment.name), body_of(verdict), course.moves)]
@@ -138,12 +177,14 @@ def _under_lease(
             yield "completed", f"the landing of {oid[:12]} had no record: it is completed from its trailers"
             continue
         kind, said = verdict
-        if kind != "drift-branch" or before(ground.project, environment) is not None:
+        if kind == "wrong-tree" or (
+            not proves and (kind != "drift-branch" or before(ground.project, environment) is not None)
+        ):
             # What stands on the branch is what is wrong, however many commits it is away from what landed.
             yield from _wrong(ground, course, kind, said, oid, now, held)
         break
     else:
-        if tip != course.tip and not since:
+        if tip != course.tip and not since and not proves:
             said = f"branch '{environment.branch}' stands on {tip[:12] or 'nothing'}, and {course.tip[:12]} "
             said += "is the last that landed: somebody took it back by hand"
             yield from _wrong(ground, course, "drift-branch", said, tip, now, held)

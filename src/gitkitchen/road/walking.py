@@ -59,6 +59,8 @@ class Asked:
     """The forge, where there is one."""
     method: str = "auto"
     """``push``, ``button``, or ``auto``: push, and the button where the branch may not be pushed."""
+    over: tuple[str, ...] = ()
+    """The open incidents, by their ids, over which it shall land all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +238,14 @@ MENDED = frozenset({"wrong-tree", "torn", "drift-branch"})
 none."""
 
 
-def ended(course: Course, landing: Landing) -> tuple[Incident, ...]:
-    """The incidents that a landing of a proved tree ends, closed: those of a branch that it replaces."""
+def ended(course: Course, landing: Landing, over: tuple[str, ...] = ()) -> tuple[Incident, ...]:
+    """The incidents that a landing of a proved tree ends, closed: those of a branch that it replaces, and
+    those that it is landed ``over``."""
+    why = f": {landing.reason}" if landing.reason else ""
     return tuple(
-        replace(incident, at=landing.at, closed=True, said=f"ended by {landing.commit[:12]}")
+        replace(incident, at=landing.at, closed=True, said=f"ended by {landing.commit[:12]}{why}")
         for incident in course.incidents
-        if incident.kind in MENDED or (incident.kind == "rollback" and landing.intent is not Intent.ROLLBACK)
+        if incident.id in over
+        or incident.kind in MENDED
+        or (incident.kind == "rollback" and landing.intent is not Intent.ROLLBACK)
     )
