@@ -72,21 +72,23 @@ def hold(shop: Shop) -> bool:
 
 @dataclass(frozen=True)
 class Move:
-    """``told``: a word that the refusal must have. ``until``: the last moment before which it must be seen;
+    """``told``: what the refusal must say, one or the other. ``until``: the last moment when it is compared;
     behind it what was compared stays true."""
 
     do: Callable[[Shop], bool]
-    told: str
+    told: str | tuple[str, ...]
     until: tuple[str, str] = (LANDS, "before")
 
 
+HEAD = ("branch 'develop'", "a promotion into dev")
+"""By what is compared, or by the gate that asks whether the source has landed it."""
 MOVES = {
     "base-pushed": Move(push, "branch 'staging'"),
     "base-rewritten": Move(ref("staging", "develop~2"), "branch 'staging'"),
     "base-deleted": Move(ref("staging", ""), "branch 'staging'"),
     "policy": Move(rule, "branch 'staging'"),
-    "head-rewritten": Move(ref("develop", "develop~2"), "branch 'develop'", ("judge-again", "before")),
-    "head-deleted": Move(ref("develop", ""), "branch 'develop'", ("judge-again", "before")),
+    "head-rewritten": Move(ref("develop", "develop~2"), HEAD, ("judge-again", "before")),
+    "head-deleted": Move(ref("develop", ""), HEAD, ("judge-again", "before")),
     "candidate-deleted": Move(ref(CANDIDATE, ""), CANDIDATE),
     "candidate-moved": Move(ref(CANDIDATE, "staging"), CANDIDATE),
     "versions": Move(publish, "published meanwhile", ("judge-again", "before")),
@@ -134,7 +136,8 @@ def test_what_moved_is_named_and_nothing_is_changed(
         tried += 1
         told = said.out + said.err
         assert said.code in (1, 3), (point, told)
-        assert move.told in told, (point, told)
+        wanted = (move.told,) if isinstance(move.told, str) else move.told
+        assert any(text in told for text in wanted), (point, told)
         assert "Traceback" not in told
         before = done[0]
         assert refs(shop) == before[0], point
