@@ -33,7 +33,7 @@ def mend_views(place: Workplace, environment: str, now: datetime) -> Iterator[Fi
         _, new = open_incident(place.ledger, environment, "drift-data", said, now)
         if new:
             yield "drift-data", said
-    if catalog.sequence:
+    if catalog.sequence and (place.relations is not None or _behind(place, catalog)):
         with effect("show-views"):
             if changed and place.relations is not None:
                 _forget(place, catalog)
@@ -76,6 +76,14 @@ def _close(ledger: Ledger, environment: str, kind: str, why: str, now: datetime)
     for incident in course_of(ledger, environment).incidents:
         if incident.kind == kind and close_incident(ledger, incident, why, now):
             yield "closed", f"incident {incident.id} ({kind}) is over: {why}"
+
+
+def _behind(place: Workplace, catalog: Catalog) -> bool:
+    """Whether the view file is to be made anew; of versions that are missing, showing it tells."""
+    try:
+        return consumers.stale(place.project, place.kitchen, catalog, place.store)
+    except Infrastructure:
+        return True
 
 
 def _drift(place: Workplace, catalog: Catalog) -> list[str]:

@@ -85,8 +85,12 @@ class Ground:
             return Pushed(Answer.APPLIED)
         if all((self.git.ref(name) or "") == new for name, (new, _) in refs.items()):
             return Pushed(Answer.APPLIED)  # and git ended before it could say so
-        moved = any(self.git.ref(name) != old for name, (_, old) in refs.items())
-        return Pushed(Answer.OVERTAKEN if moved else Answer.REFUSED, "git could not move the branch")
+        for name, (_, old) in refs.items():
+            there = self.git.ref(name)
+            if there != old:
+                where = f"is at {there[:12]}" if there else "is gone"
+                return Pushed(Answer.OVERTAKEN, f"branch '{name.removeprefix(BRANCHES)}' {where}")
+        return Pushed(Answer.REFUSED, "git could not move the branch")
 
     # --- what is there ----------------------------------------------------------------------------------
 
