@@ -229,7 +229,7 @@ def test_the_steps_are_those_of_the_protocol(shop: Shop) -> None:
         back(shop)
     finally:
         effects.watchers.pop()
-    wanted = [step.name for step in route(Purpose.ROLLBACK, Way.LOCAL).steps if step.name != "report-landed"]
+    wanted = [step.name for step in route(Purpose.ROLLBACK, Way.LOCAL).steps]
     assert seen == wanted
 
 
