@@ -22,6 +22,8 @@ from stage import Time
 
 WORKFLOW = ".github/workflows/gitkitchen-promote.yml"
 LEDGER = "gitkitchen-ledger"
+SHIPPED = "run-name: Promote to ${{ inputs.promote }} ${{ inputs.key }}\non: workflow_dispatch\n"
+"""Its name tells of the key: by it a start whose answer was lost is found again."""
 
 
 class Town:
@@ -125,9 +127,7 @@ def towned(
     given: Any = {"clock": clock} if clock is not None else {}
     base = {} if only else {**TWO, "kitchen.yml": text}
     with Forge(folder / "forge", **given) as forge:
-        repo = forge.repository(
-            "acme/flights", {**base, **(files or {}), WORKFLOW: "on: workflow_dispatch\n"}
-        )
+        repo = forge.repository("acme/flights", {**base, **(files or {}), WORKFLOW: SHIPPED})
         repo.workflow(WORKFLOW)
         repo.repo.actions_pulls = True
         repo.allow("olga", "write")
