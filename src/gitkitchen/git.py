@@ -282,7 +282,7 @@ class Repository:
             extra = {
                 "GIT_INDEX_FILE": str(index),
                 "GIT_OBJECT_DIRECTORY": str(objects),
-                "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(str(self.objects)),
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted(str(self.objects)),
             }
             add = ("add", "--all", "--sparse", "--ignore-errors", "--", *EVERYTHING)
             done = _capture(self.root, add, extra)
@@ -347,7 +347,7 @@ def _text(output: bytes) -> str:
     return output.decode(errors="surrogateescape")
 
 
-def _quoted(path: str) -> str:
+def quoted(path: str) -> str:
     """A path for GIT_ALTERNATE_OBJECT_DIRECTORIES, where a colon separates and quotes protect: git(1)."""
     if not re.search(r'[:"\n]', path):
         return path

@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
-from gitkitchen.git import OPTIONS, environment
-from gitkitchen.plumbing import DURABLE, LOCAL, said
+from gitkitchen.git import OPTIONS, Repository, environment, quoted
+from gitkitchen.plumbing import DURABLE, LOCAL, mending, said
 from gitkitchen.process import Captured, capture
 
 WHO, MAIL = "GitKitchen", "promote@gitkitchen.invalid"
@@ -164,7 +165,24 @@ def with_change(folder: Path, head: str, before: str, after: str) -> str:
     return done.out.split()[0] if done.code == 0 and done.out.split() else ""
 
 
-def set_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when: int) -> str:
+def foreseen_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when: int) -> str:
+    """The name that the commit of ``set_tree`` would have. It is written aside and thrown away: a repository
+    that may only be read will do, and nothing in it changes."""
+    objects = quoted(str(Repository.find(folder).objects))
+    with TemporaryDirectory(prefix="gitkitchen-objects-") as aside:
+        extra = {"GIT_OBJECT_DIRECTORY": aside, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+        return set_tree(folder, tree, parents, message, when, extra=extra)
+
+
+def set_tree(
+    folder: Path,
+    tree: str,
+    parents: Sequence[str],
+    message: str,
+    when: int,
+    *,
+    extra: Mapping[str, str] | None = None,
+) -> str:
     """A commit with exactly ``tree`` on ``parents``, by the program itself; of the same, the same."""
     who = {
         f"GIT_{role}_{key}": value
@@ -173,7 +191,7 @@ def set_tree(folder: Path, tree: str, parents: Sequence[str], message: str, when
     }
     above = [word for parent in parents for word in ("-p", parent)]
     made = _checked(
-        folder, "commit-tree", *above, "-F", "-", tree, extra=who, input=message.encode()
+        folder, "commit-tree", *above, "-F", "-", tree, extra={**who, **(extra or {})}, input=message.encode()
     ).out.strip()
     if not _OID.fullmatch(made):
         raise Infrastructure(Problem("git made no commit", hint="see that `git fsck` finds nothing"))
@@ -220,7 +238,7 @@ def _checked(
         raise Infrastructure(
             Problem(
                 f"`git {argv[0]}` failed: {said(done)}",
-                hint="see that `git fsck` finds nothing, then run the command again",
+                hint=mending(done),
                 code="git-failed",
             )
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.git import OPTIONS, environment
-from gitkitchen.plumbing import Plumbing, Unreachable, said
+from gitkitchen.plumbing import Plumbing, Unreachable, mending, said
 from gitkitchen.printed import text_safe
 from gitkitchen.process import Captured, capture
 
@@ -291,5 +291,7 @@ def _checked(folder: Path, *argv: str, extra: dict[str, str] | None = None) -> C
 
 def _failed(done: Captured) -> Infrastructure:
     old = "usage: git merge-tree" in done.err or "unknown option" in done.err
-    hint = "install git 2.38 or newer" if old else "see that `git fsck` finds nothing, then run the job again"
-    return Infrastructure(Problem(f"git could not merge: {said(done)}", hint=hint, code="git-failed"))
+    hint = "install git 2.38 or newer" if old else mending(done)
+    return Infrastructure(
+        Problem(f"git could not lay out or merge files: {said(done)}", hint=hint, code="git-failed")
+    )

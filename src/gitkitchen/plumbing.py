@@ -302,7 +302,7 @@ class Plumbing:
             raise Infrastructure(
                 Problem(
                     f"`git {argv[0]}` failed: {said(done)}",
-                    hint="mend the repository (`git fsck`) or the disk and run the command again",
+                    hint=mending(done),
                     code="git-failed",
                 )
             )
@@ -372,6 +372,16 @@ def said(done: Captured) -> str:
     lines = [text_safe(line) for line in done.err.splitlines()]
     chosen = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines or ["it said nothing"]
     return _CREDENTIALS.sub(r"\1", chosen[0])[:300]
+
+
+def mending(done: Captured) -> str:
+    """What to do next where git could not work in a repository, by what it said."""
+    err = done.err.lower()
+    if "no space left" in err or "quota" in err or "unable to write file" in err:
+        return "free space on the disk, then run the same command again"
+    if "read-only file system" in err or "permission denied" in err:
+        return "make the repository writable for this account, then run the same command again"
+    return "see that `git fsck` finds nothing, then run the same command again"
 
 
 def unreachable(what: str, reason: str) -> Unreachable:

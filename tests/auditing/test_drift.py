@@ -12,6 +12,7 @@ from tests.auditing.made_road import Road
 from gitkitchen.promote.moves import moves_of
 from gitkitchen.promote.shapes import Incident, stream_of
 from gitkitchen.road.incidents import course_of
+from shop import Shop
 
 
 @pytest.fixture
@@ -84,3 +85,14 @@ def test_an_untouched_view_file_is_no_drift(published: Road) -> None:
     Path(path).write_bytes(data)
     assert codes(published) == []
     assert course_of(published.ledger, "prod").moves == 0
+
+
+def test_a_project_that_was_moved_has_no_drift(published: Road) -> None:
+    """Views name files by their whole paths: who moves a folder is accused of nothing, and reads again."""
+    root = published.shop.root
+    moved = Shop(root.rename(root.with_name("elsewhere")))
+    said = moved.cli("reconcile", "prod", "--json")
+    assert (said.code, json.loads(said.out)["found"]) == (0, [])
+    path = moved.cli("open", "--path").out.strip()
+    with duckdb.connect(path, read_only=True) as reader:
+        assert reader.execute("select count(*) from totals").fetchall() == [(1,)]

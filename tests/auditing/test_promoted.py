@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,3 +99,35 @@ def test_a_hands_push_that_is_proved_afterwards_ends_its_incident(shop: Shop) ->
     course = Ground.of(Request(start=shop.root)).course("staging")
     assert course.healthy
     assert reconcile(shop) == []
+
+
+def test_what_mends_an_incident_leaves_the_road_whole(shop: Shop) -> None:
+    """A commit by hand that does not pass is an incident; what lands over it is in order, the audit is whole.
+    The command says what it found, who asked, and that the tree of before goes over it."""
+    shop.git("switch", "-q", "staging")
+    shop.commit({"recipes/delays/late.sql": "select carrier, 1 as n from flights\n"}, "by hand")
+    shop.git("switch", "-q", "develop")
+    said = shop.cli("promote", "staging", "--quiet")
+    assert said.code == 1
+    assert "again lands what is proved over it" in said.out
+    assert said.out.count("does not pass") == 0, "the incident is told once, as a problem"
+    assert said.err.count("does not pass") == 1
+    assert shop.cli("audit", "--verify").code == 1, "what stands there now is not recorded"
+    promoted(shop, "staging")
+    verified = shop.cli("audit", "--verify")
+    assert verified.code == 0, verified.out
+    last = Ground.of(Request(start=shop.root)).course("staging").last
+    assert last is not None
+    assert [actor.name for actor in last.actors] == [shop.git("var", "GIT_AUTHOR_IDENT").partition(" <")[0]]
+
+
+def test_what_was_proved_again_without_its_record_is_whole(shop: Shop) -> None:
+    """A ledger that was lost is proved anew by the next promotion: with evidence of its own, by nobody else.
+    The command says what it recorded first, even where there is nothing to promote behind it."""
+    promoted(shop, "staging")
+    shutil.rmtree(shop.root / ".gitkitchen/ledger")
+    said = shop.cli("promote", "staging", "--quiet")
+    assert said.code == 0, said.err
+    assert "is proved and recorded now, and 3 datasets published with it" in said.err
+    verified = shop.cli("audit", "staging", "--verify")
+    assert verified.code == 0, verified.out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -53,6 +55,18 @@ def test_a_red_and_a_green_pull_request(project: Shop, tmp_path: Path) -> None:
     assert project.rows("from orders") == [{"id": 1, "region": "eu"}]
     assert project.git("status", "--porcelain") == ""
     assert not (project.root / "gitkitchen-results").exists()
+
+
+def test_what_is_not_installed_is_said_before_the_work(project: Shop) -> None:
+    """Without PyGithub nothing could be shown at the end: so nothing is built first."""
+    program = (
+        "import sys; sys.modules['github'] = None; from gitkitchen.cli.main import main; sys.exit(main())"
+    )
+    words = [sys.executable, "-c", program, "ci", "--simulate", "pull_request"]
+    done = subprocess.run(words, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'gitkitchen[github]'" in done.stderr
+    assert "testing" not in done.stdout
 
 
 def test_a_branch_without_a_commit_of_its_own_is_refused(project: Shop) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from gitkitchen.errors import Mistake
 from gitkitchen.git import Repository, environment, without_credentials
+from gitkitchen.plumbing import mending
+from gitkitchen.process import Captured
 
 
 def git(folder: Path, *argv: str) -> str:
@@ -382,3 +384,18 @@ def test_a_clean_subject_costs_two_processes(repository: Repository, tmp_path: P
     env = {**os.environ, "PATH": f"{counter.parent}:{os.environ['PATH']}"}
     subprocess.run([sys.executable, "-c", script], cwd=repository.root, env=env, check=True)
     assert (tmp_path / "calls").read_text().split() == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("err", "word"),
+    [
+        ("fatal: unable to write loose object file: No space left on device", "free space"),
+        ("error: unable to create temporary file: Read-only file system", "writable"),
+        ("error: insufficient permission for adding an object: Permission denied", "writable"),
+        ("fatal: loose object 0123 is corrupt", "fsck"),
+    ],
+    ids=["full", "read-only", "denied", "damaged"],
+)
+def test_what_git_could_not_do_says_what_to_mend(err: str, word: str) -> None:
+    """A full disk is no damaged repository: the hint is about what git said."""
+    assert word in mending(Captured(128, b"", err.encode()))

@@ -48,6 +48,8 @@ def test_before_anything_was_run_the_evidence_is_missing(shop: Shop) -> None:
     text = shop.cli("promote", "staging", "--dry-run", "--at", "2026-11-21T12:00Z").out
     assert "not before 2026-11-23 08:00 UTC" in text
     assert "it would not land now" in text
+    alone = shop.cli("promote", "staging", "--dry-run", "--at", "2026-11-23T12:00Z")
+    assert (alone.code, "nothing stands against it" in alone.out) == (1, True), "only its own run is missing"
 
 
 def test_what_was_proved_is_remembered(tmp_path: Path) -> None:
@@ -92,3 +94,23 @@ def test_a_commit_by_hand_is_told(tmp_path: Path) -> None:
     shop.git("switch", "-q", "develop")
     shop.commit({"b.txt": "b"})
     assert "is not in the ledger" in shop.cli("promote", "staging", "--dry-run").out
+
+
+def test_what_stands_there_already_is_said(tmp_path: Path) -> None:
+    """A dry run of what has landed does not say that it would not."""
+    shop = made(tmp_path)
+    promoted(shop, "staging")
+    said = shop.cli("promote", "staging", "--dry-run")
+    assert said.code == 0
+    assert "already" in said.out
+    assert "would" not in said.out
+
+
+def test_looking_writes_nothing_at_all(shop: Shop) -> None:
+    """No ref, no file, and no object: a repository that may only be read will do."""
+    git = shop.root / ".git"
+    before = {path: path.stat().st_mtime_ns for path in git.rglob("*") if path.is_file()}
+    refs = shop.git("for-each-ref")
+    assert shop.cli("promote", "staging", "--dry-run").code == 1
+    after = {path: path.stat().st_mtime_ns for path in git.rglob("*") if path.is_file()}
+    assert (after, shop.git("for-each-ref")) == (before, refs)

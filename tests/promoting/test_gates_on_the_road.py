@@ -103,7 +103,8 @@ def test_approvals_without_a_forge_are_unknown_and_nothing_moves(tmp_path: Path)
     shop = road(tmp_path, "{approvals: 1}")
     before = shop.git("rev-parse", "staging")
     said = gates(shop)["approvals"]
-    assert (said["standing"], "no GitHub is reached" in said["reason"]) == ("unknown", True)
+    assert (said["standing"], "`ledger: folder` has none" in said["reason"]) == ("unknown", True)
+    assert "a gate without `approvals`" in said["change"]
     assert shop.git("rev-parse", "staging") == before
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from gitkitchen.process import Cancel
+from gitkitchen.promote.protocol import End
 from gitkitchen.road import effects
+from gitkitchen.road.landing import promote
+from gitkitchen.road.shown import text
+from gitkitchen.road.walking import Asked
+from gitkitchen.workplace import Request
 from lengths import some
 from road import FILES, SQL, TWO, made, promoted, rows, tree
 from shop import Shop
@@ -204,6 +210,50 @@ def test_where_nothing_promotes_to_it_says_so(shop: Shop, words: list[str]) -> N
     said = shop.cli("promote", *words)
     assert said.code == 2
     assert "merge pull requests" in said.err or "there are: dev, staging, prod" in said.err
+
+
+def test_a_source_without_a_branch_says_how_to_make_one(shop: Shop) -> None:
+    """Who wrote a road into `kitchen.yml` and made no branches is told so; nothing was lost."""
+    shop.git("switch", "-q", "main")
+    shop.git("branch", "-q", "-D", "develop")
+    said = shop.cli("promote", "staging", "--quiet")
+    assert said.code == 2
+    assert "there is no branch 'develop'" in said.err
+    assert "`git branch develop COMMIT` makes it" in said.err
+    assert "gone" not in said.err
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)], ids=["promote", "dry-run"])
+def test_a_clone_whose_history_is_cut_off_is_refused(
+    shop: Shop, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Without a remote that counts nothing is deepened: the command says how, and has recorded nothing."""
+    shop.commit()
+    url = shop.root.as_uri()
+    shop.git("clone", "-q", "--depth", "1", "--no-single-branch", url, str(tmp_path / "cut"))
+    cut = Shop(tmp_path / "cut")
+    said = cut.cli("promote", "staging", "--quiet", *words)
+    assert said.code == 2
+    assert "git fetch --unshallow" in said.err
+    assert not (cut.root / ".gitkitchen/ledger/promotions").exists()
+
+
+def test_an_interrupted_proof_is_no_verdict(shop: Shop) -> None:
+    """What was cancelled failed no gate: the command says that nothing was changed; asked again, it lands."""
+    cancel = Cancel()
+
+    def interrupt(step: str, now: str) -> None:
+        if (step, now) == ("prove", "before"):
+            cancel.set()
+
+    effects.watchers.append(interrupt)
+    try:
+        done = promote(Asked("staging", Request(start=shop.root), cancel))
+    finally:
+        effects.watchers.remove(interrupt)
+    assert (done.end, done.gates) == (End.WAITING, ())
+    assert "interrupted" in text(done.shown())
+    promoted(shop, "staging")
 
 
 def test_a_source_that_is_gone_or_rewritten_is_refused(shop: Shop) -> None:

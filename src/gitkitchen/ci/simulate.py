@@ -25,6 +25,7 @@ from gitkitchen.ci.work import Job, Report
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
 from gitkitchen.git import Repository
 from gitkitchen.github.api import Client
+from gitkitchen.github.asking import library
 from gitkitchen.github.events import parse_event
 from gitkitchen.github.forge import Forge, Hosted, Record, zipped
 from gitkitchen.github.forge.state import Run
@@ -71,6 +72,7 @@ def simulate(wish: Wish, job: Job, told: Callable[[str], None]) -> tuple[Preview
         raise Mistake(
             Problem(f"'{wish.event[:80]}' is not simulated", hint=f"there are: {', '.join(EVENTS)}")
         )
+    library()  # before the work, and not behind minutes of it
     root = find_root(job.start)
     project, repository = load_project(root), Repository.find(root)
     ends = _ends(wish, project, repository)

@@ -109,6 +109,7 @@ def hold(options: argparse.Namespace) -> int:
 def reconcile(options: argparse.Namespace) -> int:
     from gitkitchen.report.text import safe
     from gitkitchen.road.reconcile import reconcile as mend
+    from gitkitchen.road.walking import MENDED
 
     asked = request(options)
     ground = Ground.of(asked)
@@ -123,6 +124,10 @@ def reconcile(options: argparse.Namespace) -> int:
             print(safe(f"{one.environment}: {one.said}"))
         for incident in done.broken:
             print(safe(f"{incident.environment} is BROKEN: {incident.kind}: {incident.said} ({incident.id})"))
+            if incident.kind in MENDED:
+                print(
+                    f"`gitkitchen promote {incident.environment}` proves what stands there, or lands over it"
+                )
         if not done.found and not done.broken:
             print("nothing was left to do")
     return FAILED if done.broken else PASSED

@@ -58,18 +58,28 @@ def shown(project: Project, kitchen: Kitchen) -> tuple[int, dict[str, str]] | No
         return None
 
 
+def _moved(project: Project, kitchen: Kitchen, store: Store) -> bool:
+    """Whether the view file was made while the project or its store stood elsewhere: a view names files by
+    their whole paths, and who moves or copies a folder has changed none."""
+    try:
+        stamp = json.loads(_sidecar(view_file(project, kitchen)).read_bytes())
+        return (stamp["root"], stamp["store"]) != (str(project.state.parent), str(store.root))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def drift(project: Project, kitchen: Kitchen, catalog: Catalog, store: Store) -> list[str]:
     """What somebody else changed in the view file since it was made to show this very catalog.
 
-    Nothing where it shows another publication, or is gone: then it is made anew anyway. A crash between the
-    file and its stamp is no drift: what decides is what is in the file.
+    Nothing where it shows another publication, was made in another place, or is gone: then it is made anew
+    anyway. A crash between the file and its stamp is no drift: what decides is what is in the file.
     """
     import duckdb
 
     path = view_file(project, kitchen)
     if not path.exists() or not stale(project, kitchen, catalog, store):
         return []
-    if shown(project, kitchen) != (catalog.sequence, _wanted(catalog)):
+    if shown(project, kitchen) != (catalog.sequence, _wanted(catalog)) or _moved(project, kitchen, store):
         return []
     versions = {name: _version(store, entry, {}) for name, entry in catalog.entries.items()}
     aside = path.parent / f".{path.name}.{os.getpid()}.drift"

@@ -171,8 +171,9 @@ def _rewritten(remote: str, seen: str, tip: str) -> Infrastructure:
         Problem(
             f"branch gitkitchen-ledger of '{remote}' was rewritten: {tip[:12]} does not follow {seen[:12]}, "
             "which was there before",
-            hint=f"find out by whom; commit {seen[:12]} is still here and can be pushed to it again, "
-            f"`git update-ref -d {SEEN}{remote}` accepts what is there",
+            hint=f"find out by whom; commit {seen[:12]} is still here: `git push --force {remote} "
+            f"{seen[:12]}:refs/heads/gitkitchen-ledger` brings it back, `git update-ref -d {SEEN}{remote}` "
+            "accepts what is there",
             code="ledger-rewritten",
         )
     )

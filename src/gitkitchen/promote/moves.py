@@ -7,7 +7,7 @@ before it. ``bodies`` makes records of moves, ``trailers`` what a landing's comm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -124,19 +124,21 @@ def fold(environment: str, moves: Iterable[Move]) -> Course:
     """Where an environment stands after all its moves, in the order of their records from the first on.
 
     What does not fit (the release of a hold that is not in force, the end of an incident that is not open,
-    a landing on another tip than the one before left) changes nothing else and is said in ``odd``.
+    a landing on another tip than the one before or an incident left) changes nothing else and is said in
+    ``odd``.
     """
     landings: list[Landing] = []
     since: list[datetime] = []
     holds: dict[str, Hold] = {}
     incidents: dict[str, Incident] = {}
     odd: list[tuple[int, str]] = []
+    told: set[str] = set()
     number = 0
     for number, move in enumerate(moves, 1):
         if move.environment != environment:
             odd.append((number, f"it is a move of '{move.environment}'"))
         elif isinstance(move, Landing):
-            odd += [(number, text) for text in _unfit(move, landings)]
+            odd += [(number, text) for text in _unfit(move, landings, told)]
             since.append(max(move.at, since[-1]) if since else move.at)
             landings.append(move)
         elif isinstance(move, Hold):
@@ -153,6 +155,7 @@ def fold(environment: str, moves: Iterable[Move]) -> Course:
             if move.id in incidents:
                 odd.append((number, f"incident {move.id} is open already"))
             incidents[move.id] = move
+            told.add(move.commit)
     return Course(
         environment,
         tuple(landings),
@@ -164,9 +167,10 @@ def fold(environment: str, moves: Iterable[Move]) -> Course:
     )
 
 
-def _unfit(move: Landing, landings: list[Landing]) -> Iterable[str]:
+def _unfit(move: Landing, landings: list[Landing], told: Container[str]) -> Iterable[str]:
+    """``told``: the commits that incidents were about; what lands on one of them mends it."""
     before = landings[-1] if landings else None
-    if before is not None and move.before != before.commit:
+    if before is not None and move.before != before.commit and (not move.before or move.before not in told):
         yield f"it landed on {move.before[:12] or 'nothing'}, and {before.commit[:12]} had landed before it"
     fence = max((landing.fence for landing in landings), default=0)
     if move.method is not Method.HAND and move.told != "rebuilt" and 0 < move.fence < fence:

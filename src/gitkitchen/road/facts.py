@@ -66,7 +66,7 @@ def sources_of(
     if client is not None:
         return Sources(client, environ)
     if ground.remote is None or not environ.get("GITHUB_TOKEN"):
-        return Sources(without_forge(), environ)
+        return Sources(without_forge(ground.project.ledger), environ)
     from gitkitchen.github.api import Client
 
     try:
@@ -350,7 +350,7 @@ def _owners(ground: Ground, stretch: Stretch) -> dict[str, tuple[str, ...]]:
     """Each file that the landing changes with its owners by the target's CODEOWNERS."""
     if not stretch.base:
         return {}
-    names = history.changed(ground.folder, stretch.base, stretch.candidate)
+    names = history.changed(ground.folder, stretch.base, stretch.tree)
     return {name: owners(stretch.ruling.texts, name) for name in names}
 
 

@@ -37,6 +37,7 @@ from gitkitchen.road.looking import (
     checkout_of,
     look,
     moved_since,
+    refuse_shallow,
     refuse_unauthorised,
     workflows_changed,
 )
@@ -90,7 +91,7 @@ def foresee(asked: Asked, at: datetime) -> Done:
     Mistake where there is nothing that could be moved.
     """
     ground = Ground.of(asked.request)
-    stretch = _look(ground, asked)
+    stretch = _look(ground, asked, dry=True)
     if stretch.stands:
         return Done(End.LANDED, asked.environment, stretch, stretch.course.last)
     said = list(_said(ground, stretch))
@@ -107,15 +108,16 @@ def foresee(asked: Asked, at: datetime) -> Done:
     return Done(end, asked.environment, stretch, gates=gates, said=tuple(said))
 
 
-def _look(ground: Ground, asked: Asked) -> Stretch:
+def _look(ground: Ground, asked: Asked, *, dry: bool = False) -> Stretch:
     if asked.intent is Intent.HOTFIX:
         return look_hotfix(ground, asked.environment, asked.rev)
-    return look(ground, asked.environment, intent=asked.intent, rev=asked.rev)
+    return look(ground, asked.environment, intent=asked.intent, rev=asked.rev, dry=dry)
 
 
 def _once(ground: Ground, asked: Asked) -> Done:
     environment = environment_named(ground.project, asked.environment)
     refuse_unauthorised(ground, environment, asked.request.environ)
+    refuse_shallow(ground)
     with effect("reconcile"):
         if first(ground, asked.request, environment, asked.clock(), asked.say):
             ground = Ground.of(asked.request)
@@ -123,6 +125,7 @@ def _once(ground: Ground, asked: Asked) -> Done:
     if before is not None:
         if before.end is not End.LANDED:
             return before
+        asked.say(_absorbed(before))
         ground = Ground.of(asked.request)
     broken_now = refusal_of(ground.ledger, ground.course(environment.name), asked)
     if broken_now is not None:
@@ -143,6 +146,10 @@ def _once(ground: Ground, asked: Asked) -> Done:
             gates = judge(case_of(ground, asked, stretch, course, proof), asked.clock())
             if asked.hub is not None:
                 asked.hub.shown(stretch, gates, proof.evidence)
+        if asked.cancel.is_set:
+            # What a run that was ended did not show is no verdict on the tree.
+            ended_early = "it was interrupted before it landed; what was built is reused"
+            return Done(End.WAITING, asked.environment, stretch, said=(*said, ended_early))
         if not passed(gates) or proof.patch is None:
             said += tuple(asked.hub.notes) if asked.hub is not None else ()
             return Done(refusal(gates), asked.environment, stretch, gates=gates, said=said)
@@ -150,6 +157,16 @@ def _once(ground: Ground, asked: Asked) -> Done:
         walk = Walk(ground, asked, stretch, proof, place, checkout)
         done = walk.land(gates)
     return replace(done, said=(*said, *done.said))
+
+
+def _absorbed(before: Done) -> str:
+    """What was recorded of what stood on the branch before anything was promoted."""
+    landing = before.landing
+    assert landing is not None
+    count = len(landing.published)
+    how = "by hand" if landing.method is Method.HAND else "by a promotion that did not end"
+    said = f"{landing.commit[:12]} came to branch '{landing.branch}' {how}; it is proved and recorded now"
+    return f"{said}, and {count or 'no'} dataset{'s' if count != 1 else ''} published with it"
 
 
 def stands(ground: Ground, asked: Asked, stretch: Stretch) -> Done:

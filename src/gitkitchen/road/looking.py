@@ -77,13 +77,16 @@ def ruling_of(ground: Ground, environment: Environment, base: str) -> tuple[Read
     return reading, ground.project
 
 
-def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch:
+def look(ground: Ground, name: str, *, intent: Intent, rev: str = "", dry: bool = False) -> Stretch:
     """What a promotion to environment ``name`` would move: the newest that its source has landed, or ``rev``.
+
+    ``dry``: nothing is written: the candidate has its name, and is no commit of the repository yet.
 
     Hotfix and rollback have looks of their own. Mistake where there is nothing to move, or what is asked for
     would go back or round; Infrastructure where it cannot be found out.
     """
     environment = environment_named(ground.project, name)
+    refuse_shallow(ground)
     base = ground.tip(environment.branch)
     # Where the tip is none that landed, what it says of its own gates counts for nothing.
     ruling, project = ruling_of(ground, environment, ground.course(name).tip or base)
@@ -105,7 +108,7 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch
     reading = ground.reading(head)
     refuse_unfit(ground, reading, environment)
     parents = [oid for oid in (base, head) if oid]
-    candidate = candidate_of(ground, name, f"{source.name} to {name}", commit, parents)
+    candidate = candidate_of(ground, name, f"{source.name} to {name}", commit, parents, dry=dry)
     ruled = ruling or reading
     return Stretch(
         intent,
@@ -124,15 +127,43 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "") -> Stretch
 
 
 def candidate_of(
-    ground: Ground, name: str, what: str, of: Commit, parents: list[str], *more: tuple[str, str]
+    ground: Ground,
+    name: str,
+    what: str,
+    of: Commit,
+    parents: list[str],
+    *more: tuple[str, str],
+    dry: bool = False,
 ) -> str:
-    """The commit with the tree of ``of``, on top of ``parents``, that is proposed to environment ``name``."""
+    """The commit with the tree of ``of``, on top of ``parents``, that is proposed to environment ``name``.
+
+    ``dry``: its name alone, and nothing is written."""
     trailers = "".join(f"{key}: {value}\n" for key, value in (("GitKitchen-Candidate", name), *more))
-    return history.set_tree(ground.folder, of.tree, parents, f"Candidate: {what}\n\n{trailers}", of.when)
+    made = history.foreseen_tree if dry else history.set_tree
+    return made(ground.folder, of.tree, parents, f"Candidate: {what}\n\n{trailers}", of.when)
+
+
+def refuse_shallow(ground: Ground) -> None:
+    """Mistake where this repository's own history is cut off: order comes from ancestry, and an older commit
+    could pass for a newer one. (What a remote has is fetched: ``Ground.of``.)"""
+    if ground.remote is None and ground.git.is_shallow():
+        hint = "`git fetch --unshallow` brings the rest; then run the same command again"
+        raise Mistake(Problem("the history of this clone is cut off (shallow)", hint=hint, code="shallow"))
 
 
 def _head(ground: Ground, source: Environment, tip: str, rev: str) -> str:
     if not tip:
+        if not ground.course(source.name).landings:
+            made = f"`git branch {source.branch} COMMIT` makes it"
+            brought = f"`git fetch origin {source.branch}:{source.branch}` brings it from a remote"
+            pushed = f"push it: `git push {ground.remote} COMMIT:refs/heads/{source.branch}`"
+            raise Mistake(
+                Problem(
+                    f"there is no branch '{source.branch}', from which environment '{source.name}' promotes",
+                    hint=pushed if ground.remote else f"{made}, {brought}",
+                    code="no-branch",
+                )
+            )
         raise Mistake(
             Problem(
                 f"branch '{source.branch}' of environment '{source.name}' is gone: nothing promotes from it",
@@ -172,7 +203,8 @@ def _refuse_older(ground: Ground, course: Course, head: str, name: str) -> None:
         raise Mistake(
             Problem(
                 f"{head[:12]} is older than {newest[:12]}, which was promoted to '{name}' already",
-                hint="going back is a rollback, and never a promotion",
+                hint="going back is a rollback, and never a promotion; what came to the target by hand must "
+                "come into the first environment, too: merge it there",
                 code="older",
             )
         )
@@ -224,7 +256,7 @@ def workflows_changed(ground: Ground, stretch: Stretch) -> tuple[str, ...]:
     """The workflow files that the landing changes: a push of them needs a right of its own."""
     if not stretch.base:
         return ()
-    names = history.changed(ground.folder, stretch.base, stretch.candidate)
+    names = history.changed(ground.folder, stretch.base, stretch.tree)
     return tuple(name for name in names if name.startswith(WORKFLOWS))
 
 

@@ -39,8 +39,13 @@ def unread(error: Trouble | GitKitchenError, permission: str = "", command: str 
     return Unread("; ".join(p.message for p in error.problems[:3]), permission, command)
 
 
-def without_forge() -> Unread:
-    """Why there are no reviews where there is no forge."""
+def without_forge(ledger: str = "branch") -> Unread:
+    """Why there are no reviews where there is no forge. With ``ledger: folder`` nobody ever reaches one."""
+    if ledger == "folder":
+        return Unread(
+            "approvals are reviews at GitHub, and a project with `ledger: folder` has none",
+            "`ledger: branch` in kitchen.yml and jobs at GitHub, or a gate without `approvals`",
+        )
     return Unread(
         "approvals are reviews at GitHub, and no GitHub is reached from here",
         "GITHUB_TOKEN and GITHUB_REPOSITORY, in a job of GitHub Actions",

@@ -7,6 +7,7 @@ from typing import Any
 
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, PASSED, Problem
 from gitkitchen.printed import text_safe
+from gitkitchen.promote.gates.case import OWN_RUN
 from gitkitchen.promote.protocol import End
 from gitkitchen.promote.shapes import GateResult, Landing, Standing
 from gitkitchen.report.gates import lines as gate_lines
@@ -15,7 +16,7 @@ from gitkitchen.report.gates import plain
 WORDS = {
     End.LANDED: "landed",
     End.CLEAN: "nothing to do",
-    End.UNPROVED: "refused: it is not proved",
+    End.UNPROVED: "refused: a gate failed; nothing was changed",
     End.WAITING: "waiting: nothing was changed",
     End.LOST: "lost to another: nothing was changed",
     End.BROKEN: "broken: nothing was published",
@@ -57,7 +58,8 @@ def text(shown: Shown) -> str:
         )
     for gate in shown.gates:
         lines += [f"  {line}" for line in gate_lines(gate)]
-    lines += [f"note: {text_safe(said)}" for said in shown.said]
+    if shown.end is not End.BROKEN:  # said already, as an incident
+        lines += [f"note: {text_safe(said)}" for said in shown.said]
     lines += [str(problem) for problem in shown.problems]
     lines.append(f"{shown.environment}: {_end(shown)}")
     return "\n".join(lines)
@@ -65,9 +67,17 @@ def text(shown: Shown) -> str:
 
 def _end(shown: Shown) -> str:
     landing = shown.landing
-    if shown.dry:
+    if shown.dry and shown.end is not End.LANDED:
         passed = bool(shown.gates) and all(g.standing is Standing.PASSED for g in shown.gates)
-        return "it could land now" if passed else "it would not land now"
+        if passed:
+            return "it could land now"
+        open_ = [g for g in shown.gates if g.standing is not Standing.PASSED]
+        if open_ and all(g.standing is Standing.PENDING and g.change == OWN_RUN for g in open_):
+            return "not known yet: nothing stands against it but that its own run is still to come"
+        return "it would not land now"
+    if shown.end is End.BROKEN:
+        again = f"`gitkitchen promote {shown.environment}` again lands what is proved over it"
+        return f"{WORDS[shown.end]}; {again}"
     if landing is None or shown.end is not End.LANDED:
         return WORDS[shown.end]
     if not shown.new:

@@ -86,11 +86,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         mark = f" ({move.told})" if row.recorded and move.told else mark
         source = move.source_environment or move.source[:12] or "-"
         tests = sum(e.tests for e in move.evidence)
-        evidence = (
-            f"{len(move.evidence)} run{'s' * (len(move.evidence) != 1)}, {tests} tests"
-            if move.evidence
-            else "-"
-        )
+        evidence = f"{_count(len(move.evidence), 'run')}, {_count(tests, 'test')}" if move.evidence else "-"
         return when, what + mark, source, move.commit[:12], _people(move), evidence, move.reason or "-"
     if isinstance(move, Hold):
         return when, "hold", "-", "-", move.by, "-", move.reason
@@ -100,8 +96,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     return when, what, "-", move.commit[:12] or "-", "-", "-", move.said
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _people(landing: Landing) -> str:
-    asked = [a.name for a in landing.actors if a.role in ("asked", "dispatched", "merged")]
+    asked = [a.name for a in landing.actors if a.role in ("asked", "dispatched", "merged", "committer")]
     approved = [a.name for a in landing.actors if a.role == "approved"]
     said = ", ".join(dict.fromkeys(asked)) or "-"
     return f"{said}; approved: {', '.join(dict.fromkeys(approved))}" if approved else said
@@ -193,7 +193,8 @@ def verified_as_text(found: Verified) -> str:
     looked += f"{found.evidence} pieces of evidence"
     if not found.problems:
         return f"whole: {looked}"
-    lines = [f"{len(found.problems)} things are wrong ({looked}):"]
+    wrong = len(found.problems)
+    lines = [f"{wrong} thing{' is' if wrong == 1 else 's are'} wrong ({looked}):"]
     lines += [safe(f"  {problem}") for problem in found.problems]
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from gitkitchen.history import Commit
 from gitkitchen.ledger.checking import check
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailers_in
-from gitkitchen.promote.shapes import Evidence, Landing, Method, stream_of
+from gitkitchen.promote.shapes import Evidence, Incident, Landing, Method, stream_of
 from gitkitchen.road.audit import MOST, commits_since
 from gitkitchen.road.ground import Ground, before
 
@@ -46,7 +46,8 @@ def verify(ground: Ground, environments: Sequence[Environment]) -> Verified:
         found.moves += len(moves)
         found.landings += len(course.landings)
         found.problems += _odd(course, first=before(ground.project, environment) is None)
-        found.problems += _landings(ground, environment, course, tips.get(environment.branch, ""))
+        told = frozenset(m.commit for m in moves if isinstance(m, Incident))
+        found.problems += _landings(ground, environment, course, tips.get(environment.branch, ""), told)
         found.evidence += len({e.record for landing in course.landings for e in landing.evidence})
     found.problems += _evidence(ground, environments, found.problems)
     found.problems = list(dict.fromkeys(found.problems))
@@ -67,8 +68,11 @@ def _odd(course: Course, *, first: bool) -> Iterator[Problem]:
 # --- commits -----------------------------------------------------------------------------------------
 
 
-def _landings(ground: Ground, environment: Environment, course: Course, tip: str) -> Iterator[Problem]:
-    """What is wrong between the recorded landings and the environment's branch."""
+def _landings(
+    ground: Ground, environment: Environment, course: Course, tip: str, told: Container[str]
+) -> Iterator[Problem]:
+    """What is wrong between the recorded landings and the environment's branch. ``told``: the commits that
+    incidents were about: what was landed on top of one is no secret any more, nor what came with it."""
     name = environment.name
     if not course.landings:
         return
@@ -87,7 +91,7 @@ def _landings(ground: Ground, environment: Environment, course: Course, tip: str
     for oid in commits_since(ground, course, tip):
         yield _without_record(environment, oid)
     for one, after in zip(course.landings, course.landings[1:], strict=False):
-        if after.before != one.commit and after.before:
+        if after.before not in ("", one.commit) and after.before not in told:
             for oid in history.first_parents(ground.folder, after.before, MOST):
                 if oid == one.commit or oid not in chain:
                     break
@@ -135,6 +139,8 @@ def _landing(ground: Ground, landing: Landing, chain: Mapping[str, Commit]) -> I
         )
         return
     left = {name for name, _ in told.left_out}
+    if landing.told == "trailers":
+        left.add("evidence")  # its record was lost: it was proved again, and has the evidence of that
     for name in COMPARED:
         if name not in left and getattr(told.landing, name) != getattr(landing, name):
             text = f"{where}: its record and its commit's trailers differ in '{name}'"

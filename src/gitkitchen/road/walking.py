@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
-from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.git import Repository
 from gitkitchen.ledger.gathering import together
 from gitkitchen.ledger.protocol import Held, Ledger, Newest
 from gitkitchen.merging import Merged
@@ -102,10 +103,14 @@ def way_of(ground: Ground) -> Way:
 
 
 def actors(request: Request) -> tuple[Actor, ...]:
-    """Who asked: the person that started the job, or whose account runs the command."""
+    """Who asked: the person that started the job, or whose name Git would write into a commit here."""
     job = request.environ.get("GITHUB_ACTOR", "")
     if job:
         return (Actor(job, "dispatched"),)
+    try:
+        return (Actor(Repository.find(request.start).who(), "asked"),)
+    except Mistake:  # Git knows no name: that of the account
+        pass
     try:
         return (Actor(pwd.getpwuid(os.getuid()).pw_name, "asked"),)
     except KeyError:  # a container's user without a name

@@ -13,6 +13,9 @@ AGAIN = "another try; `gitkitchen doctor` looks for what is missing"
 LISTED = 5
 """How many of a kind are named in a sentence; the rest is counted."""
 
+OWN_RUN = "the promotion's own run of the candidate"
+"""What changes a gate that waits for nobody else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from gitkitchen.promote.gates.case import Case, failed, passed, pending, short, unknown
+from gitkitchen.promote.gates.case import OWN_RUN, Case, failed, passed, pending, short, unknown
 from gitkitchen.promote.gates.facts import CommandRun, Unread
 from gitkitchen.promote.shapes import GateResult
 
@@ -24,7 +24,7 @@ def judge(case: Case) -> Iterator[GateResult]:
         own = list(dict.fromkeys(r for r in runs if r.name == command.name and r.tree == case.facts.tree))
         if not own:
             reason = f"it was not run on tree {short(case.facts.tree)} yet"
-            yield pending(name, reason, "the promotion's own run of the candidate", case.promote())
+            yield pending(name, reason, OWN_RUN, case.promote())
         elif len(own) > 1:
             reason = f"{len(own)} different results on tree {short(case.facts.tree)}: none of them counts"
             yield failed(name, reason, "whoever promotes: it is run once each time", case.promote())

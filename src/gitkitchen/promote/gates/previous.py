@@ -52,7 +52,12 @@ def _healthy(case: Case, source: Source) -> GateResult:
             newest[run.recipe, run.variation] = run
     if not newest:
         reason = f"nothing was run in {where} on tree {tree} since it landed"
-        return pending(NAME, reason, f"a run in {where}", f"gitkitchen run --kitchen {where}")
+        return pending(
+            NAME,
+            reason,
+            f"a run in {where}, where its branch is checked out",
+            f"gitkitchen run --kitchen {where}",
+        )
     silent = frozenset({Verdict.INFRASTRUCTURE.value, Verdict.CANCELLED.value})
     red = [r for r in newest.values() if r.verdict != Verdict.PASSED.value and r.verdict not in silent]
     if red:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from gitkitchen.finding import PolicyFinding
 from gitkitchen.model import Verdict
-from gitkitchen.promote.gates.case import Case, failed, listed, passed, pending, short, unknown
+from gitkitchen.promote.gates.case import OWN_RUN, Case, failed, listed, passed, pending, short, unknown
 from gitkitchen.promote.gates.facts import Unread, Wanted
 from gitkitchen.promote.shapes import Evidence, GateResult, Intent
 
@@ -74,7 +74,7 @@ def _said(
         return failed(NAME, reason, change, f"gitkitchen show {bad[0].rpartition(' ')[2].rstrip(')')}")
     if missing:
         reason = f"no evidence on tree {tree} with this base and policy: {listed(missing)}"
-        return pending(NAME, reason, "the promotion's own run of the candidate", case.promote())
+        return pending(NAME, reason, OWN_RUN, case.promote())
     if silent:
         said = Unread(f"the runs on tree {tree} could not check: {listed(silent)}")
         return unknown(NAME, said, case.promote())
