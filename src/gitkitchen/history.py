@@ -21,6 +21,7 @@ DEEP = 100_000
 
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ROLLBACK = re.compile(r"(?m)^GitKitchen-(?:Intent: rollback|Rollback: .*)$")
+_SHAPE = "%H%n%T%n%P%n%an <%ae>%n%cn <%ce>%n%ct%n%B%x00"
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)")
 
 
@@ -52,23 +53,11 @@ class Commit:
 def commit_of(folder: Path, rev: str) -> Commit:
     """The commit that a revision names. Mistake where there is none."""
     if rev and not re.search(r"[\0-\x1f]", rev):
-        shape = "%H%n%T%n%P%n%an <%ae>%n%cn <%ce>%n%ct%n%B"
-        words = (
-            "log",
-            "-1",
-            "--no-show-signature",
-            f"--format={shape}",
-            "--end-of-options",
-            f"{rev}^{{commit}}",
-            "--",
-        )
-        done = _git(folder, *words)
-        lines = done.output.decode(errors="replace").split("\n", 6)
-        if done.code == 0 and len(lines) == 7:
-            parents = tuple(lines[2].split())
-            return Commit(
-                lines[0], lines[1], parents, lines[3], lines[4], int(lines[5]), lines[6].rstrip("\n")
-            )
+        words = ("log", "-1", "--no-show-signature", f"--format={_SHAPE}")
+        done = _git(folder, *words, "--end-of-options", f"{rev}^{{commit}}", "--")
+        if done.code == 0:
+            for commit in _commits(done.output):
+                return commit
     raise Mistake(
         Problem(
             f"there is no commit {rev[:80]!r} in this repository",
@@ -78,20 +67,8 @@ def commit_of(folder: Path, rev: str) -> Commit:
     )
 
 
-def first_parents(folder: Path, tip: str, most: int = 10_000) -> Iterator[str]:
-    """The commits that a branch stood on, the newest first, as far as its first parents tell."""
-    words = ("rev-list", "--first-parent", f"--max-count={most}", "--end-of-options", tip)
-    yield from _checked(folder, *words).out.split()
-
-
-def line(folder: Path, tip: str, *, below: Sequence[str] = (), having: str = "") -> Iterator[Commit]:
-    """The commits that a branch stood on, the newest first, without what ``below`` has; with ``having`` only
-    those of which a line of the message begins with it. One call, however many there are."""
-    shape = "%H%n%T%n%P%n%an <%ae>%n%cn <%ce>%n%ct%n%B%x00"
-    words = ["log", "--first-parent", "--no-show-signature", f"--format={shape}"]
-    words += ["--basic-regexp", f"--grep=^{re.escape(having)}"] if having else []
-    done = _checked(folder, *words, "--end-of-options", tip, *(f"^{oid}" for oid in below), "--")
-    for entry in done.output.decode(errors="replace").split("\0"):
+def _commits(output: bytes) -> Iterator[Commit]:
+    for entry in output.decode(errors="replace").split("\0"):
         lines = entry.lstrip("\n").split("\n", 6)
         if len(lines) == 7:
             oid, tree, parents, author, committer, when, message = lines
@@ -100,11 +77,30 @@ def line(folder: Path, tip: str, *, below: Sequence[str] = (), having: str = "")
             )
 
 
+def first_parents(folder: Path, tip: str, most: int = 10_000) -> Iterator[str]:
+    """The commits that a branch stood on, the newest first, as far as its first parents tell."""
+    words = ("rev-list", "--first-parent", f"--max-count={most}", "--end-of-options", tip)
+    yield from _checked(folder, *words).out.split()
+
+
+def line(
+    folder: Path, tip: str, *, below: Sequence[str] = (), having: str = "", most: int | None = None
+) -> Iterator[Commit]:
+    """The commits that a branch stood on, the newest first, without what ``below`` has; with ``having`` only
+    those of which a line of the message begins with it; with ``most`` so many. One call, however many."""
+    words = ["log", "--first-parent", "--no-show-signature", f"--format={_SHAPE}"]
+    words += [f"--max-count={most}"] if most is not None else []
+    words += ["--basic-regexp", f"--grep=^{re.escape(having)}"] if having else []
+    yield from _commits(
+        _checked(folder, *words, "--end-of-options", tip, *(f"^{oid}" for oid in below), "--").output
+    )
+
+
 def between(folder: Path, tip: str, bottom: str | None) -> tuple[Commit, ...]:
-    """The commits that ``tip`` has and ``bottom`` has not, the oldest first, at most 10,000."""
-    words = ["rev-list", "--reverse", "--topo-order", "--max-count=10000", "--end-of-options", tip]
-    words += [f"^{bottom}"] if bottom else []
-    return tuple(commit_of(folder, oid) for oid in _checked(folder, *words).out.split())
+    """The commits that ``tip`` has and ``bottom`` has not, the oldest first, at most 10,000. One call."""
+    words = ["log", "--topo-order", "--max-count=10000", "--no-show-signature", f"--format={_SHAPE}"]
+    words += ["--end-of-options", tip, *([f"^{bottom}"] if bottom else []), "--"]
+    return tuple(_commits(_checked(folder, *words).output))[::-1]
 
 
 def changed(folder: Path, before: str, after: str) -> tuple[str, ...]:

@@ -101,6 +101,14 @@ class Plumbing:
         done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", name)
         return done.out.strip() if done.code == 0 else None
 
+    def refs(self, names: Iterable[str]) -> dict[str, str]:
+        """The objects that refs name, by their whole names, without those that do not exist. One call."""
+        wanted = set(names)
+        words = ("for-each-ref", "--format=%(objectname) %(refname)", "--", *sorted(wanted))
+        lines = _text(self._checked(*words).output).splitlines() if wanted else []
+        found = (line.partition(" ")[::2] for line in lines)
+        return {name: oid for oid, name in found if name in wanted}
+
     def move(self, name: str, new: str, old: str | None) -> bool:
         """Set a ref that must be at ``old`` (None: not exist); False, unchanged, where it is not."""
         zero = "0" * len(new)
@@ -123,6 +131,8 @@ class Plumbing:
         self._git("update-ref", "--no-deref", "-d", "--end-of-options", name)
 
     def is_ancestor(self, old: str, new: str) -> bool:
+        if old == new:
+            return True
         done = self._git("merge-base", "--is-ancestor", "--end-of-options", old, new)
         return done.code == 0
 

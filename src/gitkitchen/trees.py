@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,12 @@ def read_tree(folder: Path, rev: str, *, project: str = "", sandbox: Kitchen | N
         raise Mistake(
             Problem(f"there is no revision '{rev[:80]}' here", hint="fetch it first", code="no-rev")
         )
+    return _read_once(folder, tree, project, sandbox)
+
+
+@lru_cache(maxsize=2)  # a promotion reads the tree of its target and that of its source, and each again
+def _read_once(folder: Path, tree: str, project: str, sandbox: Kitchen | None) -> Reading:
+    plumbing = Plumbing(folder)
     files = plumbing.listing(tree)
     if files is None:  # a partial clone does not even know how large its files are
         raise _lacking()

@@ -262,14 +262,7 @@ def _stood_unrecorded(
 ) -> tuple[tuple[datetime, datetime | None], ...]:
     """Of an environment that nothing was promoted to: its branch's first parents say what stood there, and
     the ledger's runs since when. A commit's own time is whatever its author's clock said."""
-    trees = (
-        [
-            history.commit_of(ground.folder, oid).tree
-            for oid in history.first_parents(ground.folder, tip, 1000)
-        ]
-        if tip
-        else []
-    )
+    trees = [commit.tree for commit in history.line(ground.folder, tip, most=1000)] if tip else []
     if tree not in trees:
         return ()
     first = min((r.at for r in runs if r.tree == tree), default=None)

@@ -62,8 +62,7 @@ class Ground:
         """
         names = {BRANCHES + branch: branch for branch in branches}
         if self.remote is None:
-            found = ((branch, self.git.ref(name)) for name, branch in names.items())
-            return {branch: tip for branch, tip in found if tip}
+            return {names[name]: tip for name, tip in self.git.refs(names).items()}
         listed = self.git.list(self.remote, names)
         objects = self.git.objects()
         missing = [name for name, oid in listed.items() if objects.read(oid) is None]

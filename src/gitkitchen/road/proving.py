@@ -35,7 +35,7 @@ from gitkitchen.model import (
 from gitkitchen.promote.gates.facts import Break, CommandRun, Unread
 from gitkitchen.promote.shapes import Evidence
 from gitkitchen.road.order import Reader, in_order
-from gitkitchen.workplace import Request, enter
+from gitkitchen.workplace import Request, Workplace, enter
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel
@@ -96,8 +96,10 @@ def prove(
     on_event: Callable[[Event], None],
     cancel: Cancel,
     clock: Callable[[], datetime],
+    beside: Workplace | None = None,
 ) -> Proof:
-    """Run every recipe of the tree in ``root`` as a candidate of an environment.
+    """Run every recipe of the tree in ``root`` as a candidate of an environment. ``beside``: its kitchen,
+    where it was entered from there just now.
 
     Failures of recipes become part of the proof. GitKitchenError where it could not begin.
     """
@@ -106,7 +108,7 @@ def prove(
     request = replace(
         request, start=root, kitchen=environment.name, recipe=None, publish=False, rebuild=rebuild
     )
-    place = enter(request)
+    place = enter(request, beside=beside)
     try:
         sequence = place.ledger.head(publications_of(place.kitchen.namespace))
         proof = Proof(place.subject.tree, bound.base, bound.policy, place.kitchen, sequence)

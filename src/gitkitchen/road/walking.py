@@ -173,6 +173,7 @@ def proved(
                 on_event=asked.on_event,
                 cancel=asked.cancel,
                 clock=asked.clock,
+                beside=place,
             )
             proof = seen(proof, place, environment.gate, root, asked.request.environ)
         with effect("record-evidence"):  # with the records of the runs in one push
