@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import diffing, engine, judging, models, pulls, sandboxes, startup, warehouse
+from benchmarks import diffing, engine, judging, models, promoting, pulls, sandboxes, startup, warehouse
 from benchmarks.context import Context, Section
 from benchmarks.harness import Failed
 from benchmarks.report import document, markdown
@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[Context], Section]] = {
     "f": sandboxes.run,
     "g": warehouse.run,
     "h": pulls.run,
+    "i": promoting.run,
 }
 OUR_PACKAGES = ("gitkitchen", "duckdb", "sqlglot", "pyyaml")
 
@@ -78,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "sections",
         nargs="*",
         metavar="SECTION",
-        help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL, h pull request "
-        "(default: all)",
+        help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL, h pull request, "
+        "i promotion (default: all)",
     )
     add("--quick", action="store_true", help="small sizes, two rounds: a rehearsal")
     add("--rounds", type=int, help="how often each contestant is measured (default 5, quick 2)")
