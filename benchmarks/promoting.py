@@ -29,9 +29,9 @@ CONNECTION = 'connections:\n  warehouse: {type: postgres, dsn: "${{ secrets.WARE
 NOTES = paragraphs("""\
 {count} datasets, one in its own SQL file each; their data was built in the environment before and is not
 timed. Each round promotes another version of all of them, so that every one moves, and rolls back to what
-stood there before. The figures are of whole commands: start, candidate run of the whole tree, evidence, gates,
-lease, landing, records and what consumers read; a rollback has no candidate run and few gates.
-Git, ledger and store are on this machine.
+stood there before. The figures are of whole commands: start, candidate run of the whole tree, evidence,
+gates, lease, landing, records and what consumers read; a rollback has no candidate run and few gates. Git,
+ledger and store are on this machine.
 
 Bytes of data copied: none. After each command the bench verifies that no file of the store's data, and no
 table of the store in PostgreSQL, was added, written or removed, and that the branch has the tree.
