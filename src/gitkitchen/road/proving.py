@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen import flow
 from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.catalog import stream_of as publications_of
-from gitkitchen.errors import INFRASTRUCTURE, GitKitchenError, Infrastructure, Problem
+from gitkitchen.errors import INFRASTRUCTURE, Conflict, GitKitchenError, Infrastructure, Problem
 from gitkitchen.files import digest
 from gitkitchen.ledger.protocol import Newest
 from gitkitchen.ledger.records import Record
@@ -101,7 +101,8 @@ def prove(
     """Run every recipe of the tree in ``root`` as a candidate of an environment. ``beside``: its kitchen,
     where it was entered from there just now.
 
-    Failures of recipes become part of the proof. GitKitchenError where it could not begin.
+    Failures of recipes become part of the proof. GitKitchenError where it could not begin, Conflict where
+    somebody else is at work on a recipe.
     """
     # What may be adopted is the target's to say, and not the tree's that wants to get there.
     rebuild = environment.adopt == "rebuild"
@@ -128,6 +129,10 @@ def prove(
         for reader in readers:
             if cancel.is_set:
                 break
+            blind = sorted(reader.reads & {d for r in readers for d in r.makes if r.name in _unknown(failed)})
+            if blind:  # what it would find there now says nothing about this tree
+                failed.append(Failed(reader.name, (_blind(blind),), unknown=True))
+                continue
             try:
                 ran = flow.candidate(
                     replace(request, recipe=reader.name),
@@ -137,6 +142,8 @@ def prove(
                     cancel=cancel,
                     now=clock(),
                 )
+            except Conflict:  # another promotion, or a run, is at work on it: nothing is known, and no proof
+                raise
             except GitKitchenError as error:
                 failed.append(Failed(reader.name, error.problems, error.exit_code == INFRASTRUCTURE))
                 continue
@@ -220,6 +227,15 @@ def _about(bound: Bound, environment: Environment) -> Callable[[Plan, Sequence[N
         return {"candidate": said}
 
     return about
+
+
+def _unknown(failed: Sequence[Failed]) -> set[str]:
+    return {f.recipe for f in failed if f.unknown}
+
+
+def _blind(datasets: Sequence[str]) -> Problem:
+    names = ", ".join(datasets[:5])
+    return Problem(f"it reads {names}, and whether that can be made is not known", code="not-known")
 
 
 def _in_circles(readers: Sequence[Reader], over: Patch, begun: Patch) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.engines.postgres_grants import Kept, keep, restore
+from gitkitchen.data.engines.postgres_grants import keep, options_of, restore
 from gitkitchen.data.engines.postgres_sql import quoted
 from gitkitchen.data.engines.postgres_versions import relation
 from gitkitchen.errors import Mistake, Problem
@@ -28,29 +28,43 @@ class Changes:
         batch = "; ".join(f"CREATE VIEW {quoted(self.schema, n)} AS {relation(v)}" for n, v in fresh.items())
         if batch:
             self.own.execute(batch.encode())
-        for name in sorted(tables.keys() - fresh.keys()):
-            self._one(name, tables[name])
+        for name in sorted(tables.keys() - fresh.keys() - self.there.keys()):
+            view, body = quoted(self.schema, name), relation(tables[name])
+            self.own.execute(f"CREATE VIEW {view} AS {body}".encode(), prepare=True)
+        standing = sorted((tables.keys() - fresh.keys()) & self.there.keys())
+        options = options_of(self.own, [self.there[name][1] for name in standing])
+        statements = {
+            name: f"CREATE OR REPLACE VIEW {quoted(self.schema, name)}{options[self.there[name][1]]} "
+            f"AS {relation(tables[name])}"
+            for name in standing
+        }
+        self._replace(standing, statements, tables)
 
-    def _one(self, name: str, version: Version) -> None:
+    def _replace(
+        self, names: list[str], statements: Mapping[str, str], tables: Mapping[str, Version]
+    ) -> None:
+        """Replace views that stand there: all in one message. Where the columns of one no longer fit, the
+        server does not say of which, so that the halves are tried, down to that one."""
         from psycopg import errors
 
-        view = quoted(self.schema, name)
-        body = relation(version)
-        if name not in self.there:
-            self.own.execute(f"CREATE VIEW {view} AS {body}".encode(), prepare=True)
+        if not names:
             return
-        kept = keep(self.own, self.there[name][1])
         try:
             with self.own.transaction():
-                statement = f"CREATE OR REPLACE VIEW {view}{kept.options} AS {body}"
-                self.own.execute(statement.encode(), prepare=True)
+                self.own.execute("; ".join(statements[n] for n in names).encode())
         except errors.InvalidTableDefinition:
-            self._anew(name, view, body, kept)
+            middle = len(names) // 2
+            if middle == 0:
+                self._anew(names[0], relation(tables[names[0]]))
+            else:
+                self._replace(names[:middle], statements, tables)
+                self._replace(names[middle:], statements, tables)
 
-    def _anew(self, name: str, view: str, body: str, kept: Kept) -> None:
+    def _anew(self, name: str, body: str) -> None:
         """A view whose columns no longer fit: dropped and made, with all that stood beside it."""
         if self._stands(name):
             return
+        view, kept = quoted(self.schema, name), keep(self.own, self.there[name][1])
         self.own.execute(f"DROP VIEW {view}".encode())
         self.own.execute(f"CREATE VIEW {view}{kept.options} AS {body}".encode(), prepare=True)
         restore(self.own, view, kept)
