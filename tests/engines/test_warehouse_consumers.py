@@ -516,3 +516,23 @@ def test_a_dsn_in_the_file_is_refused(pg_shop: Shop) -> None:
     assert "hush" not in said.err + said.out
     pg_shop.commit({"kitchen.yml": KITCHEN_YML + "connections: {warehouse: {type: postgres}}\n"})
     assert "needs `dsn`" in pg_shop.cli("validate").out
+
+
+def test_of_many_views_some_change_their_columns(pg_shop: Shop, boss: Client) -> None:
+    """All views are replaced in one message; where columns of some no longer fit, those are made anew, and
+    each of them shows the new data under the grants that it had."""
+    names = [f"d{number}" for number in range(7)]
+    nodes = "".join(f"  {name}: {{sql: {name}.sql, tests: [{{rows: {{min: 1}}}}]}}\n" for name in names)
+    recipe = {"recipes/many/recipe.yml": f"version: 1\nrecipe: many\nnodes:\n{nodes}"}
+    pg_shop.commit(recipe | {f"recipes/many/{name}.sql": "select 1 as n\n" for name in names})
+    assert pg_shop.cli("run", "--quiet").code == 0
+    boss.execute("GRANT USAGE ON SCHEMA prod TO reader")
+    for name in names:
+        boss.execute(f"GRANT SELECT ON prod.{name} TO reader".encode())
+    changed = {name: "'two'" if name in ("d1", "d5", "d6") else "2" for name in names}
+    pg_shop.commit({f"recipes/many/{name}.sql": f"select {value} as n\n" for name, value in changed.items()})
+    said = pg_shop.cli("run", "--quiet")
+    assert said.code == 0, said.out + said.err
+    boss.execute("SET ROLE reader")
+    shown = {name: boss.execute(f"SELECT n::text FROM prod.{name}".encode()).fetchall() for name in names}
+    assert shown == {name: [(value.strip("'"),)] for name, value in changed.items()}

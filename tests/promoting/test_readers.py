@@ -1,8 +1,7 @@
-"""A reader never sees a mixture; of many promoters one wins; 500 datasets land at once."""
+"""A reader never sees a mixture; 500 datasets land at once."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ import pytest
 from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
-from road import CSV, KITCHEN_YML, SQL, TWO, made, promoted, remote
+from road import CSV, KITCHEN_YML, SQL, TWO, made, promoted
 from shop import Shop
 
 
@@ -50,50 +49,38 @@ def test_a_reader_with_one_connection_never_sees_a_mixture(tmp_path: Path) -> No
     assert (22, 22) in seen or len(seen) >= 2
 
 
-CHILD = [sys.executable, "-m", "gitkitchen", "-C"]
+READER = """
+import sys, duckdb
+reader = duckdb.connect(sys.argv[1], read_only=True)
+for line in sys.stdin:
+    late = reader.execute("select max(n) from late").fetchone()[0]
+    worst = reader.execute("select n from worst").fetchone()[0]
+    print(late, worst, flush=True)
+"""
 
 
-def race(roots: list[Path], environ: dict[str, str]) -> list[tuple[int, str]]:
-    """Promotions of one environment at once, each in its own clone or work tree."""
-    words = ["promote", "staging", "--quiet"]
-    started = [
-        subprocess.Popen(
-            [*CHILD, str(root), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **environ},
-        )
-        for root in roots
-    ]
-    return [(p.wait(), said) for p in started for said in [p.communicate()[0]]]
+def test_a_connection_that_stays_open_shows_one_landing_to_its_end(tmp_path: Path) -> None:
+    """The file is replaced, and never written: who has it open goes on reading the landing that it opened,
+    through two others; who opens it anew sees the newest."""
+    shop = made(tmp_path, TWO)
+    promoted(shop, "staging")
+    argv = [sys.executable, "-c", READER, str(shop.root / ".gitkitchen/views/staging.duckdb")]
 
+    def asked(reader: subprocess.Popen[str]) -> str:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        return reader.stdout.readline().strip()
 
-@pytest.mark.long
-@pytest.mark.parametrize("promoters", [2, 8])
-def test_s4_s6_of_many_promoters_one_wins_and_the_others_change_nothing(
-    tmp_path: Path, promoters: int
-) -> None:
-    """S4, S6, S14: one landing, one publication, one move; who lost says so, or that it stands there."""
-    host = remote(tmp_path, TWO)
-    environ = host.environ("main")
-    clones = [host.clone(f"c{number}", "main") for number in range(promoters)]
-    count = int(os.environ.get("GITKITCHEN_RACES", "3" if promoters == 2 else "1"))
-    hand = host.clone("hand", "develop")
-    for number in range(count):
-        hand.commit({"recipes/delays/late.sql": SQL.replace("count(*)", f"count(*) + {number + 10}")})
-        hand.git("push", "-q", "origin", "develop")
-        before = host.git("rev-parse", "staging")
-        ended = race([clone.root for clone in clones], environ)
-        codes = [code for code, _ in ended]
-        assert 0 in codes, ended
-        assert set(codes) <= {0, 3}, ended
-        assert sum("landed as" in said for _, said in ended) == 1, ended
-        assert host.git("rev-parse", "staging^1") == before
-        assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
-        listed = host.git("ls-tree", "-r", "--name-only", "gitkitchen-ledger").splitlines()
-        assert sum(p.startswith("promotions/") for p in listed) == number + 1
-        assert sum(p.startswith("publications/") for p in listed) == number + 1
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as old:
+        assert asked(old) == "2 2"
+        for number in (10, 20):
+            shop.commit({"recipes/delays/late.sql": SQL.replace("count(*)", f"count(*) + {number}")})
+            promoted(shop, "staging")
+            assert asked(old) == "2 2"
+            with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as new:
+                assert asked(new) == f"{number + 2} {number + 2}"
 
 
 def wide(folder: Path, count: int) -> Shop:
