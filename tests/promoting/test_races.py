@@ -79,7 +79,7 @@ def refs(shop: Shop) -> dict[str, str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("many", [2, 8])
-def test_of_many_promoters_of_local_branches_one_wins(tmp_path: Path, many: int) -> None:
+def test_s4_s6_of_many_promoters_of_local_branches_one_wins(tmp_path: Path, many: int) -> None:
     """One repository, one ledger in a folder: one move, one publication, one commit; nothing else is left."""
     shop = made(tmp_path, TWO)
     with promoters(tmp_path / "meeting", [shop.root] * many, os.environ) as racing:
@@ -105,7 +105,7 @@ def test_of_many_promoters_of_local_branches_one_wins(tmp_path: Path, many: int)
 
 @pytest.mark.long
 @pytest.mark.parametrize("many", [2, 8])
-def test_of_many_promoters_over_a_remote_one_wins(tmp_path: Path, many: int) -> None:
+def test_s4_s6_of_many_promoters_over_a_remote_one_wins(tmp_path: Path, many: int) -> None:
     """Each in a clone of its own, the ledger on a branch: branch, move and publication come in one push."""
     host = remote(tmp_path, TWO)
     clones = [host.clone(f"c{number}", "main") for number in range(many)]
