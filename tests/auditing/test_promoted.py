@@ -109,11 +109,12 @@ def test_what_mends_an_incident_leaves_the_road_whole(shop: Shop) -> None:
     shop.git("switch", "-q", "develop")
     said = shop.cli("promote", "staging", "--quiet")
     assert said.code == 1
-    assert "again lands what is proved over it" in said.out
+    assert "promote with --over INCIDENT" in said.out
     assert said.out.count("does not pass") == 0, "the incident is told once, as a problem"
     assert said.err.count("does not pass") == 1
     assert shop.cli("audit", "--verify").code == 1, "what stands there now is not recorded"
-    promoted(shop, "staging")
+    (incident,) = Ground.of(Request(start=shop.root)).course("staging").incidents
+    promoted(shop, "staging", "--over", incident.id, "--reason", "it was looked at")
     verified = shop.cli("audit", "--verify")
     assert verified.code == 0, verified.out
     last = Ground.of(Request(start=shop.root)).course("staging").last

@@ -47,6 +47,9 @@ def test_a_hotfix_lands_is_brought_back_and_blocks_until_it_is_in(tmp_path: Path
     """Straight from its branch; a branch with its change alone; no promotion passes without it; then all."""
     shop = road(tmp_path)
     shop.commit({"fix.txt": "mended\n"}, "mend")
+    before = shop.git("count-objects"), shop.git("show-ref")
+    hot(shop, 1, "--dry-run")
+    assert (shop.git("count-objects"), shop.git("show-ref")) == before, "a dry run writes nothing"
     said = hot(shop)
     course = Ground.of(Request(start=shop.root)).course("prod")
     assert course.last is not None

@@ -17,17 +17,19 @@ from gitkitchen.promote.shapes import Intent, Landing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import CANDIDATES, Ground, before, environment_named
 from gitkitchen.road.judging import policy_of
-from gitkitchen.road.looking import Stretch, candidate_of, refuse_unfit, ruling_of
+from gitkitchen.road.looking import Stretch, candidate_of, refuse_shallow, refuse_unfit, ruling_of
 
 BACKPORTS = "gitkitchen-backport/"
 """The branches of back-ports: ordinary changes, tested in kitchens of their own, and so not reserved."""
 
 
-def look_hotfix(ground: Ground, name: str, branch: str) -> Stretch:
-    """What a hotfix moves: the tree of a branch that has everything that stands on the environment.
+def look_hotfix(ground: Ground, name: str, branch: str, *, dry: bool = False) -> Stretch:
+    """What a hotfix moves: the tree of a branch that has everything that stands on the environment. ``dry``:
+    nothing is written.
 
     Mistake where there is no such branch, or landing it would undo something.
     """
+    refuse_shallow(ground)
     environment = environment_named(ground.project, name)
     branch = branch.removeprefix("refs/heads/")
     if not branch:
@@ -64,7 +66,7 @@ def look_hotfix(ground: Ground, name: str, branch: str) -> Stretch:
     commit = history.commit_of(ground.folder, head)
     reading = ground.reading(head)
     refuse_unfit(ground, reading, environment)
-    candidate = candidate_of(ground, name, f"hotfix to {name}", commit, [base, head])
+    candidate = candidate_of(ground, name, f"hotfix to {name}", commit, [base, head], dry=dry)
     ruled = ruling or reading
     return Stretch(
         *(

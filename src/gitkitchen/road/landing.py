@@ -110,7 +110,7 @@ def foresee(asked: Asked, at: datetime) -> Done:
 
 def _look(ground: Ground, asked: Asked, *, dry: bool = False) -> Stretch:
     if asked.intent is Intent.HOTFIX:
-        return look_hotfix(ground, asked.environment, asked.rev)
+        return look_hotfix(ground, asked.environment, asked.rev, dry=dry)
     return look(ground, asked.environment, intent=asked.intent, rev=asked.rev, dry=dry)
 
 

@@ -76,8 +76,10 @@ def _end(shown: Shown) -> str:
             return "not known yet: nothing stands against it but that its own run is still to come"
         return "it would not land now"
     if shown.end is End.BROKEN:
-        again = f"`gitkitchen promote {shown.environment}` again lands what is proved over it"
-        return f"{WORDS[shown.end]}; {again}"
+        ways = (
+            "put its branch back where it landed, roll it back, or promote with --over INCIDENT and --reason"
+        )
+        return f"{WORDS[shown.end]}; {ways}"
     if landing is None or shown.end is not End.LANDED:
         return WORDS[shown.end]
     if not shown.new:
