@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.auditing.made_road import make_road
-from tests.promoting.test_landing_on_a_forge import WORKFLOW, Town, town
+from tests.promoting.test_landing_on_a_forge import town
 
 from gitkitchen.promote.moves import body_of
 from gitkitchen.promote.protocol import Purpose, Way, route
@@ -22,6 +22,7 @@ from gitkitchen.workplace import Request
 from lengths import some
 from road import SQL, TWO, made, promoted, remote, rows, tree
 from shop import Shop
+from town import WORKFLOW, Town
 from warm import Warm, every, kept, warm
 
 __all__ = ["town"]

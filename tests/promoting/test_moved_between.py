@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.promoting.test_killed_anywhere import kept
 
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.road import effects, landing
@@ -18,6 +17,7 @@ from lengths import some
 from road import KITCHEN_YML, TWO, made, promoted, rows, tree
 from shop import Shop
 from walks import watched
+from warm import kept
 
 CANDIDATE = "gitkitchen/promote/staging"
 LANDS = "move-branch"

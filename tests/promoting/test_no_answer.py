@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.promoting.test_landing_on_a_forge import Town, town
+from tests.promoting.test_landing_on_a_forge import town
 
 from gitkitchen.github.api import Client
 from gitkitchen.github.trouble import Trouble
@@ -14,6 +14,7 @@ from gitkitchen.promote.protocol import Purpose, Way, route
 from gitkitchen.road import effects
 from road import TWO, Remote, remote, tree
 from shop import Said, Shop
+from town import Town
 from walks import names_of, strays, watched
 
 __all__ = ["town"]

@@ -60,7 +60,8 @@ def test_init_writes_the_workflows(empty: Shop) -> None:
     """With an action: each workflow uses it at that commit and no other; the hook too."""
     assert empty.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
     written = sorted(p.name for p in (empty.root / ".github/workflows").iterdir())
-    assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS)
+    # One environment: nothing promotes to another.
+    assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS if name != "promote")
     assert COMMAND in written
     for name in written:
         text = (empty.root / ".github/workflows" / name).read_text()
