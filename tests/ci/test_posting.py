@@ -148,7 +148,7 @@ def test_policy_waits_for_somebody_allowed(on: Scene) -> None:
     on.repo.review(pull, "bob")
     on.posted(reviewed(on, pull, "bob"))
     assert on.conclusions(pull.head_sha) == {"orders": "success", WHOLE: "success"}
-    assert "allowed by" in on.comments(pull)[0].body
+    assert "**allowed** by" in on.comments(pull)[0].body
     on.pushed(pull, {"README.md": "more"})
     on.posted(on.tested(pull))
     assert on.conclusions(pull.head_sha)[WHOLE] == "action_required"
