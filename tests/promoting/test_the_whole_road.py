@@ -292,7 +292,7 @@ def test_8_a_hotfix_goes_straight_and_is_brought_back(on: Journey) -> None:
     move = on.landed("prod", **given)
     assert (move["intent"], "soak:hours" in {g["gate"] for g in move["gates"]}) == ("hotfix", False)
     assert on.late("prod") < before == on.late("staging")
-    (backport,) = [p for p in on.town.pulls() if p.head_ref.startswith("gitkitchen/backport/")]
+    (backport,) = [p for p in on.town.pulls() if p.head_ref.startswith("gitkitchen-backport/")]
     assert (backport.base_ref, backport.state) == ("develop", "open")
     on.to_staging()
     on.waits("prod", "lacks what was mended")

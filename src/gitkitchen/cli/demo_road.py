@@ -229,7 +229,7 @@ def _hotfix(road: Road) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(LATE, MENDED), encoding="utf-8")
     road.git("commit", "-q", "-am", "A flight is late after 20 minutes")
     road.hotfix("prod", "hot", "the contract says 20 minutes")
-    branch = road.git("for-each-ref", "--format=%(refname:short)", "refs/heads/gitkitchen/backport/")
+    branch = road.git("for-each-ref", "--format=%(refname:short)", "refs/heads/gitkitchen-backport/")
     road.hold_true("there is one branch of the back-port", len(branch.split()) == 1)
     road.step("Until develop has the hotfix, nothing is promoted over it; merged, everything goes on.")
     road.git("checkout", "-q", "develop")
