@@ -94,7 +94,8 @@ MOVES = {
     "candidate-deleted": Move(ref(CANDIDATE, ""), CANDIDATE),
     "candidate-moved": Move(ref(CANDIDATE, "main"), CANDIDATE),
     "versions": Move(publish, "published meanwhile", ("judge-again", "before"), ("prove", "after")),
-    "held": Move(hold, "hold", ("take-lease", "before")),
+    # A hold clears the candidate first: that is what is seen to move; the next command tells the hold.
+    "held": Move(hold, ("hold", CANDIDATE), ("take-lease", "before")),
 }
 
 
