@@ -305,7 +305,7 @@ def test_a_few_orders_of_events_end_as_in_the_reference() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skip(reason="NOT PASSING YET: a walk that reconciles before it absorbs is not in its list of routes")
+@pytest.mark.skip(reason="NOT PASSING YET: walks that reconcile before they absorb are not in its list")
 def test_many_orders_of_events_end_as_in_the_reference() -> None:
     """The same, longer and more often."""
     run(10, 8)
