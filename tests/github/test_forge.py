@@ -15,6 +15,7 @@ import pytest
 from gitkitchen.document.openapi import Description
 from gitkitchen.github.forge import Forge, zipped
 from gitkitchen.github.forge.answering import OPENAPI, description
+from gitkitchen.github.forge.happening import listens
 from gitkitchen.github.forge.routing import ROUTES, Answer, Rule
 from stage import Stage, staged
 
@@ -445,6 +446,26 @@ def test_what_a_job_does_starts_workflows_by_dispatch_alone(stage: Stage) -> Non
     ]
     assert ask(stage, "POST", "actions/workflows/ci.yml/dispatches", {"ref": "gone"}, token).status == 422
     assert ask(stage, "POST", "actions/workflows/no.yml/dispatches", {"ref": "main"}, token).status == 404
+
+
+@pytest.mark.parametrize(
+    ("on", "hears"),
+    [
+        ("on: pull_request", True),
+        ("'on': [push, pull_request]", True),
+        ("on:\n- pull_request", True),
+        ("on:\n  pull_request:\n    types: [opened]", True),
+        ("on: pull_request_review  # pull_request", False),
+        ("on: {workflow_run: {workflows: [pull_request]}}", False),
+        ("jobs: {pull_request: {}}", False),
+        ("on: [", False),
+    ],
+    ids=["word", "list", "lines", "key", "review", "within", "none", "broken"],
+)
+def test_a_workflow_listens_to_what_its_on_names(on: str, hears: bool) -> None:
+    """What `on:` names is what starts a workflow, however much else stands below it."""
+    rest = "permissions: {}\njobs:\n" + "".join(f"  job{n}:\n        runs-on: x\n" for n in range(60))
+    assert listens(f"name: x\n{on}\n{'' if 'jobs' in on else rest}", "pull_request") is hears
 
 
 def test_events_have_the_shapes_that_github_describes(stage: Stage) -> None:

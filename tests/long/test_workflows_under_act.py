@@ -330,7 +330,6 @@ def test_what_a_pull_request_left_is_posted(tmp_path: Path, checkout: Path, shop
 
 
 @pytest.mark.long
-@pytest.mark.skip(reason="NOT PASSING YET: the workflow that promotes, under act (docs/capabilities.md)")
 def test_a_dispatch_promotes(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> None:
     """From the files of `init`, against the forge: a dispatch of `promote` lands the tree of the environment
     before, shows its pull request as merged, gives the candidate its check, and keeps the outcome."""

@@ -16,7 +16,10 @@ from gitkitchen.recipe.limits import Limit, limit
 
 WORDS = ("added", "removed", "retyped", "changed")
 ROWS = ("count", "added", "removed", "changed")
-_QUERY = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*\(?\s*(select|with|from|values)\b", re.IGNORECASE | re.DOTALL)
+# Possessive: a row of comments can be read in one way only, so that none takes for ever.
+_QUERY = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/)*+\(?\s*(?:select|with|from|values)\b", re.IGNORECASE
+)
 _IN_SQL = "a value never becomes SQL"
 
 

@@ -123,7 +123,7 @@ def encodable_values(value: Any) -> Any:
 
 def for_runners(whole: str) -> str:
     """A job's log is read for commands: ``::`` where a line begins and ``##[`` anywhere get another look."""
-    return re.sub(r"(?m)^((?:\s|\x1b\[[0-9;]*m)*)::", r"\1∷", whole).replace("##[", "♯#[")
+    return re.sub(r"(?m)^((?:[^\S\n]|\x1b\[[0-9;]*m)*+)::", r"\1∷", whole).replace("##[", "♯#[")
 
 
 # --- numbers ---------------------------------------------------------------------------------

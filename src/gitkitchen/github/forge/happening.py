@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 from typing import Any
 
+from gitkitchen.document import parse
+from gitkitchen.errors import Mistake
 from gitkitchen.github.forge import payloads
 from gitkitchen.github.forge.bare import Person
 from gitkitchen.github.forge.state import Delivery, Pull, Repository, Run, State, Token, User, Workflow
@@ -15,7 +17,6 @@ https://docs.github.com/en/actions/security-for-github-actions/security-guides/a
 WAITING = ("opened", "synchronize", "reopened")
 """What a job's token does with a pull request and would start workflows: they wait until a person with
 write access approves them. https://docs.github.com/en/actions/concepts/security/github_token"""
-_LISTENS = re.compile(r"^(?:on|[\"']on[\"']):(?:[^\n]*|(?:\n[ \t]+[^\n]*|\n)*?)\bpull_request\b", re.M)
 ZERO = "0" * 40
 
 
@@ -28,13 +29,25 @@ def deliver(s: State, repo: Repository, token: Token | None, name: str, payload:
         _waiting_runs(s, repo, repo.pulls[payload["number"]], payload["sender"]["login"])
 
 
+@lru_cache(maxsize=64)
+def listens(text: str, event: str) -> bool:
+    """Whether the ``on:`` of a workflow names an event: as a word, in a list, or as a key. What is no YAML
+    listens to nothing."""
+    try:
+        value = parse(text, "").value
+    except Mistake:
+        return False
+    on = value.get("on") if isinstance(value, dict) else None
+    return event in ([on] if isinstance(on, str) else on if isinstance(on, (list, dict)) else ())
+
+
 def _waiting_runs(s: State, repo: Repository, pull: Pull, login: str) -> None:
     """A run of each workflow that listens to pull requests, which waits to be approved: ``action_required``,
     as the API tells of it."""
     folder = ".github/workflows/"
     for _mode, kind, sha, _size, path in repo.bare.entries(pull.head_sha, path=folder):
         text = repo.bare.blob(sha).decode("utf-8", "replace") if kind == "blob" else ""
-        if not _LISTENS.search(text):
+        if not listens(text, "pull_request"):
             continue
         name = path.rpartition("/")[2].partition(".")[0]
         workflow = repo.workflows.setdefault(path, Workflow(s.id(), path, name))
