@@ -49,18 +49,22 @@ GOOD = st.integers(1, 5)
 TARGETS = st.sampled_from(sorted(SOURCE))
 
 
-def walked(seen: list[tuple[str, str]]) -> list[list[str]]:
-    """The walks of a command: each attempt of a promotion, and behind it what its `reconcile` did."""
-    walks: list[list[str]] = []
-    inside: list[list[str]] = []
+def walked(seen: list[tuple[str, str]]) -> list[tuple[tuple[Purpose, ...], list[str]]]:
+    """The walks of a command, and whose routes each may be: every attempt of a promotion, and behind it those
+    of its `reconcile`, each of which begins with a look for work."""
+    walks: list[tuple[tuple[Purpose, ...], list[str]]] = []
+    outer: list[str] = []
+    inside = False
     for name, when in seen:
-        if (name, when) == ("reconcile", "before"):
-            inside = [[]]
-            walks += [["reconcile"], inside[0]]
-        elif (name, when) == ("reconcile", "after"):
-            inside = []
-        elif when == "before":
-            (inside[0] if inside else walks[-2]).append(name)
+        if name == "reconcile":
+            inside = when == "before"
+            if inside:
+                outer = ["reconcile"]
+                walks.append(((Purpose.FORWARD,), outer))
+        elif when == "before" and name not in effects.KEEPING:
+            if inside and name == "look-for-work":
+                walks.append(((Purpose.RECONCILE, Purpose.ABSORB), []))
+            (walks[-1][1] if inside else outer).append(name)
     return walks
 
 
@@ -71,9 +75,16 @@ def follows(walk: list[str], purpose: Purpose) -> bool:
     """
     path = route(purpose, Way.LOCAL)
     order = [step.name for step in (*path.steps, *path.aside)]
-    places = [order.index(name) for name in walk]
+    if walk[0] != order[0] or not set(walk) <= set(order):
+        return False
+    back = walk.index("give-back-lease") if "give-back-lease" in walk else len(walk)
+    if any(path.holds(name) for name in walk[back + 1 :]):
+        return False
+    places = [order.index(name) for name in walk if name != "give-back-lease"]  # behind an incident, too
     moves = {"move-branch", "record-move", "record-incident"} & set(walk)
-    looks = {"prove", "record-evidence", "take-lease", "judge-again"}
+    looks = {"prove", "record-evidence", "take-lease", "judge", "judge-again"} & set(order)
+    if purpose is Purpose.ABSORB and "record-incident" in walk:
+        looks -= {"prove", "record-evidence"}  # a tree that is another than was proposed is wrong unproved
     return places == sorted(set(places)) and (not moves or looks <= set(walk))
 
 
@@ -248,8 +259,8 @@ class Road(RuleBasedStateMachine):
             said = self.shop.cli("promote", environment, "--quiet")
         finally:
             effects.watchers.remove(watch)
-        for number, walk in enumerate(walked(seen)):
-            assert follows(walk, Purpose.ABSORB if number % 2 else Purpose.FORWARD), walk
+        for purposes, walk in walked(seen):
+            assert any(follows(walk, purpose) for purpose in purposes), walk
         return said
 
     def by_hand(self, environment: str, content: int) -> None:
@@ -305,7 +316,6 @@ def test_a_few_orders_of_events_end_as_in_the_reference() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skip(reason="NOT PASSING YET: walks that reconcile before they absorb are not in its list")
 def test_many_orders_of_events_end_as_in_the_reference() -> None:
     """The same, longer and more often."""
     run(10, 8)

@@ -76,7 +76,8 @@ def absorb(ground: Ground, asked: Asked, *, hand: bool = False) -> Done | None:
     Infrastructure where it cannot be found out now.
     """
     environment = environment_named(ground.project, asked.environment)
-    found = found_of(ground, environment, hand=hand)
+    with effect("look-for-work"):
+        found = found_of(ground, environment, hand=hand)
     if found is None:
         return None
     wrong = _wrong(ground, found)
@@ -280,6 +281,9 @@ def _incident(ground: Ground, asked: Asked, found: Found, kind: str, said: str) 
         site(ground, asked, found.commit.oid, found.commit.tree) as (_, place),
         under_lease(place, asked) as held,
     ):
+        with effect("judge-again"):
+            if ground.tip(found.environment.branch) != found.commit.oid:
+                raise Moved(f"branch '{found.environment.branch}' has moved on")
         return broken(place, asked, held, found.course, kind, said, found.commit.oid)
 
 

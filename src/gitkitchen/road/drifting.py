@@ -25,15 +25,17 @@ Finding = tuple[str, str]
 
 def mend_views(place: Workplace, environment: str, now: datetime) -> Iterator[Finding]:
     """Report what was changed by hand in what consumers read, show the catalog again, and say so."""
-    catalog = place.catalog()
-    changed = _drift(place, catalog)
+    with effect("look-for-work"):
+        catalog = place.catalog()
+        changed = _drift(place, catalog)
+        behind = catalog.sequence and (place.relations is not None or _behind(place, catalog))
     if changed:
         names = [*changed[:NAMED], *(["…"] if len(changed) > NAMED else [])]
         said = f"consumers' views were changed by hand: {'; '.join(names)}"
         _, new = open_incident(place.ledger, environment, "drift-data", said, now)
         if new:
             yield "drift-data", said
-    if catalog.sequence and (place.relations is not None or _behind(place, catalog)):
+    if behind:
         with effect("show-views"):
             if changed and place.relations is not None:
                 _forget(place, catalog)
