@@ -44,7 +44,7 @@ def test_who_reads_what_could_not_be_made_is_not_called_failed(
 
     monkeypatch.setattr(flow, "candidate", away)
     said = shop.cli("promote", "staging", "--quiet")
-    assert said.code == 1
+    assert said.code == 3
     assert "? recipe:delays unknown" in said.out
     assert "? recipe:report unknown: recipe 'report': it reads late" in said.out
     assert "✗" not in said.out

@@ -158,6 +158,12 @@ def test_s11_order_comes_from_the_ledger_and_not_from_a_branch(shop: Shop) -> No
     promoted(shop, "prod")
     assert shop.git("log", "-1", "--format=%P", "main").split()[-1] == landed
     assert "sneaked.txt" not in shop.git("ls-tree", "--name-only", "main")
+    shop.commit({"pending.txt": "not in staging yet"})
+    before = branches(shop)
+    for rev in ("develop", "staging"):
+        said = shop.cli("promote", "prod", "--from", rev, "--quiet")
+        assert (said.code, "nothing that environment 'staging' has landed" in said.err) == (2, True), rev
+    assert branches(shop) == before
 
 
 def test_recipes_see_what_those_before_them_will_publish(tmp_path: Path) -> None:

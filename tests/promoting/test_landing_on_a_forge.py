@@ -104,6 +104,37 @@ def test_s1_a_base_that_moves_under_the_button_publishes_nothing(town: Town) -> 
 
 
 @pytest.mark.long
+def test_s1_a_merge_that_writes_another_tree_publishes_nothing(town: Town) -> None:
+    """S1: the forge says that it merged, on the tested base and from the tested head, and what it wrote is
+    another tree: the environment is broken, and no data is released."""
+    town.repo.protect("staging")
+    before = town.repo.head("staging")
+
+    def miswrite(name: str, when: str) -> None:
+        if (name, when) == ("merge-button", "after"):
+            tip = town.git("rev-parse", "staging")
+            parents = [
+                word for oid in town.git("log", "-1", "--format=%P", tip).split() for word in ("-p", oid)
+            ]
+            wrong = town.git("commit-tree", f"{before}^{{tree}}", *parents, "-m", "Merged")
+            town.git("update-ref", "refs/heads/staging", wrong)
+
+    effects.watchers.append(miswrite)
+    try:
+        said = town.promote("staging")
+    finally:
+        effects.watchers.remove(miswrite)
+    assert said.code == 1, said.out + said.err
+    assert "nobody tested it" in said.out
+    assert town.git("rev-parse", "staging^1") == before
+    (incident,) = town.moves("staging")
+    assert (incident["kind"], incident["commit"]) == ("wrong-tree", town.repo.head("staging"))
+    assert "publications/" not in town.git("ls-tree", "-r", "--name-only", LEDGER)
+    assert town.promote("prod").code != 0  # what is broken goes nowhere
+    assert town.moves("prod") == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["merge", "squash"])
 def test_a_merge_by_hand_of_a_proved_tree_publishes(town: Town, method: str) -> None:
     """Somebody merges the pull request: the job of the push finds the proved tree, by whichever method."""

@@ -71,6 +71,7 @@ def test_s30_old_jobs_go_no_way_back_and_guard_no_rollback(shop: Shop) -> None:
     said = shop.cli("promote", "staging", "--from", first.source, "--quiet")
     assert said.code == 2
     assert "going back is a rollback" in said.err
+    assert shop.cli("hold", "staging", "--reason", "look first").code == 0
     assert shop.cli("rollback", "staging", "--quiet", "--reason", "wrong", "--to", first.source).code == 0
     course = Ground.of(Request(start=shop.root)).course("staging")
     assert course.last is not None

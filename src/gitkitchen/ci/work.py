@@ -407,7 +407,7 @@ def _move(job: Job, report: Report, project: Project) -> Report:
     if done is None:
         return replace(report, said=("the ledger has it already",))
     told = text(done.shown())
-    code = code_of_end(done.end)
+    code = code_of_end(done.end, done.gates)
     if code == PASSED:
         return replace(report, said=(*said, told))
     failure = Failure("", (Problem(told, code=f"promotion-{done.end.value}"),), code)

@@ -76,7 +76,7 @@ def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:
     told = shown.new and asked.hub is None
     with effect("report-landed") if told else nullcontext():
         print(json.dumps(document(shown), ensure_ascii=False, indent=2) if options.json else text(shown))
-    return INTERRUPTED if asked.cancel.is_set else code_of(shown.end)
+    return INTERRUPTED if asked.cancel.is_set else code_of(shown.end, shown.gates)
 
 
 def _hub(asked: Request) -> Hub:

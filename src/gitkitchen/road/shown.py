@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +43,20 @@ class Shown:
     dry: bool = False
 
 
-def code_of(end: End) -> int:
-    """The exit code of an end: 0 landed, 1 it may not land, 3 it could not be found out or done."""
+def code_of(end: End, gates: Sequence[GateResult] = ()) -> int:
+    """The exit code of an end: 0 landed, 1 it may not land, 3 it could not be found out or done: also where
+    nothing but gates that could not be read stands against it."""
     if end in (End.LANDED, End.CLEAN):
         return PASSED
+    if end is End.WAITING and _only_unread(gates):
+        return INFRASTRUCTURE
     return FAILED if end in (End.UNPROVED, End.WAITING, End.BROKEN) else INFRASTRUCTURE
+
+
+def _only_unread(gates: Sequence[GateResult]) -> bool:
+    """Whether all that is open could not be read, or waits for nothing but a run that could not be made."""
+    left = {g.standing for g in gates if g.standing is not Standing.PASSED and g.change != OWN_RUN}
+    return left == {Standing.UNKNOWN}
 
 
 def text(shown: Shown) -> str:
