@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help demo demo-road test test-long golden lint wheel-check bench clean
+.PHONY: help demo demo-road test test-long races golden lint wheel-check bench clean
 
 help:
 	@echo "make demo       run the example on real data, break it, mend it"
 	@echo "make demo-road  take a change to production on real data, and back, step by step"
 	@echo "make test       run the tests (under 5 minutes on 2 cores)"
 	@echo "make test-long  run the long tests: kills, wheel in a bare environment, large properties"
+	@echo "make races      let 1,000 times two and 200 times eight promotions race"
 	@echo "make golden     write the files anew that say what is posted and reported; read what changed"
 	@echo "make lint       ruff, mypy"
 	@echo "make bench      measure, beside peers, and write docs/benchmarks.md"
@@ -38,6 +39,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+races: $(STAMP)
+	GITKITCHEN_RACES=1000 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m long tests/promoting/test_races.py
 
 golden: $(STAMP)
 	REPORT_GOLDEN=write $(BIN)/python -m pytest -q -m "long or not long" tests/report tests/examples/test_pull_request_story.py -k "not readme"

@@ -1,7 +1,7 @@
 """S4, S6, S14: of many promoters at once one wins, and the others change nothing that anybody reads.
 
 ``GITKITCHEN_RACES`` says how many races of two there are, on the local branches and over a remote together;
-of eight there are a fifth as many.
+of eight there are a fifth as many. `make races` runs 1,000 and 200.
 """
 
 from __future__ import annotations
@@ -23,11 +23,25 @@ from shop import Shop
 RACES = int(os.environ.get("GITKITCHEN_RACES", "60"))
 
 
+ROUND = 50
+"""Races in one repository: a longer history makes each of them dearer, and a new repository costs as much as
+some races."""
+
+
 def share(kind: str, many: int) -> int:
     """How many races of so many promoters: four of five on local branches, for those are cheap."""
     whole = RACES if many == 2 else RACES // 5
     over = max(1, whole // 5)
     return over if kind == "remote" else max(1, whole - over)
+
+
+def rounds(kind: str) -> list[object]:
+    """(promoters, first race, races) of each repository."""
+    return [
+        pytest.param(many, first, min(ROUND, share(kind, many) - first), id=f"{many}-from-{first}")
+        for many in (2, 8)
+        for first in range(0, share(kind, many), ROUND)
+    ]
 
 
 def change(shop: Shop, number: int) -> tuple[int, int]:
@@ -78,15 +92,17 @@ def refs(shop: Shop) -> dict[str, str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("many", [2, 8])
-def test_s4_s6_of_many_promoters_of_local_branches_one_wins(tmp_path: Path, many: int) -> None:
+@pytest.mark.parametrize(("many", "first", "races"), rounds("local"))
+def test_s4_s6_of_many_promoters_of_local_branches_one_wins(
+    tmp_path: Path, many: int, first: int, races: int
+) -> None:
     """One repository, one ledger in a folder: one move, one publication, one commit; nothing else is left."""
     shop = made(tmp_path, TWO)
     with promoters(tmp_path / "meeting", [shop.root] * many, os.environ) as racing:
-        for number in range(share("local", many)):
+        for number in range(races):
             wanted = change(shop, number)
             before = refs(shop)
-            winner(racing.race(number))
+            winner(racing.race(first + number))
             after = refs(shop)
             tip = after["refs/heads/staging"]
             assert shop.git("rev-parse", "staging^1", "staging^2").split() == [
@@ -104,19 +120,21 @@ def test_s4_s6_of_many_promoters_of_local_branches_one_wins(tmp_path: Path, many
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("many", [2, 8])
-def test_s4_s6_of_many_promoters_over_a_remote_one_wins(tmp_path: Path, many: int) -> None:
+@pytest.mark.parametrize(("many", "first", "races"), rounds("remote"))
+def test_s4_s6_of_many_promoters_over_a_remote_one_wins(
+    tmp_path: Path, many: int, first: int, races: int
+) -> None:
     """Each in a clone of its own, the ledger on a branch: branch, move and publication come in one push."""
     host = remote(tmp_path, TWO)
     clones = [host.clone(f"c{number}", "main") for number in range(many)]
     hand = host.clone("hand", "develop")
     environ = {**os.environ, **host.environ("main")}
     with promoters(tmp_path / "meeting", [clone.root for clone in clones], environ) as racing:
-        for number in range(share("remote", many)):
+        for number in range(races):
             wanted = change(hand, number)
             hand.git("push", "-q", "origin", "develop")
             before = host.git("rev-parse", "staging", "develop").split()
-            won = winner(racing.race(number))
+            won = winner(racing.race(first + number))
             tip = host.git("rev-parse", "staging")
             assert host.git("rev-parse", "staging^1", "staging^2").split() == before
             assert sorted(host.git("for-each-ref", "--format=%(refname:short)").split()) == [
