@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitkitchen.ci.work import Job, carry_out, problems_of
+from gitkitchen.ci.work import Job, Report, carry_out, problems_of
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import Budget
 from gitkitchen.github.events import parse_event
@@ -31,6 +31,8 @@ class Town:
 
     def __init__(self, forge: Forge, repo: Hosted, folder: Path) -> None:
         self.forge, self.repo, self.folder, self.count = forge, repo, folder, 0
+        self.report: Report | None = None
+        """Of the newest job."""
         self.time = Time(now=datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp())
         rights = {"contents": "write", "pull_requests": "write", "actions": "write", "checks": "write"}
         self.token = forge.job_token(repo, **rights)
@@ -67,7 +69,7 @@ class Town:
             ),
             say=lambda problem: said.append(str(problem)),
         )
-        report = carry_out(job, parse_event(json.dumps(event).encode(), name, given))
+        report = self.report = carry_out(job, parse_event(json.dumps(event).encode(), name, given))
         told = [*report.said, *said, *map(str, problems_of(report.failures)), report.decision.reason]
         return Said(report.code, "\n".join(told), "")
 

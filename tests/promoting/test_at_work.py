@@ -33,7 +33,8 @@ def test_while_somebody_is_at_work_on_a_recipe_nothing_is_said_of_the_others(tmp
 def test_who_reads_what_could_not_be_made_is_not_called_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recipe that could not be run leaves those that read from it unknown, too: no gate has failed."""
+    """A recipe that could not be run leaves those that read from it unknown, too: no gate has failed, and the
+    exit code is that of what could not be checked."""
     shop = made(tmp_path, TWO)
     run = flow.candidate
 

@@ -39,6 +39,8 @@ OUTPUT_BYTES = 100_000
 """Of one value; all outputs of a job have 1 MB."""
 
 DIFF_BYTES = 60_000
+MOVES = (Action.PROMOTE, Action.ROLLBACK, Action.ABSORB)
+"""Of these the move itself is told, and below it the runs that proved it."""
 FOREIGN = "results-folder"
 
 _KEPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|xml)")
@@ -155,9 +157,9 @@ def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> st
         text = markdown.summary(found, share)
         parts.append(text)
         left -= len(text.encode())
-    if not parts:
-        parts = [f"GitKitchen: {markdown.escape(report.decision.reason)}\n"]
-        parts += ["".join(f"- {markdown.escape(said)}\n" for said in report.said[:50])]
+    if not parts or report.decision.action in MOVES:
+        said = "".join(_item(said) for said in report.said[:50])
+        parts = [f"GitKitchen: {markdown.escape(report.decision.reason)}\n\n{said}", *parts]
     if report.subject is not None:
         merged = report.subject
         parts.append(f"Tested: tree `{merged.tree}`, of head `{merged.head}` and base `{merged.base}`.\n")
@@ -167,9 +169,16 @@ def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> st
 def listed(problems: Iterable[Problem]) -> str:
     """What could not be done, as Markdown."""
     found = list(problems)
-    told = [f"- {markdown.escape(str(p))}" for p in found[:50]]
+    told = [_item(str(p)).rstrip("\n") for p in found[:50]]
     more = [f"- … and {len(found) - 50} more"] if len(found) > 50 else []
     return "\n".join(["### GitKitchen could not do all of it", "", *told, *more, ""])
+
+
+def _item(said: str) -> str:
+    """What is said as an item of a list; where it has many lines, each below the first one."""
+    first, *more = [line for line in said.splitlines() if line.strip()] or [""]
+    below = (f"  - {markdown.escape(line)}\n" for line in more[:100])
+    return "".join([f"- {markdown.escape(first)}\n", *below])
 
 
 def write_outputs(environ: Mapping[str, str], values: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from gitkitchen.automation import COMMAND
 from gitkitchen.ci import comparing, gathering
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.judging import project_folder
+from gitkitchen.ci.moving import outcomes_of
 from gitkitchen.ci.subject import on_disk, subject_of
 from gitkitchen.errors import (
     FAILED,
@@ -366,11 +367,12 @@ def _move(job: Job, report: Report, project: Project) -> Report:
     from gitkitchen.road.hub import hub_of
     from gitkitchen.road.landing import foresee, promote
     from gitkitchen.road.looking import refuse_unauthorised
+    from gitkitchen.road.proving import Proof
     from gitkitchen.road.reconcile import first
     from gitkitchen.road.rollback import Back, rollback
     from gitkitchen.road.walking import Asked
 
-    decision, said = report.decision, list[str]()
+    decision, said, proofs = report.decision, list[str](), list[Proof]()
     asked = Asked(
         environment=str(decision.environment),
         request=Request(start=job.start, jobs=job.jobs, environ=job.environ, say=job.say),
@@ -382,6 +384,7 @@ def _move(job: Job, report: Report, project: Project) -> Report:
         clock=job.clock,
         on_event=job.on_event,
         say=said.append,
+        proved=proofs.append,
     )
     try:
         if decision.action is Action.ABSORB:
@@ -407,9 +410,14 @@ def _move(job: Job, report: Report, project: Project) -> Report:
     if done is None:
         return replace(report, said=("the ledger has it already",))
     told = text(done.shown())
+    report = replace(report, outcomes=outcomes_of(proofs, done))
+    for outcome in report.outcomes:
+        job.ended(outcome)
     code = code_of_end(done.end, done.gates)
     if code == PASSED:
         return replace(report, said=(*said, told))
+    if job.cancel.is_set:
+        report = replace(report, signal=job.cancel.signal or 2)
     failure = Failure("", (Problem(told, code=f"promotion-{done.end.value}"),), code)
     return replace(report, said=tuple(said), failures=(failure,))
 

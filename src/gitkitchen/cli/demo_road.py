@@ -100,10 +100,9 @@ class Road(Story):
         done = do()
         assert isinstance(done, Done)
         print(text(done.shown()), flush=True)
-        if code_of(done.end) != expect:
-            raise Infrastructure(
-                Problem(f"`{words}` ended with {code_of(done.end)}; the demo expected {expect}")
-            )
+        code = code_of(done.end, done.gates)
+        if code != expect:
+            raise Infrastructure(Problem(f"`{words}` ended with {code}; the demo expected {expect}"))
 
     def late(self, environment: str) -> float:
         """The share of late flights that consumers of an environment read, in percent."""

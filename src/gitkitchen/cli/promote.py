@@ -7,11 +7,12 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from signal import SIGTERM
 from typing import TYPE_CHECKING
 
 from gitkitchen.cli.main import complain
 from gitkitchen.cli.runs import progress, request, signals
-from gitkitchen.errors import INTERRUPTED, Mistake, Problem
+from gitkitchen.errors import INTERRUPTED, TERMINATED, Mistake, Problem
 from gitkitchen.kitchen.config import find_root, load_project
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:
     told = shown.new and asked.hub is None
     with effect("report-landed") if told else nullcontext():
         print(json.dumps(document(shown), ensure_ascii=False, indent=2) if options.json else text(shown))
-    return INTERRUPTED if asked.cancel.is_set else code_of(shown.end, shown.gates)
+    if asked.cancel.is_set:
+        return TERMINATED if asked.cancel.signal == SIGTERM else INTERRUPTED
+    return code_of(shown.end, shown.gates)
 
 
 def _hub(asked: Request) -> Hub:

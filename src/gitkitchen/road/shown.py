@@ -63,9 +63,9 @@ def text(shown: Shown) -> str:
     """For people, one fact a line."""
     lines = []
     if shown.head:
-        lines.append(
-            f"{shown.source} {shown.head[:12]} -> {shown.environment}, on {shown.base[:12] or 'a new branch'}"
-        )
+        head = shown.head[:12]
+        origin = head if shown.source in ("", head) else f"{shown.source} {head}"
+        lines.append(f"{origin} -> {shown.environment}, on {shown.base[:12] or 'a new branch'}")
     for gate in shown.gates:
         lines += [f"  {line}" for line in gate_lines(gate)]
     if shown.end is not End.BROKEN:  # said already, as an incident

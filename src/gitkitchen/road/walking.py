@@ -62,6 +62,8 @@ class Asked:
     """``push``, ``button``, or ``auto``: push, and the button where the branch may not be pushed."""
     over: tuple[str, ...] = ()
     """The open incidents, by their ids, over which it shall land all the same."""
+    proved: Callable[[Proof], None] = lambda _proof: None
+    """Told of each proof when it is recorded: whoever shows the outcomes has them from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ def proved(
             at = asked.clock()
             ledger = find_premises(ground.project.root, asked.request.say).ledger
             ledger.append_made(publishing.evidence_stream(environment.name), body)
+    asked.proved(made[0])
     return made[0]
 
 
