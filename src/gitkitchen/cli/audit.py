@@ -21,32 +21,41 @@ from gitkitchen.road.ground import Ground, environment_named
 def audit(options: argparse.Namespace) -> int:
     from gitkitchen.road import audit as auditing
     from gitkitchen.road import telling
+    from gitkitchen.road.acknowledging import acknowledged
 
     _refuse_together(options)
     ground = Ground.of(request(options))
     chosen = _chosen(ground, options.environment)
+    if options.acknowledge:
+        return _acknowledge(options, ground)
     if options.verify:
         return _verify(options, ground, chosen)
     if options.rebuild:
         return _rebuild(options, ground, chosen)
     since = moment(options.since, datetime.now(UTC)) if options.since else None
     found = auditing.audit(ground, chosen, since)
+    known = [one for one in acknowledged(ground.ledger) if since is None or one.at >= since]
     if options.csv:
-        sys.stdout.write(telling.as_csv(found))
+        sys.stdout.write(telling.as_csv(found, known))
     elif options.json:
-        _print(telling.as_document(found))
+        _print(telling.as_document(found, known))
     else:
-        print(telling.as_text(found))
+        print(telling.as_text(found, known))
     return PASSED
 
 
 def _refuse_together(options: argparse.Namespace) -> None:
     for name in ("since", "csv"):
-        if getattr(options, name) and (options.verify or options.rebuild):
-            what = "--verify" if options.verify else "--rebuild"
+        if getattr(options, name) and (options.verify or options.rebuild or options.acknowledge):
+            what = "--verify" if options.verify else "--rebuild" if options.rebuild else "--acknowledge"
             raise Mistake(Problem(f"--{name} does not go with {what}", hint="leave one of them out"))
     if options.apply and not options.rebuild:
         raise Mistake(Problem("--apply goes with --rebuild", hint="`gitkitchen audit --rebuild --apply`"))
+    if options.reason is not None and not options.acknowledge:
+        raise Mistake(Problem("--reason goes with --acknowledge", hint="leave it out"))
+    if options.acknowledge and options.environment:
+        hint = "leave the environment out: a fault is named by its id"
+        raise Mistake(Problem("--acknowledge is about the whole ledger", hint=hint))
 
 
 def _verify(options: argparse.Namespace, ground: Ground, chosen: Sequence[Environment]) -> int:
@@ -59,6 +68,27 @@ def _verify(options: argparse.Namespace, ground: Ground, chosen: Sequence[Enviro
     else:
         print(telling.verified_as_text(found))
     return FAILED if found.problems else PASSED
+
+
+def _acknowledge(options: argparse.Namespace, ground: Ground) -> int:
+    from gitkitchen.report.text import safe
+    from gitkitchen.road import telling
+    from gitkitchen.road.acknowledging import acknowledge
+    from gitkitchen.road.verifying import verify
+
+    asked = request(options)
+    found = verify(ground, ground.project.environments)
+    by = _who(asked.start, asked.environ)
+    now = datetime.now(UTC)
+    made = acknowledge(ground.ledger, found.problems, options.acknowledge, by, options.reason or "", now)
+    if options.json:
+        _print({"version": 1, "acknowledged": telling.acknowledged_as_document(made)})
+        return PASSED
+    for one in made:
+        print(safe(f"acknowledged {one.id}: {one.message}"))
+    left = len(found.problems) - len(made)
+    print(f"{left} other thing{' is' if left == 1 else 's are'} wrong" if left else "nothing else is wrong")
+    return PASSED
 
 
 def _rebuild(options: argparse.Namespace, ground: Ground, chosen: Sequence[Environment]) -> int:

@@ -377,6 +377,14 @@ def _audit_commands(command: Any) -> None:
         action="store_true",
         help="after the ledger was lost: show what commits and views still tell of it",
     )
+    how.add_argument(
+        "--acknowledge",
+        metavar="FAULT",
+        action="append",
+        default=[],
+        help="record that a fault which --verify names (its id, or all of a code) is known; needs --reason",
+    )
+    audit.add_argument("--reason", metavar="TEXT", help="with --acknowledge: why; it is shown")
     audit.add_argument("--apply", action="store_true", help="with --rebuild: write it")
     audit.add_argument(
         "--since", metavar="TIME", help="only from this date on (2026-03-01), or so long ago (7d)"

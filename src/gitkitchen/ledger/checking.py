@@ -52,7 +52,7 @@ def _on_branch(ledger: BranchLedger, git: Plumbing) -> tuple[list[Problem], int]
     for commit, path in git.changed_files(view.tip, ""):
         if not path.startswith(f"{LEASES}/"):
             text = f"{path} of the ledger was changed or removed by commit {commit[:12]}"
-            problems.append(Problem(text, hint=HINT, code="ledger-record"))
+            problems.append(Problem(text, hint=HINT, code="ledger-changed"))
     if not git.is_shallow():
         problems += _of_chain(git, view.tip)
     return list(dict.fromkeys(problems)), len(streams)

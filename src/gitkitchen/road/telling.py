@@ -11,6 +11,7 @@ from typing import Any
 from gitkitchen.promote.moves import body_of
 from gitkitchen.promote.shapes import Hold, Incident, Landing, Method, Move, Release
 from gitkitchen.report.text import safe, table
+from gitkitchen.road.acknowledging import Acknowledged, ident
 from gitkitchen.road.audit import Audited, Row
 from gitkitchen.road.rebuilding import LOST, Rebuilt
 from gitkitchen.road.verifying import Verified
@@ -48,9 +49,11 @@ _FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r|%]")
 """What spreadsheets take for the beginning of a formula, also in full width and behind spaces."""
 
 
-def as_text(audited: Sequence[Audited]) -> str:
-    """For each environment where it stands, and a line a move, the oldest first."""
-    return "\n\n".join("\n".join(_environment(one)) for one in audited) or "there are no environments"
+def as_text(audited: Sequence[Audited], known: Sequence[Acknowledged] = ()) -> str:
+    """For each environment where it stands, and a line a move, the oldest first; then what was acknowledged
+    of the ledger and of Git."""
+    parts = ["\n".join(_environment(one)) for one in audited] or ["there are no environments"]
+    return "\n\n".join([*parts, *(["\n".join(_known(known))] if known else [])])
 
 
 def _environment(one: Audited) -> Iterator[str]:
@@ -107,9 +110,11 @@ def _people(landing: Landing) -> str:
     return f"{said}; approved: {', '.join(dict.fromkeys(approved))}" if approved else said
 
 
-def as_document(audited: Sequence[Audited]) -> dict[str, Any]:
-    """``{"version": 1, "environments": [...]}``: how each stands, and its moves as recorded."""
-    return {"version": 1, "environments": [_document(one) for one in audited]}
+def as_document(audited: Sequence[Audited], known: Sequence[Acknowledged] = ()) -> dict[str, Any]:
+    """``{"version": 1, "environments": [...], "acknowledged": [...]}``: how each stands, its moves as
+    recorded, and the faults that somebody took for known."""
+    environments = [_document(one) for one in audited]
+    return {"version": 1, "environments": environments, "acknowledged": acknowledged_as_document(known)}
 
 
 def _document(one: Audited) -> dict[str, Any]:
@@ -131,9 +136,9 @@ def _document(one: Audited) -> dict[str, Any]:
 # --- CSV ---------------------------------------------------------------------------------------------
 
 
-def as_csv(audited: Sequence[Audited]) -> str:
-    """A line a move (RFC 4180, every cell quoted). A cell that a spreadsheet would take for a formula begins
-    with an apostrophe; lists are joined by ``; ``."""
+def as_csv(audited: Sequence[Audited], known: Sequence[Acknowledged] = ()) -> str:
+    """A line a move, and one for each acknowledged fault (RFC 4180, every cell quoted). A cell that a
+    spreadsheet would take for a formula begins with an apostrophe; lists are joined by ``; ``."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -141,6 +146,10 @@ def as_csv(audited: Sequence[Audited]) -> str:
         for row in one.rows:
             found = _columns(row)
             writer.writerow([inert(str(found.get(name, ""))) for name in COLUMNS])
+    for fault in known:
+        said = {"at": fault.at.isoformat(), "move": "acknowledgement", "asked": fault.by, "id": fault.id}
+        said["reason"] = f"{fault.reason}: {fault.message}"
+        writer.writerow([inert(said.get(name, "")) for name in COLUMNS])
     return out.getvalue()
 
 
@@ -191,18 +200,46 @@ def verified_as_text(found: Verified) -> str:
     """What was looked at, and every problem with what to do."""
     looked = f"{found.streams} streams, {found.moves} moves, {found.landings} landings, "
     looked += f"{found.evidence} pieces of evidence"
-    if not found.problems:
+    if not found.problems and not found.known:
         return f"whole: {looked}"
     wrong = len(found.problems)
     lines = [f"{wrong} thing{' is' if wrong == 1 else 's are'} wrong ({looked}):"]
-    lines += [safe(f"  {problem}") for problem in found.problems]
-    return "\n".join(lines)
+    if not wrong:
+        lines = [f"nothing is wrong but what was acknowledged ({looked})"]
+    lines += [safe(f"  {ident(problem)} {problem}") for problem in found.problems]
+    return "\n".join([*lines, *_known(found.known)])
+
+
+def _known(known: Sequence[Acknowledged]) -> Iterator[str]:
+    if known:
+        yield f"acknowledged: {_count(len(known), 'thing')}:"
+    for one in known:
+        yield safe(f"  {one.id} {one.message} (by {one.by}, {one.at:%Y-%m-%d %H:%M}: {one.reason})")
+
+
+def acknowledged_as_document(known: Sequence[Acknowledged]) -> list[dict[str, Any]]:
+    """Each fault with who took it for known."""
+    return [
+        {
+            "id": one.id,
+            "code": one.code,
+            "message": one.message,
+            "by": one.by,
+            "at": one.at.isoformat(),
+            "reason": one.reason,
+        }
+        for one in known
+    ]
 
 
 def verified_as_document(found: Verified) -> dict[str, Any]:
-    problems = [{"code": p.code, "message": p.message, "hint": p.hint} for p in found.problems]
+    problems = [
+        {"id": ident(p), "code": p.code, "message": p.message, "hint": p.hint} for p in found.problems
+    ]
     looked = {"streams": found.streams, "moves": found.moves, "landings": found.landings}
-    return {"version": 1, "whole": not problems, **looked, "evidence": found.evidence, "problems": problems}
+    whole = not problems and not found.known
+    more = {"problems": problems, "acknowledged": acknowledged_as_document(found.known)}
+    return {"version": 1, "whole": whole, **looked, "evidence": found.evidence, **more}
 
 
 def rebuilt_as_text(found: Sequence[Rebuilt], *, applied: bool) -> str:

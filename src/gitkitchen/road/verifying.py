@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitkitchen import history
-from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.errors import GitKitchenError, Infrastructure, Mistake, Problem
 from gitkitchen.history import Commit
 from gitkitchen.ledger.checking import check
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailers_in
 from gitkitchen.promote.shapes import Evidence, Incident, Landing, Method, stream_of
+from gitkitchen.road.acknowledging import Acknowledged, acknowledged, parted
 from gitkitchen.road.audit import MOST, commits_since
 from gitkitchen.road.ground import Ground, before
 
@@ -29,6 +30,8 @@ class Verified:
     landings: int = 0
     evidence: int = 0
     problems: list[Problem] = field(default_factory=list)
+    known: list[Acknowledged] = field(default_factory=list)
+    """What is wrong as well, and was acknowledged by somebody."""
 
 
 def verify(ground: Ground, environments: Sequence[Environment]) -> Verified:
@@ -50,7 +53,11 @@ def verify(ground: Ground, environments: Sequence[Environment]) -> Verified:
         found.problems += _landings(ground, environment, course, tips.get(environment.branch, ""), told)
         found.evidence += len({e.record for landing in course.landings for e in landing.evidence})
     found.problems += _evidence(ground, environments, found.problems)
-    found.problems = list(dict.fromkeys(found.problems))
+    problems = list(dict.fromkeys(found.problems))
+    try:
+        found.problems, found.known = parted(problems, acknowledged(ground.ledger))
+    except Infrastructure as error:  # what nobody can read excuses nothing
+        found.problems = list(dict.fromkeys([*problems, *error.problems]))
     return found
 
 
