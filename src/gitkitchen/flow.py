@@ -102,11 +102,20 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{randomness.token_hex(3)}"
 
 
-def run(request: Request, *, on_event: Callable[[Event], None], cancel: Cancel, now: datetime) -> Outcome:
-    """Carry a recipe through all stages and return what happened. Publishes at the one commit point."""
+def run(
+    request: Request,
+    *,
+    on_event: Callable[[Event], None],
+    cancel: Cancel,
+    now: datetime,
+    before: Callable[[Workplace, Request], None] = lambda _place, _request: None,
+) -> Outcome:
+    """Carry a recipe through all stages and return what happened. Publishes at the one commit point.
+    ``before``: raises what stands against it."""
     from gitkitchen.supervision import Supervisors
 
     entered = enter(request, publishes=request.publish)
+    before(entered, request)
     with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
         return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now).outcome
 

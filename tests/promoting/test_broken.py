@@ -63,6 +63,24 @@ def test_asking_twice_does_not_heal(tmp_path: Path) -> None:
     assert json.loads(again.out)["new"] is False
 
 
+def test_a_run_on_its_checkout_releases_nothing(tmp_path: Path) -> None:
+    """Whoever runs a broken environment by hand is refused as a job is, with the ways out; a look is free.
+    Back where it landed it runs again."""
+    shop, ident = denounced(tmp_path)
+    shop.git("switch", "-q", "staging")
+    shop.commit({"recipes/delays/late.sql": SQL.replace("count(*)", "7")})
+    said = shop.cli("run", "--quiet")
+    assert said.code == 1, said.out + said.err
+    assert f"broken (drift-branch, {ident})" in said.err
+    for way in ("put it back where it landed", "roll it back", f"--over {ident}", "--no-publish"):
+        assert way in said.err
+    assert rows(shop, "staging") == [("AA", 2), ("UA", 1)]
+    assert shop.cli("run", "--quiet", "--no-publish").code == 0
+    assert rows(shop, "staging") == [("AA", 2), ("UA", 1)]
+    shop.git("reset", "-q", "--hard", Ground.of(Request(start=shop.root)).course("staging").tip)
+    assert shop.cli("run", "--quiet").code == 0
+
+
 @pytest.mark.long
 def test_what_stands_there_unproved_does_not_rule(tmp_path: Path) -> None:
     """The gates are those of what landed last: commits by hand cannot take them away for what follows."""

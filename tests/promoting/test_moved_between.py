@@ -80,6 +80,8 @@ class Move:
     until: tuple[str, str] = (LANDS, "before")
     since: tuple[str, str] = ("look", "after")
     """From when on it is relied upon."""
+    says: tuple[str, ...] = ()
+    """What it must say besides."""
 
 
 HEAD = ("branch 'develop'", "a promotion into dev")
@@ -94,8 +96,8 @@ MOVES = {
     "candidate-deleted": Move(ref(CANDIDATE, ""), CANDIDATE),
     "candidate-moved": Move(ref(CANDIDATE, "main"), CANDIDATE),
     "versions": Move(publish, "published meanwhile", ("judge-again", "before"), ("prove", "after")),
-    # A hold clears the candidate first: that is what is seen to move; the next command tells the hold.
-    "held": Move(hold, ("hold", CANDIDATE), ("take-lease", "before")),
+    # A hold takes the candidate away: it is the hold that is told, by whom, why, and how it ends.
+    "held": Move(hold, "on hold by Test", ("take-lease", "before"), says=("stop", "hold staging --release")),
 }
 
 
@@ -141,6 +143,7 @@ def test_what_moved_is_named_and_nothing_is_changed(
         assert said.code in (1, 3), (point, told)
         wanted = (move.told,) if isinstance(move.told, str) else move.told
         assert any(text in told for text in wanted), (point, told)
+        assert all(text in told for text in move.says), (point, told)
         assert "Traceback" not in told
         before = done[0]
         assert refs(shop) == before[0], point

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from gitkitchen.promote.moves import Course
+from gitkitchen.promote.moves import Course, moves_of
 from gitkitchen.promote.protocol import Purpose, Way, route
-from gitkitchen.promote.shapes import Incident, Intent, Landing
+from gitkitchen.promote.shapes import Incident, Intent, Landing, Move, stream_of
 from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
@@ -40,6 +41,10 @@ def back(shop: Shop, *words: str, code: int = 0, environment: str = "staging") -
 
 def course(shop: Shop, environment: str = "staging") -> Course:
     return Ground.of(Request(start=shop.root)).course(environment)
+
+
+def course_moves(shop: Shop, environment: str = "staging") -> list[Move]:
+    return list(moves_of(Ground.of(Request(start=shop.root)).ledger.read(stream_of(environment))))
 
 
 def landed(shop: Shop, environment: str = "staging") -> Landing:
@@ -74,6 +79,18 @@ def test_tree_and_data_of_then_come_back_and_stay(shop: Shop) -> None:
     assert "on hold" in said.out
     assert tree(shop, "staging") == first.tree
     assert shop.cli("audit", "--verify").code == 0
+
+
+def test_what_others_left_half_done_is_ended_first(shop: Shop) -> None:
+    """A rollback begins as every command that moves an environment does: views that somebody changed are an
+    incident, and what dead runs left is ended."""
+    view = shop.cli("open", "--path", "--kitchen", "staging").out.strip()
+    with duckdb.connect(view) as db:
+        db.execute("create or replace view late as select 'XX' as carrier, 1 as n")
+    said = back(shop)
+    kinds = [m.kind for m in course_moves(shop) if isinstance(m, Incident)]
+    assert kinds == ["drift-data", "drift-data", "rollback"], said.out + said.err
+    assert rows(shop, "staging") == GOOD_ROWS
 
 
 @pytest.mark.long
@@ -222,9 +239,20 @@ def test_nothing_to_go_back_to(tmp_path: Path) -> None:
 
 
 def test_the_steps_are_those_of_the_protocol(shop: Shop) -> None:
-    """Candidates are cleared and the hold recorded before the rollback's own candidate is there."""
+    """Candidates are cleared and the hold recorded before the rollback's own candidate is there. What
+    reconciling does has a route of its own."""
     seen: list[str] = []
-    effects.watchers.append(lambda name, when: seen.append(name) if when == "after" else None)
+    open_ones: list[str] = []
+
+    def watch(name: str, when: str) -> None:
+        if when == "before":
+            open_ones.append(name)
+            return
+        open_ones.pop()
+        if "reconcile" not in open_ones:
+            seen.append(name)
+
+    effects.watchers.append(watch)
     try:
         back(shop)
     finally:

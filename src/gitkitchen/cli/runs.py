@@ -76,9 +76,18 @@ def run(options: argparse.Namespace) -> int:
         asked = replace(asked, resume=found)
     cancel = Cancel()
     with signals(cancel), progress(options) as on_event:
-        outcome = flow.run(asked, on_event=on_event, cancel=cancel, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        outcome = flow.run(asked, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
     _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
+
+
+def _refuse_broken(place: workplace.Workplace, asked: workplace.Request) -> None:
+    """An environment to which nothing was ever promoted is no matter of the road."""
+    if place.kitchen.environment is not None and place.ledger.head(f"promotions/{place.kitchen.environment}"):
+        from gitkitchen.road.reconcile import refuse_to_run
+
+        refuse_to_run(place, asked)
 
 
 def code_of(outcome: Outcome) -> int:

@@ -22,6 +22,7 @@ from gitkitchen.ledger.committing import NotWon, RefMoved
 from gitkitchen.ledger.lease import LeaseLost
 from gitkitchen.ledger.protocol import Held, Unwritten
 from gitkitchen.plumbing import Answer
+from gitkitchen.promote.gates import hold
 from gitkitchen.promote.moves import Course, message_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import GateResult, Incident, Intent, Landing, Method, Standing
@@ -80,9 +81,26 @@ def promote(asked: Asked) -> Done:
             if asked.hub is not None:
                 asked.hub.withdrawn()
             if attempt == ATTEMPTS - 1 or asked.cancel.is_set:
-                return Done(End.LOST, asked.environment, problems=error.problems)
+                return Done(End.LOST, asked.environment, problems=(*_holds(asked), *error.problems))
             asked.say(f"{error.problems[0].message}; trying again from the start, with another proof")
     raise AssertionError("the last attempt returns")
+
+
+def _holds(asked: Asked) -> tuple[Problem, ...]:
+    """The holds that are in force: what moved may have been taken away by one."""
+    try:
+        found = Ground.of(asked.request).course(asked.environment).holds
+    except (Infrastructure, Conflict):
+        return ()
+    return tuple(
+        Problem(
+            f"{asked.environment} is on hold by {h.by} since {h.at:%Y-%m-%d %H:%M} UTC: {h.reason} ({h.id})",
+            hint=f"`gitkitchen hold {asked.environment} --release` ends it",
+            code="held",
+        )
+        for h in found
+        if asked.intent is Intent.FORWARD
+    )
 
 
 def foresee(asked: Asked, at: datetime) -> Done:
@@ -203,6 +221,11 @@ def _said(ground: Ground, stretch: Stretch) -> tuple[str, ...]:
     return (said + "job's own token never has: a person or an App with that right pushes it, or merges it",)
 
 
+def _held(gates: Sequence[GateResult]) -> bool:
+    """Whether somebody holds the environment, for all who are no way out of what is wrong there."""
+    return any(g.gate == hold.NAME and g.standing is Standing.FAILED for g in gates)
+
+
 def refusal(gates: Sequence[GateResult]) -> End:
     return End.UNPROVED if any(g.standing is Standing.FAILED for g in gates) else End.WAITING
 
@@ -246,7 +269,9 @@ class Walk:
                 now = replace(self.ground, ledger=self.place.ledger)  # as it is under the lease
                 course = course_of(self.place.ledger, asked.environment)
                 gates = judge(case_of(now, asked, stretch, course, self.proof), asked.clock())
-                self._refuse_moved(course)
+                # A hold takes the candidate away: what is told is the hold, and who lets go of it.
+                if not _held(gates):
+                    self._refuse_moved(course)
             if not passed(gates):
                 self._seal(gates)
                 return Done(refusal(gates), asked.environment, stretch, gates=gates)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from secrets import token_hex
 
-from gitkitchen.errors import Conflict, Infrastructure, Problem
+from gitkitchen.errors import FAILED, Conflict, GitKitchenError, Infrastructure, Problem
+from gitkitchen.kitchen.authority import refusal
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, body_of, breaks
@@ -23,7 +24,7 @@ from gitkitchen.road.dying import end_dead
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named
 from gitkitchen.road.incidents import close_incident, course_of, lease_of, open_incident
-from gitkitchen.workplace import Request, at_work, enter
+from gitkitchen.workplace import Request, Workplace, at_work, enter
 
 ABOUT_BRANCH = ("drift-branch", "torn", "wrong-tree")
 
@@ -93,13 +94,41 @@ def refusal_to_run(request: Request, name: str, now: datetime, say: Callable[[st
         first(ground, request, environment, now, say)
     except (Infrastructure, Conflict) as error:
         say(f"{name}: it could not be reconciled: {error.problems[0].message}")
-    course = Ground.of(request).course(name)
+    return _refusal(Ground.of(request).course(name), ground.tip(environment.branch))
+
+
+def _refusal(course: Course, tip: str) -> Problem | None:
     found = [i for i in course.incidents if i.kind in ABOUT_BRANCH]
-    if not found or ground.tip(environment.branch) == course.tip:
+    if not found or tip == course.tip:
         return None
+    name = course.environment
     text = f"environment '{name}' is broken ({found[0].kind}, {found[0].id}): {found[0].said}"
-    hint = "nothing is run from it before its branch is mended: see docs/audit.md"
+    hint = (
+        "nothing is run from it before its branch is mended: put it back where it landed, roll it back, or "
+        f"`gitkitchen promote {name} --over {found[0].id} --reason TEXT`"
+    )
     return Problem(text, hint=hint, code="broken")
+
+
+class Broken(GitKitchenError):
+    """An environment stands on what was denounced: nothing is released from there."""
+
+    exit_code = FAILED
+
+
+def refuse_to_run(place: Workplace, request: Request) -> None:
+    """As jobs are refused, a run by hand is that would publish from the branch of a broken environment: raise
+    Broken. One that publishes nothing goes on, for whoever looks into it."""
+    name = place.kitchen.environment
+    project = place.project
+    if not request.publish or name is None or place.ledger.head(stream_of(name)) == 0:
+        return
+    if refusal(project.ledger, project.store, place.kitchen, request.environ):
+        return  # it makes a candidate, and says so
+    problem = _refusal(course_of(place.ledger, name), place.repository.head() or "")
+    if problem is not None:
+        looks = "`gitkitchen run --no-publish` runs it all the same, and releases nothing"
+        raise Broken(replace(problem, hint=f"{problem.hint}; {looks}"))
 
 
 def _environment(

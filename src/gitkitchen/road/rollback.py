@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from gitkitchen import history
-from gitkitchen.errors import Conflict, Mistake, Problem
+from gitkitchen.errors import Conflict, Infrastructure, Mistake, Problem
 from gitkitchen.files import digest
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.committing import RefMoved
@@ -41,6 +41,7 @@ from gitkitchen.road.looking import (
     refuse_unfit,
     ruling_of,
 )
+from gitkitchen.road.reconcile import first
 from gitkitchen.road.restoring import (
     Then,
     find_then,
@@ -144,6 +145,11 @@ def _once(ground: Ground, asked: Asked, back: Back) -> Done:
     environment = environment_named(ground.project, asked.environment)
     refuse_unauthorised(ground, environment, asked.request.environ)
     with effect("reconcile"):
+        try:
+            if first(ground, asked.request, environment, asked.clock(), asked.say):
+                ground = Ground.of(asked.request)
+        except (Infrastructure, Conflict) as error:  # who rolls back is in a hurry: it hinders nothing
+            asked.say(f"{environment.name}: it could not be reconciled: {error.problems[0].message}")
         _settle(ground, asked)
     ground = Ground.of(asked.request)
     with effect("look"):

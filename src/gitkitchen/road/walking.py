@@ -191,7 +191,12 @@ def refuse_newer(ledger: Ledger, proof: Proof, environment: str, moves: int) -> 
     if ledger.head(publications_of(proof.kitchen.namespace)) != proof.sequence:
         raise Moved(f"environment '{environment}' was published meanwhile by a run")
     if ledger.head(stream_of(environment)) != moves:
-        raise Moved(f"environment '{environment}' has moved, or is held, since its gates were judged")
+        holds = course_of(ledger, environment).holds
+        if holds:
+            by = f"by {holds[-1].by} since {holds[-1].at:%Y-%m-%d %H:%M} UTC: {holds[-1].reason}"
+            ends = f"`gitkitchen hold {environment} --release` ends it"
+            raise Moved(f"environment '{environment}' is held {by} ({holds[-1].id}; {ends})")
+        raise Moved(f"environment '{environment}' has moved since its gates were judged")
 
 
 def tip_of_ledger(ledger: Ledger) -> str:
