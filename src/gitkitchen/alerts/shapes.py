@@ -1,0 +1,140 @@
+"""What alerts are made of: something happens to a thing, an incident of the thing is open until it recovers.
+
+    run, promotion, schedule -> Happening -> Incident (in the ledger) -> Delivery (a message on a channel)
+
+Frozen values; all times are UTC; no value of a row and no secret is in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+from gitkitchen.model import Severity
+
+
+class What(StrEnum):
+    """What can happen to a thing."""
+
+    NODE_FAILED = "node_failed"
+    TEST_FAILED = "test_failed"
+    TEST_WARNED = "test_warned"
+    COULD_NOT_CHECK = "could_not_check"
+    RUN_CANCELLED = "run_cancelled"
+    SCHEDULE_LATE = "schedule_late"
+    SCHEDULE_MISSED = "schedule_missed"
+    INPUT_NOT_READY = "input_not_ready"
+    PROMOTION_REFUSED = "promotion_refused"
+    ENVIRONMENT_BROKEN = "environment_broken"
+    DRIFT = "drift"
+    RECOVERED = "recovered"
+
+
+STOPS = frozenset(
+    {
+        What.NODE_FAILED,
+        What.TEST_FAILED,
+        What.COULD_NOT_CHECK,
+        What.SCHEDULE_MISSED,
+        What.ENVIRONMENT_BROKEN,
+    }
+)
+"""What has severity ``stop`` unless its test says otherwise; the rest has ``warn``."""
+
+
+def severity_of(what: What) -> Severity:
+    """The severity of what has no test's own."""
+    return Severity.STOP if what in STOPS else Severity.WARN
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One observation of one thing: that it failed, or (``recovered``) that it is well.
+
+    The thing is a test of a node, a node, a schedule (``variation``: how it runs), or, with none of these, the
+    recipe as a whole; without a recipe it is the environment (``about`` says which side of it:
+    ``promotion``, an incident's id). ``at`` orders the observations of a thing: when its run began.
+    ``run`` and ``event`` name an observation: the same one told twice counts once.
+    """
+
+    event: What
+    severity: Severity
+    environment: str
+    recipe: str = ""
+    node: str = ""
+    test: str = ""
+    owner: str = ""
+    said: str = ""
+    """What failed, in one sentence that may be shown to everybody."""
+    at: datetime = field(kw_only=True)
+    run: str = ""
+    commit: str = ""
+    interval: tuple[datetime, datetime] | None = None
+    reproduce: str = ""
+    """The command that shows the same again."""
+    runbook: str = ""
+    variation: str = ""
+    about: str = ""
+    observed: str = ""
+    expected: str = ""
+    job: str = ""
+    """The address of the job."""
+    changed: tuple[str, ...] = ()
+    """What changed since the last green run, one sentence each."""
+
+    @property
+    def key(self) -> str:
+        """The failing thing: an environment's incidents of one key follow each other, one open at a time."""
+        return key_of(self.environment, self.recipe, self.node, self.test, self.variation, self.about)
+
+    @property
+    def bad(self) -> bool:
+        return self.event is not What.RECOVERED
+
+
+def key_of(
+    environment: str, recipe: str = "", node: str = "", test: str = "", variation: str = "", about: str = ""
+) -> str:
+    """The name of a thing: of its parts the finest that are given."""
+    if test:
+        return f"{environment}/{recipe}/test:{test}"
+    if node:
+        return f"{environment}/{recipe}/node:{node}"
+    if variation:
+        return f"{environment}/{recipe}/schedule:{variation}"
+    return f"{environment}/{recipe}/run" if recipe else f"{environment}/{about or 'environment'}"
+
+
+def incident_id(key: str, number: int) -> str:
+    """The id of the ``number``th incident of a thing: the same on every machine."""
+    return f"a-{sha256(f'{key}#{number}'.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A thing that fails, from the first observation of it until it recovered.
+
+    ``count``: failing observations in a row; ``first`` and ``last``: of those. ``closed``: when it recovered.
+    ``flaps``: how often it was well and failed again within the time in which that counts as one incident.
+    """
+
+    id: str
+    key: str
+    first: Happening
+    last: Happening
+    count: int = 1
+    closed: datetime | None = None
+    flaps: int = 0
+    state: int = 1
+    """Grows with all that should be told anew: the messages of one state are the same message."""
+    delivered: Mapping[str, int] = field(default_factory=dict)
+    """Channel -> the newest state of which it was told."""
+    note: str = ""
+    """How it recovered."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed is None
