@@ -67,7 +67,10 @@ PATCH ./check-runs/{check_run_id}
 GET ./check-runs/{check_run_id}/annotations
 GET ./check-suites/{check_suite_id}
 GET ./check-suites/{check_suite_id}/check-runs
+GET ./issues
+POST ./issues
 GET ./issues/{issue_number}
+PATCH ./issues/{issue_number}
 GET ./issues/{issue_number}/comments
 POST ./issues/{issue_number}/comments
 GET ./issues/{issue_number}/labels

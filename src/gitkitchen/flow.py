@@ -185,6 +185,7 @@ def _run(
         context, journal = _context(place, plan, request, run_id, catalog, supervisors)
         context.waive = partial(waive, recipe.name, waivers=waivers)
         _begin(place, recipe, request, run_id, now)
+        request.begun(plan, run_id, now)
         with journal:
             results = execute(plan, context, on_event=on_event, cancel=cancel)
             if effects_declared is not None and not cancel.is_set:

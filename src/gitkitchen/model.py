@@ -110,6 +110,44 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """Where alerts go. ``config``: the channel's other keys as written; what is secret in it is a name."""
+
+    name: str
+    kind: Literal["github_issue", "slack", "teams", "smtp", "webhook"]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """Which incidents a channel is told of: all that is said must be true of one.
+
+    Nothing said of events, environments, recipes or owner: any. ``recipes`` are names or patterns.
+    ``quiet``: hours in which nothing is sent but what ``but`` names; it is sent when they are over.
+    """
+
+    channels: tuple[str, ...]
+    events: tuple[str, ...] = ()
+    severity: str = "warn"
+    consecutive: int = 1
+    environments: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    owner: str = ""
+    quiet: tuple[Window, ...] = ()
+    but: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """``alerts:``: whom to tell of what. ``flapping``: what fails again within so many seconds of being well
+    must stay well as long before that is told again."""
+
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    rules: tuple[AlertRule, ...] = ()
+    flapping: float = 21_600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """A kitchen of a named long-lived branch."""
 
@@ -165,6 +203,7 @@ class Project:
     pools: Mapping[str, int] = field(default_factory=dict)
     public_by_default: bool = False
     policy: Policy | None = None
+    alerts: Alerts = field(default_factory=Alerts)
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each dotted key of the file stands, for messages: ``{"vars.region": Place(...)}``."""
     home: Path | None = None

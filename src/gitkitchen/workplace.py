@@ -25,6 +25,7 @@ from gitkitchen.model import (
     Build,
     Catalog,
     Kitchen,
+    Plan,
     Project,
     Published,
     Subject,
@@ -64,6 +65,8 @@ class Request:
     """Told what a person should know though nothing ends by it: an old state of the ledger, say."""
     apart: Apart | None = None
     """For a job that keeps for itself what it may not write to the ledger's branch."""
+    begun: Callable[[Plan, str, datetime], None] = lambda _plan, _run, _now: None
+    """Told, before the first node, what will be run, under which id and since when."""
 
 
 @dataclass(frozen=True, slots=True)

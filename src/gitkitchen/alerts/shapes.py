@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import Literal
 
 from gitkitchen.model import Severity
+
+
+Message = Literal["opened", "updated", "closed"]
 
 
 class What(StrEnum):
@@ -91,6 +95,11 @@ class Happening:
         return key_of(self.environment, self.recipe, self.node, self.test, self.variation, self.about)
 
     @property
+    def name(self) -> str:
+        """Which observation of the thing it is."""
+        return f"{self.at.isoformat()} {self.run}"
+
+    @property
     def bad(self) -> bool:
         return self.event is not What.RECOVERED
 
@@ -108,17 +117,27 @@ def key_of(
     return f"{environment}/{recipe}/run" if recipe else f"{environment}/{about or 'environment'}"
 
 
-def incident_id(key: str, number: int) -> str:
-    """The id of the ``number``th incident of a thing: the same on every machine."""
-    return f"a-{sha256(f'{key}#{number}'.encode()).hexdigest()[:12]}"
+def incident_id(key: str, first: str) -> str:
+    """The id of a thing's incident that begins with the observation ``first`` (``Happening.name``): the same
+    wherever it is made."""
+    return f"a-{sha256(f'{key} {first}'.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a channel was told last of an incident. ``ref``: what it called that (an issue's number)."""
+
+    message: Message
+    state: int
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """A thing that fails, from the first observation of it until it recovered.
 
-    ``count``: failing observations in a row; ``first`` and ``last``: of those. ``closed``: when it recovered.
-    ``flaps``: how often it was well and failed again within the time in which that counts as one incident.
+    ``first`` and ``last``: its failing observations, ``count`` of them in a row. ``closed``: when it was seen
+    well again, by ``well``. ``flaps``: how many incidents of the thing went before it in quick succession.
     """
 
     id: str
@@ -127,14 +146,33 @@ class Incident:
     last: Happening
     count: int = 1
     closed: datetime | None = None
+    well: str = ""
+    """The run, or the words, by which it was seen well."""
     flaps: int = 0
+    severity: Severity = Severity.WARN
+    """The heaviest that it had."""
     state: int = 1
-    """Grows with all that should be told anew: the messages of one state are the same message."""
-    delivered: Mapping[str, int] = field(default_factory=dict)
-    """Channel -> the newest state of which it was told."""
-    note: str = ""
-    """How it recovered."""
+    """Grows with every observation that counts: messages of one state are the same message."""
+    due: frozenset[str] = frozenset()
+    """The channels that shall be told of it."""
+    told: Mapping[str, Told] = field(default_factory=dict)
+    sequence: int = 0
+    """The record that opened it."""
 
     @property
     def is_open(self) -> bool:
         return self.closed is None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message that is to be sent: this state of this incident, on this channel."""
+
+    incident: Incident
+    channel: str
+    message: Message
+
+    @property
+    def id(self) -> str:
+        """The same however often it is sent: what is shown, and what receivers may know a repetition by."""
+        return f"{self.incident.id}.{self.incident.state}.{self.message}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises, find_project
+from gitkitchen.production.alerting import both, refusal_of, watched, watching
 from gitkitchen.promote.shapes import Intent
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
@@ -57,6 +59,7 @@ from gitkitchen.workplace import Request, enter
 if TYPE_CHECKING:
     from gitkitchen.github.api import Client
     from gitkitchen.process import Cancel
+    from gitkitchen.production.alerting import Watch
     from gitkitchen.report.comparison import Comparison
 
 SIGTERM = 15
@@ -155,6 +158,8 @@ class Job:
     apart: Apart | None = None
     """How what a change publishes in its own kitchen is kept for this job: by default, where the job may
     not write the ledger."""
+    watch: Watch | None = None
+    """Who tells of what happens to environments; of a job on one it is made by ``carry_out``."""
 
 
 def _client(environ: Mapping[str, str]) -> Client:
@@ -173,10 +178,12 @@ def carry_out(job: Job, event: Event) -> Report:
     report = Report(event, decision, folder=folder)
     if decision.action is Action.TEST:
         return _test(job, report, project)
-    if decision.action is Action.RUN:
-        return _run(job, report, project)
-    if decision.action in (Action.PROMOTE, Action.ROLLBACK, Action.ABSORB):
-        return _move(job, report, project)
+    if decision.action in (Action.RUN, Action.PROMOTE, Action.ROLLBACK, Action.ABSORB):
+        with _watching(job) as watch:
+            job = replace(job, watch=watch)
+            return (
+                _run(job, report, project) if decision.action is Action.RUN else _move(job, report, project)
+            )
     if decision.action is Action.VIEW:
         return _view(job, report)
     if decision.action is Action.DROP:
@@ -186,6 +193,18 @@ def carry_out(job: Job, event: Event) -> Report:
     if decision.action is Action.OBEY:
         return _obey(job, report)
     return report
+
+
+def _watching(job: Job) -> AbstractContextManager[Watch]:
+    """Who is to know learns of it from this job, which has the secrets of the environment's branch."""
+    return watching(
+        job.start,
+        job.environ,
+        job.clock,
+        job.say,
+        forge=(lambda: job.client(job.environ)) if job.environ.get("GITHUB_TOKEN") else None,
+        hurried=lambda: job.cancel.is_set,
+    )
 
 
 # --- a change ---------------------------------------------------------------------------------------
@@ -232,6 +251,9 @@ def _recipes(
     request = Request(
         start=root, jobs=job.jobs, fresh=fresh, environ=job.environ, say=job.say, apart=job.apart
     )
+    on_event = job.on_event
+    if job.watch is not None:
+        request, on_event = watched(request, job.watch), both(job.on_event, job.watch)
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
     strict = report.decision.action is Action.TEST
@@ -246,15 +268,20 @@ def _recipes(
             continue
         try:
             outcome = flow.run(
-                replace(request, recipe=name), on_event=job.on_event, cancel=job.cancel, now=job.clock()
+                replace(request, recipe=name), on_event=on_event, cancel=job.cancel, now=job.clock()
             )
         except GitKitchenError as error:
+            if job.watch is not None and report.decision.environment:
+                said = error.problems[0].message
+                job.watch.unable(str(report.decision.environment), name, said, job.clock())
             failures.append(Failure(name, error.problems, error.exit_code))
             unseen |= reader.makes
             continue
         unseen |= _unseen(request, outcome, reader) if strict else set()
         outcomes.append(outcome)
         job.ended(outcome)
+        if job.watch is not None:
+            job.watch.ended(outcome)
     failures += _in_circles(readers, outcomes) if strict else []
     # SIGINT where the cancel names no signal: it was asked to end all the same.
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
@@ -355,6 +382,8 @@ def _run(job: Job, report: Report, project: Project) -> Report:
         request = Request(start=job.start, environ=job.environ, say=job.say)
         refused = refusal_to_run(request, report.decision.environment, job.clock(), told.append)
         report = replace(report, said=(*report.said, *told))
+        if job.watch is not None:
+            job.watch.looked(str(report.decision.environment))
         if refused is not None:
             return replace(report, failures=(Failure("", (refused,), FAILED),))
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
@@ -406,20 +435,32 @@ def _move(job: Job, report: Report, project: Project) -> Report:
                     done = promote(asked)
     except GitKitchenError as error:
         failure = Failure("", error.problems, error.exit_code)
+        _tell_of(job, asked.environment, error.problems[0].message)
         return replace(report, said=tuple(said), failures=(failure,))
     if done is None:
+        _tell_of(job, asked.environment, None)
         return replace(report, said=("the ledger has it already",))
     told = text(done.shown())
     report = replace(report, outcomes=outcomes_of(proofs, done))
     for outcome in report.outcomes:
         job.ended(outcome)
     code = code_of_end(done.end, done.gates)
+    _tell_of(job, asked.environment, refusal_of(done.shown()))
     if code == PASSED:
         return replace(report, said=(*said, told))
     if job.cancel.is_set:
         report = replace(report, signal=job.cancel.signal or 2)
     failure = Failure("", (Problem(told, code=f"promotion-{done.end.value}"),), code)
     return replace(report, said=tuple(said), failures=(failure,))
+
+
+def _tell_of(job: Job, environment: str, refused: str | None) -> None:
+    """A move ended: refused in these words, landed (""), or it says nothing (None)."""
+    if job.watch is None:
+        return
+    if refused is not None:
+        job.watch.moved(environment, refused, job.clock())
+    job.watch.looked(environment)
 
 
 def _view(job: Job, report: Report) -> Report:

@@ -18,7 +18,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 LATER = frozenset(
     (
         "page",
-        "alerts",
         "backfill",
         "coverage",
         "suggest",
@@ -61,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _audit_commands(command)
     _upkeep_commands(command)
     _job_commands(command)
+    _alert_commands(command)
     return top
 
 
@@ -408,6 +408,19 @@ def _audit_commands(command: Any) -> None:
         help="take the rights to read that somebody changed in the warehouse for what they shall be",
     )
     reconcile.add_argument("--json", action="store_true")
+
+
+def _alert_commands(command: Any) -> None:
+    alerts = command("alerts", "alerts", "what fails in the environments right now, and whom that was told")
+    alerts.add_argument("--json", action="store_true", help="print one document instead of text")
+    alerts.add_argument("--all", action="store_true", help="also what is over")
+    alerts.add_argument(
+        "--environment", action="append", default=[], metavar="NAME", help="only this one; may be repeated"
+    )
+    deeds = alerts.add_subparsers(dest="deed", metavar="DEED", title="deeds")
+    test = deeds.add_parser("test", help="send a message that says it is a test", allow_abbrev=False)
+    test.add_argument("channel", nargs="?", default="", help="a channel of kitchen.yml (default: all)")
+    deeds.add_parser("send", help="send now what waits to be sent", allow_abbrev=False)
 
 
 def _job_commands(command: Any) -> None:

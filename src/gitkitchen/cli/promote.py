@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from signal import SIGTERM
@@ -16,6 +16,7 @@ from gitkitchen.errors import INTERRUPTED, TERMINATED, Mistake, Problem
 from gitkitchen.kitchen.config import find_root, load_project
 
 if TYPE_CHECKING:
+    from gitkitchen.production.alerting import Watch
     from gitkitchen.road.hub import Hub
     from gitkitchen.road.shown import Shown
     from gitkitchen.road.walking import Asked
@@ -35,8 +36,9 @@ def promote(options: argparse.Namespace) -> int:
     if options.at is not None:
         hint = "a promotion is judged at the moment at which it lands"
         raise Mistake(Problem("--at is only for --dry-run", hint=hint, code="at"))
-    with signals(asked.cancel), progress(options) as on_event:
+    with _told(asked) as watch, signals(asked.cancel), progress(options) as on_event:
         shown = move(replace(asked, on_event=on_event)).shown()
+        _tell(watch, shown)
     return _shown(options, asked, shown)
 
 
@@ -47,8 +49,9 @@ def rollback(options: argparse.Namespace) -> int:
     asked, back = _asked(options), Back(options.to, options.data)
     if options.dry_run:
         return _shown(options, asked, foresee_back(asked, back, datetime.now(UTC)).shown(dry=True))
-    with signals(asked.cancel), progress(options) as on_event:
+    with _told(asked) as watch, signals(asked.cancel), progress(options) as on_event:
         shown = move(replace(asked, on_event=on_event), back).shown()
+        _tell(watch, shown)
     return _shown(options, asked, shown)
 
 
@@ -67,6 +70,22 @@ def _asked(options: argparse.Namespace) -> Asked:
     if environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_TOKEN"):
         asked = replace(asked, hub=_hub(asked.request), method=options.method)
     return asked
+
+
+def _told(asked: Asked) -> AbstractContextManager[Watch]:
+    from gitkitchen.cli.runs import alerted
+
+    return alerted(asked.request, asked.cancel)
+
+
+def _tell(watch: Watch, shown: Shown) -> None:
+    """Who is to know of a move learns how it ended."""
+    from gitkitchen.production.alerting import refusal_of
+
+    refused = refusal_of(shown)
+    if refused is not None:
+        watch.moved(shown.environment, refused, datetime.now(UTC))
+    watch.looked(shown.environment)
 
 
 def _shown(options: argparse.Namespace, asked: Asked, shown: Shown) -> int:

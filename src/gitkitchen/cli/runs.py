@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from gitkitchen.model import Outcome, Verdict
 
 if TYPE_CHECKING:
     from gitkitchen.process import Cancel
+    from gitkitchen.production.alerting import Watch
 
 CODES = {
     Verdict.PASSED: PASSED,
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from gitkitchen.process import Cancel
+    from gitkitchen.production.alerting import both, watched
 
     asked = request(options)
     if options.resume is not None:
@@ -75,9 +77,11 @@ def run(options: argparse.Namespace) -> int:
         found = past.last_interrupted(place) if last else past.find_run(place, options.resume)
         asked = replace(asked, resume=found)
     cancel = Cancel()
-    with signals(cancel), progress(options) as on_event:
+    with signals(cancel), progress(options) as on_event, alerted(asked, cancel) as watch:
         now = datetime.now(UTC)
-        outcome = flow.run(asked, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
+        told, on_event = watched(asked, watch), both(on_event, watch)
+        outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
+        watch.ended(outcome)
     _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
 
@@ -88,6 +92,14 @@ def _refuse_broken(place: workplace.Workplace, asked: workplace.Request) -> None
         from gitkitchen.road.reconcile import refuse_to_run
 
         refuse_to_run(place, asked)
+
+
+def alerted(asked: workplace.Request, cancel: Cancel) -> AbstractContextManager[Watch]:
+    """Who is to know of what a run does to an environment, while it does it."""
+    from gitkitchen.production.alerting import watching
+
+    clock = lambda: datetime.now(UTC)  # noqa: E731
+    return watching(asked.start, asked.environ, clock, asked.say, hurried=lambda: cancel.is_set)
 
 
 def code_of(outcome: Outcome) -> int:

@@ -11,13 +11,13 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from gitkitchen.errors import Mistake, Problem
-from gitkitchen.github import facts, merges, posting
+from gitkitchen.github import facts, issues, merges, posting
 from gitkitchen.github.asking import Asking, Budget, library
 from gitkitchen.github.facts import ROLES, Authored, ChangedFile, PullRequest, Reviewed, Stored
 from gitkitchen.github.settings import Settings
@@ -125,6 +125,29 @@ class Client:
         is replaced."""
         answer = Comment(marker_of(f"gitkitchen reply {comment_id}"), body)
         return posting.put_comment(self._asking, self._repo, self.author, number, answer, over=over)
+
+    def put_issue(
+        self,
+        marker: str,
+        title: str,
+        body: str,
+        *,
+        labels: Sequence[str] = (),
+        is_open: bool = True,
+        known: int = 0,
+    ) -> int:
+        """Make the one issue of ``marker`` what it should be, however often; its number."""
+        return issues.put_issue(
+            self._asking,
+            self._repo,
+            self.author,
+            marker,
+            title,
+            body,
+            labels=labels,
+            is_open=is_open,
+            known=known,
+        )
 
     def put_pull(self, step: merges.Step) -> int:
         """Make the one open pull request of a step what it should be, however often; its number."""

@@ -12,6 +12,7 @@ from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
 from gitkitchen.files import inside
+from gitkitchen.kitchen.alerting import alert_problems, read_alerts
 from gitkitchen.kitchen.gates import problems as gate_problems
 from gitkitchen.kitchen.gates import read_gate, source_of
 from gitkitchen.kitchen.policy import own_problems, read_policy
@@ -90,6 +91,7 @@ def _project(root: Path, document: Document) -> Project:
         pools=value.get("pools") or {},
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
         policy=read_policy(value),
+        alerts=read_alerts(value),
         places=_places(document),
     )
 
@@ -147,6 +149,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
         message = f"sandboxes.base is '{base[:80]}', which is no environment"
         yield Problem(message, place, _near(base, names), "unknown-name")
     yield from own_problems(document, value, names)
+    yield from alert_problems(document, value, names)
     for name, connection in (value.get("connections") or {}).items():
         yield from _connection(document, name, connection)
     store = value.get("store")

@@ -149,11 +149,12 @@ def _node(desk: Desk, raw: RawRecipe, name: str, value: Mapping[str, Any]) -> No
         tags=tuple(str(t) for t in reader.early("tags", ())),
         owner=str(reader.early("owner", "") or raw.value.get("owner", "")),
         description=str(reader.early("description", "")),
-        runbook=str(reader.early("runbook", "")),
+        runbook=reader.runbook(raw.value.get("runbook", "")),
         vars_used=desk.used(*(value.get(k) for k in (*_MEANT, word))),
     )
 
 
+_PAGE = re.compile(r"[^\s:]{1,200}\.(md|markdown|txt|html)")
 _MEANT = ("source", "pytest", "dbt", "with", "env", "strategy", "outputs", "files")
 """Keys whose expressions are part of what a node means."""
 
@@ -173,6 +174,18 @@ class _NodeReader:
             return self.desk.value(self.value[key], (*self.path, key))
         except Unusable:
             return default
+
+    def runbook(self, whole: str) -> str:
+        """What to do when it fails: its own, else the recipe's. A file is named from the repository's top."""
+        own = str(self.early("runbook", ""))
+        path = (*self.path, "runbook") if own else ("runbook",)
+        text = own or whole
+        if not _PAGE.fullmatch(text):
+            return text
+        try:
+            return str(self.desk.file(text, path))
+        except Unusable:
+            return ""
 
     def late(self, key: str) -> Mapping[str, Any]:
         if key not in self.value:

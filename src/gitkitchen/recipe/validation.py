@@ -16,6 +16,7 @@ from gitkitchen.kitchen.settings import Layer, flatten, texts
 from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
 from gitkitchen.model import NodeSpec, Project
+from gitkitchen.recipe.alert_template import mistakes as template_mistakes
 from gitkitchen.recipe.load import compared, own_mistakes, read_all
 from gitkitchen.recipe.raw import RawRecipe
 from gitkitchen.recipe.resolve import examine
@@ -37,7 +38,7 @@ def mistakes(root: Path) -> list[Problem]:
         _, more = read_all(Project(root, "", ""))
         return list(in_order([*problems, *more]))
     recipes, more = read_all(project)
-    problems += more
+    problems += [*more, *itertools.islice(template_mistakes(project), MAX_PROBLEMS)]
     problems += itertools.islice(compared(recipes), MAX_PROBLEMS)
     known = {dataset for raw in recipes for dataset in raw.datasets}
     for raw in recipes:

@@ -11,6 +11,7 @@ from gitkitchen.github.forge import render
 from gitkitchen.github.forge.render import Json, node_id, page_url, repo_url
 from gitkitchen.github.forge.state import (
     Comment,
+    Issue,
     Protection,
     Pull,
     Reaction,
@@ -222,11 +223,12 @@ def is_satisfied(repo: Repository, sha: str, name: str, app: int | None = None) 
     return bool(found) and all(found)
 
 
-def issue(s: State, repo: Repository, pull: Pull) -> Json:
-    """A pull request as an issue."""
+def issue(s: State, repo: Repository, pull: Pull | Issue) -> Json:
+    """An issue, or a pull request as one."""
     url = f"{repo_url(s, repo)}/issues/{pull.number}"
-    page = f"{page_url(s, repo)}/pull/{pull.number}"
-    return {
+    is_pull = isinstance(pull, Pull)
+    page = f"{page_url(s, repo)}/{'pull' if is_pull else 'issues'}/{pull.number}"
+    found = {
         "url": url,
         "repository_url": repo_url(s, repo),
         "labels_url": f"{url}/labels{{/name}}",
@@ -234,7 +236,7 @@ def issue(s: State, repo: Repository, pull: Pull) -> Json:
         "events_url": f"{url}/events",
         "html_url": page,
         "id": pull.id,
-        "node_id": node_id("PR", pull.id),
+        "node_id": node_id("PR" if is_pull else "I", pull.id),
         "number": pull.number,
         "title": pull.title,
         "user": render.user(s, pull.user),
@@ -250,20 +252,22 @@ def issue(s: State, repo: Repository, pull: Pull) -> Json:
         "closed_at": moment(pull.closed_at) if pull.closed_at is not None else None,
         "author_association": association(repo, pull.user.login),
         "active_lock_reason": None,
-        "draft": pull.draft,
-        "pull_request": {
-            "url": f"{repo_url(s, repo)}/pulls/{pull.number}",
-            "html_url": page,
-            "diff_url": f"{page}.diff",
-            "patch_url": f"{page}.patch",
-            "merged_at": moment(pull.merged_at) if pull.merged_at is not None else None,
-        },
         "body": pull.body,
         "reactions": reactions_summary(f"{url}/reactions", []),
         "timeline_url": f"{url}/timeline",
         "performed_via_github_app": None,
-        "state_reason": None,
+        "state_reason": None if isinstance(pull, Pull) else pull.state_reason,
     }
+    if not isinstance(pull, Pull):
+        return found
+    links = {
+        "url": f"{repo_url(s, repo)}/pulls/{pull.number}",
+        "html_url": page,
+        "diff_url": f"{page}.diff",
+        "patch_url": f"{page}.patch",
+        "merged_at": moment(pull.merged_at) if pull.merged_at is not None else None,
+    }
+    return {**found, "draft": pull.draft, "pull_request": links}
 
 
 def comment(s: State, repo: Repository, one: Comment) -> Json:

@@ -137,6 +137,25 @@ class Pull:
 
 
 @dataclass
+class Issue:
+    """An issue that is no pull request."""
+
+    id: int
+    number: int
+    user: User
+    title: str
+    body: str | None
+    created: float
+    updated: float
+    state: str = "open"
+    state_reason: str | None = None
+    closed_at: float | None = None
+    locked: bool = False
+    labels: list[str] = field(default_factory=list)
+    app: App | None = None
+
+
+@dataclass
 class Suite:
     id: int
     app: App
@@ -315,6 +334,7 @@ class Repository:
     """Login -> role."""
     pulls: dict[int, Pull] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
+    issues: dict[int, Issue] = field(default_factory=dict)
     suites: dict[int, Suite] = field(default_factory=dict)
     checks: dict[int, Check] = field(default_factory=dict)
     statuses: list[CommitStatus] = field(default_factory=list)

@@ -8,9 +8,10 @@ from gitkitchen.github.forge.routes import (
     comments,
     deployments,
     gitdata,
+    issues,
     pulls,
     repositories,
     rules,
 )
 
-__all__ = ["actions", "checks", "comments", "deployments", "gitdata", "pulls", "repositories", "rules"]
+__all__ = ["actions", "checks", "comments", "deployments", "gitdata", "issues", "pulls", "repositories", "rules"]

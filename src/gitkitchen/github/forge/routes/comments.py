@@ -24,14 +24,13 @@ def _check_body(body: str) -> None:
 
 @route("issues/get", *READ)
 def get_issue(call: Call) -> Answer:
-    return Answer(
-        200, render_pulls.issue(call.state, call.repo, call.number("issue_number", call.repo.pulls))
-    )
+    found = call.number("issue_number", {**call.repo.pulls, **call.repo.issues})
+    return Answer(200, render_pulls.issue(call.state, call.repo, found))
 
 
 @route("issues/list-comments", *READ)
 def listed(call: Call) -> Answer:
-    pull: Pull = call.number("issue_number", call.repo.pulls)
+    pull: Pull = call.number("issue_number", {**call.repo.pulls, **call.repo.issues})
     found = [comment for comment in call.repo.comments.values() if comment.number == pull.number]
     items, headers = call.paged(sorted(found, key=lambda comment: comment.id))
     return Answer(200, [render_pulls.comment(call.state, call.repo, comment) for comment in items], headers)

@@ -1,0 +1,71 @@
+"""GitHub issues: one for each incident, found by a hidden mark, brought up to date in place, closed on recovery."""
+
+from __future__ import annotations
+
+from gitkitchen.alerts.channels.contract import Answer, Surroundings
+from gitkitchen.alerts.message import Words, is_web
+from gitkitchen.errors import Mistake, Problem
+from gitkitchen.github.issues import marker_of
+from gitkitchen.github.trouble import Trouble
+from gitkitchen.model import Channel
+from gitkitchen.report.gates import code
+from gitkitchen.report.markdown import escape
+
+LABEL = "gitkitchen"
+MOST = 60_000
+_STATES = {"opened": "Open", "updated": "Open", "closed": "Recovered", "test": "Test"}
+
+
+def title(words: Words) -> str:
+    """An issue's title is the incident's: it stays when that is over."""
+    return words.title[:200]
+
+
+def body(words: Words) -> str:
+    """The issue's text below its mark, whole and bounded."""
+    rows = [f"| **{escape(label)}** | {escape(text, 500)} |" for label, text in words.facts]
+    lines = [f"**{_STATES[words.kind]}**: {escape(words.title, 200)}", "", "| | |", "|---|---|", *rows]
+    if words.changed:
+        lines += ["", "**Changed since the last green run**", ""]
+        lines += [f"- {escape(text, 200)}" for text in words.changed]
+    if words.command:
+        lines += ["", "**Reproduce**", "", code(words.command)]
+    links = []
+    if words.runbook:
+        links.append(f"[Runbook](<{words.runbook}>)" if is_web(words.runbook) else escape(words.runbook, 500))
+    if words.job:
+        links.append(f"[Job](<{words.job}>)")
+    lines += ["", " · ".join(links)] if links else []
+    lines += [
+        "",
+        f"GitKitchen {code(words.id)}; this text is brought up to date, and the issue closed on recovery.",
+    ]
+    return "\n".join(lines)[:MOST]
+
+
+def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
+    """The issue as it should be, however often. A test is opened and closed."""
+    if about.forge is None:
+        hint = "in a job pass `env: {GITHUB_TOKEN: ${{ github.token }}}`; elsewhere set GITHUB_TOKEN and GITHUB_REPOSITORY"
+        message = f"alerts.channels.{channel.name}: nothing is known of the repository at GitHub"
+        raise Mistake(Problem(message, hint=hint, code="github-environment"))
+    labels = (LABEL, *channel.config.get("labels", ()))
+    known = int(about.ref) if about.ref.isascii() and about.ref.isdigit() else 0
+    forge = about.forge()
+    try:
+        number = forge.put_issue(
+            marker_of(words.incident if words.kind != "test" else words.id),
+            title(words),
+            body(words),
+            labels=tuple(dict.fromkeys(labels)),
+            is_open=words.kind in ("opened", "updated"),
+            known=known,
+        )
+    except Trouble as trouble:
+        if trouble.kind in ("denied", "missing", "refused"):
+            hint = f"; {trouble.hint}" if trouble.permissions else ""
+            return Answer("refused", f"{trouble}{hint}")
+        return Answer("unanswered" if trouble.kind == "unsure" else "busy", str(trouble), after=1e9)
+    finally:
+        forge.close()
+    return Answer("sent", f"issue #{number}", str(number))

@@ -1,0 +1,126 @@
+"""One incident, one issue: found by its mark, opened once, brought up to date, closed.
+
+As with comments, each write begins by looking, and looks again where one ended without an answer. Ours is the
+oldest issue that begins with the mark and that our account wrote; another of ours with it, from two jobs that
+ran at once, is closed as its duplicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitkitchen.github.asking import Asking
+from gitkitchen.github.posting import LOOKS, PAUSES
+from gitkitchen.github.trouble import Trouble
+
+ISSUES = {"issues": "write"}
+MOST = 5_000
+"""Issues of ours that are looked through, the newest first."""
+
+Json = Mapping[str, Any]
+
+
+def marker_of(incident: str) -> str:
+    """The first line of an incident's issue, which nobody sees."""
+    return f"<!-- gitkitchen incident {incident} -->"
+
+
+def put_issue(
+    asking: Asking,
+    repo: str,
+    author: str,
+    marker: str,
+    title: str,
+    body: str,
+    *,
+    labels: Sequence[str] = (),
+    is_open: bool = True,
+    known: int = 0,
+) -> int:
+    """Make the one issue of ``marker`` what it should be; its number. Raises Trouble.
+
+    ``title`` is for a new one: whoever gave it a better one keeps that. ``known``: the number that it had when
+    it was written last: then nothing is searched. ``labels``: the first of them finds ours.
+    """
+    doing = "write the issue of an incident"
+    for look in range(LOOKS):
+        ours = _ours(asking, repo, author, marker, labels, known, doing)
+        try:
+            done = _bring(asking, repo, ours, f"{marker}\n{body}", title, labels, doing, is_open=is_open)
+        except Trouble as trouble:
+            if look == LOOKS - 1 or trouble.kind != "unsure":
+                raise
+            asking.pause(PAUSES[min(look, len(PAUSES) - 1)], doing)
+        else:
+            for other in ours[1:]:
+                if other.get("state") == "open":
+                    _close(asking, repo, other, "not_planned", doing)
+            return done
+    raise AssertionError("the last look returns or raises")
+
+
+def _ours(
+    asking: Asking, repo: str, author: str, marker: str, labels: Sequence[str], known: int, doing: str
+) -> list[Json]:
+    def is_ours(one: Any) -> bool:
+        return (
+            isinstance(one, dict)
+            and "pull_request" not in one
+            and (one.get("user") or {}).get("login") == author
+            and str(one.get("body") or "").startswith(marker)
+        )
+
+    if known:
+        try:
+            found = asking.get(f"{repo}/issues/{known}", doing, ISSUES)
+        except Trouble as trouble:
+            if trouble.kind != "missing":
+                raise
+        else:
+            if is_ours(found):
+                return [found]
+    query = {"state": "all", "sort": "created", "direction": "desc", "labels": labels[0] if labels else None}
+    listed = asking.pages(f"{repo}/issues", doing, ISSUES, query, keep=is_ours, most=MOST)
+    return sorted(listed, key=lambda one: int(one["number"]))
+
+
+def _bring(
+    asking: Asking,
+    repo: str,
+    ours: list[Json],
+    body: str,
+    title: str,
+    labels: Sequence[str],
+    doing: str,
+    *,
+    is_open: bool,
+) -> int:
+    if not ours:
+        made = {"title": title, "body": body, "labels": list(labels)}
+        _, answer = asking.ask("POST", f"{repo}/issues", doing, ISSUES, body=made)
+        if not (isinstance(answer, dict) and isinstance(answer.get("number"), int)):
+            raise Trouble("unsure", doing, "the answer does not say what was made")
+        if not is_open:
+            _close(asking, repo, answer, "completed", doing)
+        return int(answer["number"])
+    one = ours[0]
+    state = "open" if is_open else "closed"
+    wanted: dict[str, Any] = {}
+    if not _same(one.get("body"), body):
+        wanted["body"] = body
+    if one.get("state") != state:
+        wanted |= {"state": state, "state_reason": "reopened" if is_open else "completed"}
+    if wanted:
+        path = f"{repo}/issues/{one['number']}"
+        asking.ask("PATCH", path, doing, ISSUES, body=wanted, again=True)
+    return int(one["number"])
+
+
+def _close(asking: Asking, repo: str, one: Json, reason: str, doing: str) -> None:
+    body = {"state": "closed", "state_reason": reason}
+    asking.ask("PATCH", f"{repo}/issues/{one['number']}", doing, ISSUES, body=body, again=True)
+
+
+def _same(one: Any, other: str) -> bool:
+    return str(one or "").replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()

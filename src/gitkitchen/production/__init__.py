@@ -1,0 +1,1 @@
+"""Production: what surrounds a run of an environment."""
