@@ -29,7 +29,7 @@ class Posts:
     """What came, and what is to be answered: each answer of ``script`` once, then 200.
 
     An answer is a status, (status, headers), ``"cut"`` (taken, and the connection ends without a word) or
-    ``"drop"`` (ended before anything was taken).
+    ``"drop"`` (ended before anything was taken); something to call gives one of these.
     """
 
     url: str = ""
@@ -57,6 +57,8 @@ def posts(script: Sequence[Any] = ()) -> Iterator[Posts]:
             with lock:
                 kept.tries += 1
                 answer = kept.script.pop(0) if kept.script else 200
+                if callable(answer):
+                    answer = answer()
                 if answer == "drop":
                     self.close_connection = True
                     return

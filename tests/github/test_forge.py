@@ -90,6 +90,7 @@ def test_every_question_is_answered_as_described(stage: Stage) -> None:
         actions="write",
         deployments="write",
         statuses="write",
+        issues="write",
     )
     repo.commit("main", {".github/workflows/ci.yml": "on: workflow_dispatch\n"})
     repo.team("data", "write", "bob")
@@ -128,6 +129,10 @@ def test_every_question_is_answered_as_described(stage: Stage) -> None:
     do("PATCH", f"issues/comments/{comment['id']}", {"body": "ho"})
     reaction = do("POST", f"issues/comments/{comment['id']}/reactions", {"content": "eyes"}, 201)
     do("POST", f"issues/comments/{comment['id']}/reactions", {"content": "eyes"}, 200)
+    issue = do("POST", "issues", {"title": "It fails", "body": "b", "labels": ["data"]}, 201)
+    do("PATCH", f"issues/{issue['number']}", {"state": "closed", "state_reason": "completed"})
+    repo.repo.labels.clear()
+    repo.repo.issues[issue["number"]].labels.clear()
     do("POST", "labels", {"name": "data", "color": "ff0000"}, 201)
     do("POST", "issues/1/labels", {"labels": ["data", "new"]})
     deployment = do(
@@ -179,6 +184,8 @@ def test_every_question_is_answered_as_described(stage: Stage) -> None:
         f"check-runs/{check['id']}/annotations",
         f"check-suites/{check['check_suite']['id']}",
         f"check-suites/{check['check_suite']['id']}/check-runs",
+        "issues?state=all",
+        f"issues/{issue['number']}",
         "issues/1",
         "issues/1/comments",
         "issues/1/labels",

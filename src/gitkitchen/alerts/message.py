@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from gitkitchen.alerts.shapes import Delivery, Happening, Incident, What
 from gitkitchen.printed import mask, text_safe
-from gitkitchen.report.text import count, encodable, one_line
+from gitkitchen.report.text import encodable, one_line
 
 TITLE = 180
 TEXT = 500
@@ -193,7 +193,7 @@ def _facts(incident: Incident, until: str) -> list[tuple[str, str]]:
         ("Observed", last.observed),
         ("Expected", last.expected),
         ("Since", _moment(incident.first.at)),
-        ("Failures in a row", count(incident.count, "failure") if incident.count != 1 else "1"),
+        ("Failures in a row", f"{incident.count:,}"),
         ("Flapping", "it was well in between: told again once it stays well" if incident.flaps else ""),
         ("Recovered", f"{until} ({incident.well})" if until and incident.well else until),
         ("Owner", last.owner),

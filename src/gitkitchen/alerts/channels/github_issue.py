@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gitkitchen.alerts.channels.contract import Answer, Surroundings
 from gitkitchen.alerts.message import Words, is_web
 from gitkitchen.errors import Mistake, Problem
@@ -13,6 +15,7 @@ from gitkitchen.report.markdown import escape
 
 LABEL = "gitkitchen"
 MOST = 60_000
+_ACCOUNT = re.compile(r"@[A-Za-z0-9][A-Za-z0-9-]{0,38}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 _STATES = {"opened": "Open", "updated": "Open", "closed": "Recovered", "test": "Test"}
 
 
@@ -23,7 +26,7 @@ def title(words: Words) -> str:
 
 def body(words: Words) -> str:
     """The issue's text below its mark, whole and bounded."""
-    rows = [f"| **{escape(label)}** | {escape(text, 500)} |" for label, text in words.facts]
+    rows = [f"| **{escape(label)}** | {_shown(label, text)} |" for label, text in words.facts]
     lines = [f"**{_STATES[words.kind]}**: {escape(words.title, 200)}", "", "| | |", "|---|---|", *rows]
     if words.changed:
         lines += ["", "**Changed since the last green run**", ""]
@@ -41,6 +44,11 @@ def body(words: Words) -> str:
         f"GitKitchen {code(words.id)}; this text is brought up to date, and the issue closed on recovery.",
     ]
     return "\n".join(lines)[:MOST]
+
+
+def _shown(label: str, text: str) -> str:
+    """A text that means itself; an owner who is an account or a team is mentioned, and so is told by GitHub."""
+    return text if label == "Owner" and _ACCOUNT.fullmatch(text) else escape(text, 500)
 
 
 def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
