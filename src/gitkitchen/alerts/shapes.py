@@ -174,5 +174,7 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The same however often it is sent: what is shown, and what receivers may know a repetition by."""
-        return f"{self.incident.id}.{self.incident.state}.{self.message}"
+        """The same however often it is sent, and whatever was seen since it was sent first: what is shown, and
+        what receivers may know a repetition by."""
+        number = f".{self.incident.state}" if self.message == "updated" else ""
+        return f"{self.incident.id}{number}.{self.message}"

@@ -277,8 +277,9 @@ def _work(watch: Watch, bound: float) -> None:
 
 
 def watched(request: Request, watch: Watch) -> Request:
-    """A request whose run tells a watch that it begins."""
-    return replace(request, begun=watch.begun) if watch.on else request
+    """A request whose run tells a watch that it begins. What publishes nothing is nobody's business."""
+    watch.scene = None
+    return replace(request, begun=watch.begun) if watch.on and request.publish else request
 
 
 def both(on_event: Callable[[Event], None], watch: Watch) -> Callable[[Event], None]:

@@ -13,7 +13,7 @@ from gitkitchen.model import Channel
 
 TRIES = 4
 """How often one message is tried at once; the next command tries again."""
-PAUSES = (0.5, 2.0, 5.0)
+PAUSES = (0.3, 1.0, 3.0)
 """Seconds between the tries, where the other side does not say how long."""
 LONGEST_PAUSE = 30.0
 PATIENCE = 10.0

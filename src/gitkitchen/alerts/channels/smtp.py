@@ -111,6 +111,8 @@ def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
                 server.login(user, password)
             handed = True
             refused = server.send_message(mail)
+    except ssl.SSLCertVerificationError:
+        return Answer("refused", "the server's certificate is not trusted")
     except smtplib.SMTPServerDisconnected:
         return Answer("unanswered" if handed else "busy", "the server ended the connection")
     except smtplib.SMTPRecipientsRefused as error:

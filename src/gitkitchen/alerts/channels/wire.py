@@ -6,6 +6,8 @@ A webhook's address is a secret: no message has any part of it.
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -54,17 +56,11 @@ def post(address: str, body: bytes, headers: Mapping[str, str], channel: str, pa
             return _refused(error)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         cause = getattr(error, "reason", error)
-        if isinstance(cause, ConnectionRefusedError | OSError) and _never_arrived(cause):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Answer("refused", "the server's certificate is not trusted")
+        if isinstance(cause, ConnectionRefusedError | socket.gaierror):
             return Answer("busy", "the server cannot be reached")
         return Answer("unanswered", f"no answer came ({type(cause).__name__})")
-
-
-def _never_arrived(cause: OSError) -> bool:
-    import socket
-    import ssl
-
-    known = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
-    return isinstance(cause, known)
 
 
 def _refused(error: urllib.error.HTTPError) -> Answer:
