@@ -176,14 +176,15 @@ def _title(delivery: Delivery, project: str) -> str:
     incident, last = delivery.incident, delivery.incident.last
     about = subject_of(last)
     if delivery.message == "closed":
-        how = "recovered"
+        how = "a promotion landed again" if last.about == "promotion" else "recovered"
+        about = "" if last.about == "promotion" else about
     elif last.about == "promotion":
-        about, how = f"environment {last.environment}", _EVENTS[last.event]
+        about, how = "", _EVENTS[last.event]
     else:
         how = _EVENTS[last.event]
     again = " again" if delivery.message != "closed" and incident.flaps else ""
     where = f"{project} {last.environment}".strip()
-    return f"[{where}] {about} {how}{again}"
+    return f"[{where}] {about} {how}{again}".replace("  ", " ")
 
 
 def _facts(incident: Incident, until: str) -> list[tuple[str, str]]:

@@ -261,7 +261,7 @@ def of_schedule(
 
 
 def of_promotion(
-    environment: str, refused: str, at: datetime, *, commit: str = "", job: str = ""
+    environment: str, refused: str, at: datetime, *, run: str = "", commit: str = "", job: str = ""
 ) -> Happening:
     """A promotion into an environment: refused, in these words, or ("") landed."""
     event = What.PROMOTION_REFUSED if refused else What.RECOVERED
@@ -271,7 +271,7 @@ def of_promotion(
         environment,
         said=one_line(refused) or "a promotion landed",
         at=at,
-        run=at.isoformat(),
+        run=run or at.isoformat(),
         commit=commit,
         reproduce=f"gitkitchen promote {environment} --dry-run" if refused else "",
         about="promotion",

@@ -163,10 +163,10 @@ class Watch:
 
     def moved(self, environment: str, refused: str, at: datetime, commit: str = "") -> None:
         """A promotion into an environment landed, or ("refused") did not."""
-        job = job_address(self.environ)
-        self._later(
-            environment, lambda _book: (of_promotion(environment, refused, at, commit=commit, job=job),)
-        )
+        about = {"commit": commit, "job": job_address(self.environ)}
+        run = "/".join(filter(None, (self.environ.get(f"GITHUB_RUN_{n}", "") for n in ("ID", "ATTEMPT"))))
+        made = of_promotion(environment, refused, at, run=run, **about)
+        self._later(environment, lambda _book: (made,))
 
     def looked(self, environment: str) -> None:
         """Somebody looked after an environment: its own incidents are told, and that they are over."""
