@@ -1,4 +1,5 @@
-"""Servers on loopback that receive alerts, as Slack, Teams and others do: real HTTP, and all that can go wrong."""
+"""Servers on loopback that receive alerts, as Slack, Teams and others do: real HTTP, and all that can go
+wrong."""
 
 from __future__ import annotations
 

@@ -92,11 +92,13 @@ def _filter(branch: str) -> str:
 
 
 def _rights(text: str, project: Project) -> str:
-    """Without the rights that this project's store and ledger do not need."""
+    """Without the rights that this project's store, ledger and alerts do not need."""
     if project.ledger != "branch":
         text = _LEDGER.sub("contents: read # to check out", text)
     if not project.store.lower().startswith("oci://ghcr.io/"):
         text = re.sub(r"^ +packages: write .*\n", "", text, flags=re.M)
+    if not any(channel.kind == "github_issue" for channel in project.alerts.channels.values()):
+        text = re.sub(r"^ +issues: write .*\n", "", text, flags=re.M)
     return text
 
 

@@ -23,7 +23,9 @@ HAPPENING = Happening(
     run="20260302T110500000Z-0a1b2c",
     commit="d2e9b6291201b60c10bfc740092b88d0691d01a9",
     interval=(START - timedelta(days=1), START),
-    reproduce="gitkitchen query --candidate 20260302T110500000Z-0a1b2c 'SELECT count(*) FROM \"late_by_carrier\"'",
+    reproduce=(
+        "gitkitchen query --candidate 20260302T110500000Z-0a1b2c 'SELECT count(*) FROM \"late_by_carrier\"'"
+    ),
     runbook="recipes/delays/runbook.md",
     observed="9 rows",
     expected="10 to 20 rows",
@@ -40,14 +42,17 @@ INCIDENT = Incident(
     state=3,
 )
 HOSTILE = (
-    "<script>alert(1)</script> <!channel> <@U1|x> [x](javascript:1) ![](https://e.example/p.png) @acme/all "
-    "::error::x\r\nBcc: eve@e.example\u202e\x1b[31m `a` *b* _c_ ~d~ | {{7*7}} ${{ secrets.TOKEN }} \ud800 s3cr3t"
+    "<script>alert(1)</script> <!channel> <@U1|x> [x](javascript:1) ![](https://e.example/p.png) "
+    "@acme/all ::error::x\r\nBcc: eve@e.example\u202e\x1b[31m `a` *b* _c_ ~d~ | "
+    "{{7*7}} ${{ secrets.TOKEN }} \ud800 s3cr3t"
 )
 
 
 def delivery(kind: Message) -> Delivery:
     closed = START + timedelta(hours=3)
-    incident = INCIDENT if kind != "closed" else replace(INCIDENT, closed=closed, well="the test passes again")
+    incident = (
+        INCIDENT if kind != "closed" else replace(INCIDENT, closed=closed, well="the test passes again")
+    )
     return Delivery(replace(incident, state={"opened": 1, "updated": 3, "closed": 4}[kind]), "c", kind)
 
 
@@ -58,7 +63,7 @@ def words(kind: Message = "opened") -> Words:
 def hostile() -> Words:
     """Every text that comes from elsewhere is the worst there is, and long."""
     names = ("recipe", "node", "test", "owner", "said", "run", "reproduce", "runbook", "observed", "expected")
-    bad = replace(HAPPENING, **{name: HOSTILE for name in names}, changed=(HOSTILE * 20,) * 30)
+    bad = replace(HAPPENING, **dict.fromkeys(names, HOSTILE), changed=(HOSTILE * 20,) * 30)
     long = replace(bad, observed=HOSTILE * 100, said=HOSTILE * 100, job="https://e.example/<x>\n")
     incident = replace(INCIDENT, first=long, last=long)
     return words_of(Delivery(incident, "c", "opened"), project=HOSTILE, masks=("s3cr3t",))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.alerts.telling import HOSTILE, delivery, hostile, words
 
 from gitkitchen.alerts.channels import github_issue, slack, smtp, teams, webhook
 from gitkitchen.alerts.channels.contract import as_json
@@ -20,7 +21,6 @@ from gitkitchen.alerts.message import Words, test_words, words_of
 from gitkitchen.errors import Mistake
 from gitkitchen.kitchen.alerting import FIELDS
 from gitkitchen.model import Channel
-from tests.alerts.telling import HOSTILE, delivery, hostile, words
 
 GOLDEN = Path(__file__).parent / "golden"
 MAIL = Channel("mail", "smtp", {"host": "localhost", "from": "data@acme.example", "to": ["ana@acme.example"]})
@@ -68,7 +68,8 @@ def test_hostile_texts_stay_texts(channel: str) -> None:
 
 
 def test_slack_is_told_nothing_but_text() -> None:
-    """Only our own two links are in angle brackets: no mention, no link of the data's; within Slack's limits."""
+    """Only our own two links are in angle brackets: no mention, no link of the data's; within Slack's
+    limits."""
     made = slack.payload(hostile())
     marked = [made["text"], *(b["text"]["text"] for b in sections(made))]
     for text in marked:
@@ -107,7 +108,8 @@ TAGS = {"html", "meta", "body", "h2", "table", "tr", "th", "td", "p", "b", "ul",
 
 
 def test_mail_is_one_mail() -> None:
-    """No header comes from a text, no tag either; both parts say the same; and bytes are the same each time."""
+    """No header comes from a text, no tag either; both parts say the same; and bytes are the same each
+    time."""
     told = hostile()
     raw = smtp.message(told, MAIL).as_bytes(policy=policy.SMTP)
     read = message_from_bytes(raw, policy=policy.default)
@@ -138,7 +140,10 @@ def test_links_are_only_to_the_web() -> None:
     """A runbook that is an address or a file of the repository is a link, any other text stays one."""
     told = words()
     file = "recipes/delays/runbook.md"
-    assert told.runbook == f"https://github.com/acme/flights/blob/d2e9b6291201b60c10bfc740092b88d0691d01a9/{file}"
+    assert (
+        told.runbook
+        == f"https://github.com/acme/flights/blob/d2e9b6291201b60c10bfc740092b88d0691d01a9/{file}"
+    )
     assert words_of(delivery("opened")).runbook == file
     assert hostile().job == ""
 
@@ -154,7 +159,7 @@ def test_a_template_makes_json_of_values() -> None:
 def test_every_field_of_a_template_is_told() -> None:
     """What the files may ask for is what an alert has, no more and no less; nothing else is in reach."""
     assert set(words().fields or {}) == set(FIELDS)
-    assert set(test_words("c", datetime(2026, 1, 1, tzinfo=UTC)).fields or {}) == set(FIELDS)
+    assert set(test_words("c", datetime(2026, 1, 1, tzinfo=UTC), project="").fields or {}) == set(FIELDS)
     channel = Channel("hook", "webhook", {"template": {"x": "${{ alert.title.__class__ }}"}})
     with pytest.raises(Mistake):
         webhook.payload(words(), channel)

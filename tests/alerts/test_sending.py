@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.alerts.telling import words
 
 from gitkitchen.alerts import keeping, sending
 from gitkitchen.alerts.channels.contract import TRIES, Surroundings
@@ -26,7 +27,6 @@ from gitkitchen.errors import Problem
 from gitkitchen.ledger.folder import FolderLedger
 from gitkitchen.model import AlertRule, Alerts, Channel, Project, Severity
 from posts import Posts, posts
-from tests.alerts.telling import words
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KINDS = ("slack", "teams", "webhook")
@@ -74,12 +74,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def tell(office: Office, *happenings: Happening) -> list[str]:
     book = observed(office, "prod", happenings)
-    return [f"{s.delivery.channel} {s.delivery.message} {s.answer.end}" for s in send_due(office, "prod", book)]
+    return [
+        f"{s.delivery.channel} {s.delivery.message} {s.answer.end}" for s in send_due(office, "prod", book)
+    ]
 
 
 def test_each_channel_is_told_once(desk: Desk) -> None:
-    """A failure that lasts three runs is one message a channel, its recovery another; the same observation and
-    another command add none."""
+    """A failure that lasts three runs is one message a channel, its recovery another; the same observation
+    and another command add none."""
     office = desk.office()
     assert tell(office, seen(0)) == [f"{kind} opened sent" for kind in KINDS]
     assert tell(office, seen(0), seen(1), seen(2)) == []
@@ -119,7 +121,11 @@ def test_a_long_wait_is_left_to_the_next_command(desk: Desk) -> None:
 def test_a_refusal_keeps_no_other_channel_waiting(desk: Desk) -> None:
     """404 is not tried again at once; the others are told; what is wrong is said without the address."""
     desk.hook.script = [404]
-    assert tell(desk.office(), seen(0)) == ["slack opened refused", "teams opened sent", "webhook opened sent"]
+    assert tell(desk.office(), seen(0)) == [
+        "slack opened refused",
+        "teams opened sent",
+        "webhook opened sent",
+    ]
     assert desk.hook.tries == 3
     assert "404" in str(desk.said[0])
     assert "s3cr3tPath" not in "".join(map(str, desk.said))
@@ -149,7 +155,8 @@ def test_a_secret_without_value_waits(desk: Desk) -> None:
 
 
 def test_no_secret_is_in_what_is_kept(desk: Desk) -> None:
-    """Neither the ledger nor this machine's files have an address, nor a message what a test repeats of it."""
+    """Neither the ledger nor this machine's files have an address, nor a message what a test repeats of
+    it."""
     office = desk.office(secrets=("s3cr3tValue",))
     tell(office, seen(0, observed="s3cr3tValue", reproduce="x s3cr3tPath s3cr3tValue"))
     kept = b"".join(p.read_bytes() for p in desk.folder.rglob("*") if p.is_file())
@@ -168,7 +175,8 @@ def test_no_time_is_no_end(desk: Desk) -> None:
 
 
 def test_a_ledger_that_cannot_be_written_keeps_observations(desk: Desk) -> None:
-    """What could not be recorded waits on the disk, nothing is sent, and the next command records and sends it."""
+    """What could not be recorded waits on the disk, nothing is sent, and the next command records and sends
+    it."""
     office = desk.office("slack")
     blocked = desk.folder / ".gitkitchen" / "ledger" / "alerts"
     blocked.parent.mkdir(parents=True)
@@ -185,7 +193,9 @@ def test_two_at_once_send_it_once(desk: Desk) -> None:
     """Commands that come together take turns: each message is sent once."""
     office = desk.office(sleep=lambda s: threading.Event().wait(s))
     observed(office, "prod", [seen(0)])
-    threads = [threading.Thread(target=send_due, args=(desk.office(sleep=office.sleep), "prod")) for _ in range(4)]
+    threads = [
+        threading.Thread(target=send_due, args=(desk.office(sleep=office.sleep), "prod")) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -207,12 +217,14 @@ tell(desk.office(), seen(1, well=True))
 """
 
 
-@pytest.mark.parametrize("call", [pytest.param(n, marks=[] if n == 1 else pytest.mark.long) for n in range(6)])
+@pytest.mark.parametrize(
+    "call", [pytest.param(n, marks=[] if n == 1 else pytest.mark.long) for n in range(6)]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_send(desk: Desk, call: int, when: str) -> None:
-    """kill -9 before or after a server took a message, at each of six: run again, every channel is told that it
-    opened and that it closed. Nothing is sent twice but the one that was taken as its sender died, and that
-    has the same id and the same bytes."""
+    """kill -9 before or after a server took a message, at each of six: run again, every channel is told that
+    it opened and that it closed. Nothing is sent twice but the one that was taken as its sender died, and
+    that has the same id and the same bytes."""
     doomed: list[subprocess.Popen[bytes]] = []
 
     def kill() -> str:
@@ -223,7 +235,9 @@ def test_killed_at_any_send(desk: Desk, call: int, when: str) -> None:
     def job() -> subprocess.Popen[bytes]:
         home = str(Path(__file__).parent.parent)
         words = [JOB, str(desk.folder), desk.hook.url, home, str(Path(home).parent)]
-        return subprocess.Popen([sys.executable, "-c", *words], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        return subprocess.Popen(
+            [sys.executable, "-c", *words], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
 
     desk.hook.script = [*[200] * call, kill]
     doomed.append(job())
@@ -277,17 +291,32 @@ def mailing(folder: Path, *, answers: list[str] | None = None) -> Iterator[tuple
 
 def certified(folder: Path) -> tuple[Path, Path]:
     """A certificate for localhost that nobody else trusts, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    own = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, own.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(own, hashes.SHA256())
+    )
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
-    words += ["-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(words, check=True, capture_output=True)
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    forms = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key.write_bytes(own.private_bytes(serialization.Encoding.PEM, *forms))
     return certificate, key
 
 
 def mail(port: int, **more: Any) -> Channel:
     config = {"host": "localhost", "port": port, "from": "data@acme.example", "to": ["ana@acme.example"]}
-    return Channel("mail", "smtp", {**config, "user": "${{ secrets.U }}", "password": "${{ secrets.P }}", **more})
+    return Channel(
+        "mail", "smtp", {**config, "user": "${{ secrets.U }}", "password": "${{ secrets.P }}", **more}
+    )
 
 
 def test_mail_goes_encrypted_and_logged_in(tmp_path: Path) -> None:
@@ -306,8 +335,8 @@ def test_mail_goes_encrypted_and_logged_in(tmp_path: Path) -> None:
 
 
 def test_mail_never_goes_to_whom_it_cannot_trust(tmp_path: Path) -> None:
-    """A certificate that nobody vouches for, a server without STARTTLS and a wrong password get no mail, and the
-    password is in no answer."""
+    """A certificate that nobody vouches for, a server without STARTTLS and a wrong password get no mail, and
+    the password is in no answer."""
     with mailing(tmp_path) as (port, certificate, taken):
         about = Surroundings({"U": "kitchen", "P": "s3cr3t pass"})
         stranger = send_mail(words(), mail(port), about)

@@ -120,7 +120,11 @@ def test_a_node_that_fails_and_one_that_goes(feed: Shop, hook: Posts) -> None:
     feed.commit()
     assert feed.cli("run", "-q").code == 1
     (told,) = hook.bodies
-    assert (told["event"], told["node"], told["runbook"]) == ("node_failed", "total", "https://wiki.example/total")
+    assert (told["event"], told["node"], told["runbook"]) == (
+        "node_failed",
+        "total",
+        "https://wiki.example/total",
+    )
     assert "gitkitchen run feed --select total" in told["command"]
     lines = RECIPE.splitlines()
     feed.commit({"recipes/feed/recipe.yml": "\n".join(lines[:-1]) + "\n"})
@@ -139,8 +143,11 @@ def test_a_sandbox_and_a_trial_are_nobodys_business(feed: Shop, hook: Posts) -> 
 
 
 def test_no_row_and_no_secret_leaves(feed: Shop, hook: Posts) -> None:
-    """What a row holds, and the channel's address, are in no message, no record, and nothing that is printed."""
-    feed.replace("recipes/feed/recipe.yml", "{rows: {min: 2}}", "{accepted_values: {column: who, values: [b]}}")
+    """What a row holds, and the channel's address, are in no message, no record, and nothing that is
+    printed."""
+    feed.replace(
+        "recipes/feed/recipe.yml", "{rows: {min: 2}}", "{accepted_values: {column: who, values: [b]}}"
+    )
     feed.commit()
     said = feed.cli("run", "-q")
     assert said.code == 1
@@ -152,8 +159,12 @@ def test_no_row_and_no_secret_leaves(feed: Shop, hook: Posts) -> None:
     assert kinds(hook)
 
 
-@pytest.mark.parametrize("trouble", some(["down", "refuses", "no-secret", "nonsense"], "refuses", "no-secret"))
-def test_no_verdict_is_changed(feed: Shop, hook: Posts, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+@pytest.mark.parametrize(
+    "trouble", some(["down", "refuses", "no-secret", "nonsense"], "refuses", "no-secret")
+)
+def test_no_verdict_is_changed(
+    feed: Shop, hook: Posts, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
     """Whatever is wrong with a channel, the run ends as it would, says so, and the message waits."""
     hook.script = {"down": ["drop"] * 8, "refuses": [403] * 4}.get(trouble, [])
     if trouble == "no-secret":
@@ -276,7 +287,9 @@ def test_mistakes_are_found_where_they_stand(feed: Shop, old: str, new: str, sai
     feed.replace(file, old, new)
     found = feed.cli("validate")
     assert found.code == 2
-    line = next(n for n, text in enumerate((feed.root / file).read_text().splitlines(), 1) if new[:14] in text)
+    line = next(
+        n for n, text in enumerate((feed.root / file).read_text().splitlines(), 1) if new[:14] in text
+    )
     assert f"{file}:{line}: " in found.out
     assert said in found.out
     assert "s3cr3t" not in found.out
@@ -295,7 +308,8 @@ def test_cancelled_is_told_at_once(feed: Shop, hook: Posts) -> None:
 
 
 def test_what_a_kill_leaves_is_sent(feed: Shop, hook: Posts, tmp_path: Path) -> None:
-    """kill -9 of the command as a server takes its message: the next one sends what is left, and records all."""
+    """kill -9 of the command as a server takes its message: the next one sends what is left, and records
+    all."""
     doomed: list[Any] = []
 
     def kill() -> str:

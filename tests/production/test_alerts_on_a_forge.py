@@ -105,9 +105,9 @@ def test_without_the_permission_the_job_is_what_it_was(town: Town) -> None:
 
 @pytest.mark.long
 def test_a_promotion_that_is_refused(tmp_path: Path) -> None:
-    """A gate that fails opens one issue about the environment, in the gate's words, however often; the landing
-    closes it."""
-    gate = 'gate: {command: [{name: lint, run: [test, -e, fine.txt]}]}'
+    """A gate that fails opens one issue about the environment, in the gate's words, however often; the
+    landing closes it."""
+    gate = "gate: {command: [{name: lint, run: [test, -e, fine.txt]}]}"
     text = KITCHEN_YML.replace("{branch: staging}", f"{{branch: staging, {gate}}}")
     text += f"ledger: branch\nstore: file://{tmp_path}/store\n{ALERTS}"
     with towned(tmp_path, {"kitchen.yml": text}) as town:

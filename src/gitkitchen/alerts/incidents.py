@@ -172,7 +172,11 @@ def _without(seen: Happening, last: Happening) -> Happening:
 
 def delivered(delivery: Delivery, ref: str = "") -> dict[str, Any]:
     """The record that a message was sent."""
-    body: dict[str, Any] = {"kind": "delivered", "incident": delivery.incident.id, "channel": delivery.channel}
+    body: dict[str, Any] = {
+        "kind": "delivered",
+        "incident": delivery.incident.id,
+        "channel": delivery.channel,
+    }
     body |= {"message": delivery.message, "state": delivery.incident.state}
     return {**body, "ref": ref} if ref else body
 

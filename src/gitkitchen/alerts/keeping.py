@@ -1,5 +1,5 @@
-"""Incidents in the ledger: read as a book, and written on that very book. The ledger is the outbox: what is due
-is on record before anything is sent, and what was sent is recorded after.
+"""Incidents in the ledger: read as a book, and written on that very book. The ledger is the outbox: what is
+due is on record before anything is sent, and what was sent is recorded after.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def words_of(
     return replace(words, fields=_fields(words, {k: clean(v) for k, v in plain.items()}, incident.count))
 
 
-def test_words(channel: str, now: datetime, *, project: str = "") -> Words:
+def test_words(channel: str, now: datetime, *, project: str) -> Words:
     """A message that says that it is a test."""
     at = _moment(now)
     words = Words(

@@ -42,7 +42,8 @@ def is_quiet(rule: AlertRule, severity: Severity, now: datetime) -> bool:
 
 
 def owed(book: Book, alerts: Alerts, now: datetime, *, quiet: bool = True) -> tuple[Delivery, ...]:
-    """What is to be sent at ``now``, in the order of the incidents. ``quiet``: not what quiet hours hold back.
+    """What is to be sent at ``now``, in the order of the incidents. ``quiet``: not what quiet hours hold
+    back.
 
     A channel is told that an incident opened, then, where it can take that in place, of its newest state, and
     once that it closed. What opened and closed before anything was sent is one message.

@@ -1,10 +1,10 @@
 """What is due is sent: in turn with others who would send it, each message until its channel has it.
 
-The order that a kill cannot upset: observations on the disk, incidents in the ledger with the channels that are
-due, under a lease the message, a mark on the disk that it left, the ledger's record of it. So what is lost is
-sent again by whoever comes next, and what may be sent twice is only what left without a mark: GitHub is asked
-whether it has the issue, a webhook is given the same ``Idempotency-Key``, and in Slack, Teams and mail the
-repetition has the same id.
+The order that a kill cannot upset: observations on the disk, incidents in the ledger with the channels that
+are due, under a lease the message, a mark on the disk that it left, the ledger's record of it. So what is
+lost is sent again by whoever comes next, and what may be sent twice is only what left without a mark: GitHub
+is asked whether it has the issue, a webhook is given the same ``Idempotency-Key``, and in Slack, Teams and
+mail the repetition has the same id.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ TURNS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 @dataclass(frozen=True)
 class Office:
-    """Who sends, and with what. ``now`` gives the time of the world that is watched, ``monotonic`` seconds that
-    really pass; ``bound`` is how many of these may be spent in all."""
+    """Who sends, and with what. ``now`` gives the time of the world that is watched, ``monotonic`` seconds
+    that really pass; ``bound`` is how many of these may be spent in all."""
 
     project: Project
     ledger: Ledger
@@ -90,8 +90,8 @@ class Sent:
 def observed(
     office: Office, environment: str, seen: Callable[[Book], Iterable[Happening]] | Sequence[Happening]
 ) -> Book:
-    """Record observations of an environment, and those that wait on this machine. Infrastructure where the ledger
-    cannot be written; observations that were given as values then wait."""
+    """Record observations of an environment, and those that wait on this machine. Infrastructure where the
+    ledger cannot be written; observations that were given as values then wait."""
     given = () if callable(seen) else tuple(seen)
     own = office.spool.put(given)
     waiting = [w for w in office.spool.waiting() if any(h.environment == environment for h in w[1])]
@@ -109,8 +109,8 @@ def observed(
 
 
 def send_due(office: Office, environment: str, book: Book | None = None) -> tuple[Sent, ...]:
-    """Send all that is due now in an environment, within the office's bound. Raises nothing: what cannot be sent
-    is said, and waits."""
+    """Send all that is due now in an environment, within the office's bound. Raises nothing: what cannot be
+    sent is said, and waits."""
     started = office.monotonic()
 
     def left() -> float:
@@ -155,7 +155,7 @@ def _send_all(office: Office, environment: str, held: Held, left: Callable[[], f
                 office.say(Problem(f"alerts of '{environment}' wait: no time is left", code="alert-time"))
                 break
             held.check()
-            answer = _send_one(office, delivery, book, left)
+            answer = _send_one(office, delivery, left)
             done.append(Sent(delivery, answer))
             if answer.end == "sent":
                 bodies.append(delivered(delivery, answer.ref))
@@ -166,7 +166,7 @@ def _send_all(office: Office, environment: str, held: Held, left: Callable[[], f
     return tuple(done)
 
 
-def _send_one(office: Office, delivery: Delivery, book: Book, left: Callable[[], float]) -> Answer:
+def _send_one(office: Office, delivery: Delivery, left: Callable[[], float]) -> Answer:
     channel = office.alerts.channels[delivery.channel]
     before = office.spool.left(delivery)
     if before is not None:

@@ -16,7 +16,6 @@ from typing import Literal
 
 from gitkitchen.model import Severity
 
-
 Message = Literal["opened", "updated", "closed"]
 
 
@@ -58,8 +57,8 @@ def severity_of(what: What) -> Severity:
 class Happening:
     """One observation of one thing: that it failed, or (``recovered``) that it is well.
 
-    The thing is a test of a node, a node, a schedule (``variation``: how it runs), or, with none of these, the
-    recipe as a whole; without a recipe it is the environment (``about`` says which side of it:
+    The thing is a test of a node, a node, a schedule (``variation``: how it runs), or, with none of these,
+    the recipe as a whole; without a recipe it is the environment (``about`` says which side of it:
     ``promotion``, an incident's id). ``at`` orders the observations of a thing: when its run began.
     ``run`` and ``event`` name an observation: the same one told twice counts once.
     """
@@ -174,7 +173,7 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The same however often it is sent, and whatever was seen since it was sent first: what is shown, and
-        what receivers may know a repetition by."""
+        """The same however often it is sent, and whatever was seen since it was sent first: what is shown,
+        and what receivers may know a repetition by."""
         number = f".{self.incident.state}" if self.message == "updated" else ""
         return f"{self.incident.id}{number}.{self.message}"

@@ -1,5 +1,5 @@
-"""What this machine keeps of alerts beside the ledger: observations that are not in it yet, and which messages
-left. Each is a file of its own, on the disk before what follows begins.
+"""What this machine keeps of alerts beside the ledger: observations that are not in it yet, and which
+messages left. Each is a file of its own, on the disk before what follows begins.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Spool:
     # --- observations on their way to the ledger ---
 
     def put(self, happenings: Sequence[Happening]) -> Path | None:
-        """Keep observations; they survive a kill when this returns. Infrastructure where the disk takes none."""
+        """Keep observations; they survive a kill when this returns. Infrastructure where the disk takes
+        none."""
         if not happenings:
             return None
         lines = [json.dumps(written(h), sort_keys=True) for h in happenings]

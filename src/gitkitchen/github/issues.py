@@ -40,8 +40,8 @@ def put_issue(
 ) -> int:
     """Make the one issue of ``marker`` what it should be; its number. Raises Trouble.
 
-    ``title`` is for a new one: whoever gave it a better one keeps that. ``known``: the number that it had when
-    it was written last: then nothing is searched. ``labels``: the first of them finds ours.
+    ``title`` is for a new one: whoever gave it a better one keeps that. ``known``: the number that it had
+    when it was written last: then nothing is searched. ``labels``: the first of them finds ours.
     """
     doing = "write the issue of an incident"
     for look in range(LOOKS):

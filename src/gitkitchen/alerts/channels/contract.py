@@ -24,9 +24,9 @@ End = Literal["sent", "refused", "busy", "unanswered"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one try ended. ``sent``: the other side has it. ``refused``: it says no, and would again. ``busy``: it
-    did nothing, and asks to come again (``after`` seconds). ``unanswered``: it may have it or not.
-    ``said``: the other side's answer, or what failed; no part of an address. ``ref``: what it calls the
+    """How one try ended. ``sent``: the other side has it. ``refused``: it says no, and would again.
+    ``busy``: it did nothing, and asks to come again (``after`` seconds). ``unanswered``: it may have it or
+    not. ``said``: the other side's answer, or what failed; no part of an address. ``ref``: what it calls the
     message."""
 
     end: End
@@ -54,8 +54,8 @@ class Forge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a channel may use: ``environ`` holds the secrets, ``sleep`` waits, ``left`` is how many seconds may
-    still be spent, ``forge`` what speaks for us at the forge (None: there is none)."""
+    """What a channel may use: ``environ`` holds the secrets, ``sleep`` waits, ``left`` is how many seconds
+    may still be spent, ``forge`` what speaks for us at the forge (None: there is none)."""
 
     environ: Mapping[str, str] = field(default_factory=dict)
     sleep: Callable[[float], None] = lambda _seconds: None

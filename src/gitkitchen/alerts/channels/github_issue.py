@@ -1,4 +1,5 @@
-"""GitHub issues: one for each incident, found by a hidden mark, brought up to date in place, closed on recovery."""
+"""GitHub issues: one for each incident, found by a hidden mark, brought up to date in place, closed on
+recovery."""
 
 from __future__ import annotations
 
@@ -47,15 +48,16 @@ def body(words: Words) -> str:
 
 
 def _shown(label: str, text: str) -> str:
-    """A text that means itself; an owner who is an account or a team is mentioned, and so is told by GitHub."""
+    """A text that means itself; an owner who is an account or a team is mentioned, and so is told by
+    GitHub."""
     return text if label == "Owner" and _ACCOUNT.fullmatch(text) else escape(text, 500)
 
 
 def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
     """The issue as it should be, however often. A test is opened and closed."""
     if about.forge is None:
-        hint = "in a job pass `env: {GITHUB_TOKEN: ${{ github.token }}}`; elsewhere set GITHUB_TOKEN and GITHUB_REPOSITORY"
-        message = f"alerts.channels.{channel.name}: nothing is known of the repository at GitHub"
+        hint = "in a job pass `env: {GITHUB_TOKEN: ${{ github.token }}}`"
+        message = f"alerts.channels.{channel.name}: issues are written by jobs of GitHub Actions alone"
         raise Mistake(Problem(message, hint=hint, code="github-environment"))
     labels = (LABEL, *channel.config.get("labels", ()))
     known = int(about.ref) if about.ref.isascii() and about.ref.isdigit() else 0

@@ -1,7 +1,7 @@
 """Slack, by an incoming webhook: Block Kit. https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
-Slack reads ``&``, ``<`` and ``>`` as control characters and expects them escaped; a code span shows all else as
-it is. https://docs.slack.dev/messaging/formatting-message-text
+Slack reads ``&``, ``<`` and ``>`` as control characters and expects them escaped; a code span shows all else
+as it is. https://docs.slack.dev/messaging/formatting-message-text
 """
 
 from __future__ import annotations

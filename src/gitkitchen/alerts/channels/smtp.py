@@ -1,5 +1,5 @@
-"""Mail, by SMTP with STARTTLS: plain text and HTML. ``Message-ID`` names the message, the same however often it
-is sent, so that mailboxes which look at it keep one; messages of one incident make one thread.
+"""Mail, by SMTP with STARTTLS: plain text and HTML. ``Message-ID`` names the message, the same however often
+it is sent, so that mailboxes which look at it keep one; messages of one incident make one thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def plain(words: Words) -> str:
     if words.command:
         lines += ["", "Reproduce:", f"  {words.command}"]
     lines += ["", f"Runbook: {words.runbook}"] if words.runbook else []
-    lines += ["" if not words.runbook else "", f"Job: {words.job}"] if words.job else []
+    lines += ["", f"Job: {words.job}"] if words.job else []
     return "\n".join([*lines, "", f"GitKitchen {words.id}", ""])
 
 

@@ -1,4 +1,5 @@
-"""One POST of JSON over HTTP: bounded in time and size, no redirect followed, no proxy asked but the system's.
+"""One POST of JSON over HTTP: bounded in time and size, no redirect followed, no proxy asked but the
+system's.
 
 A webhook's address is a secret: no message has any part of it.
 """
@@ -27,7 +28,7 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Who answers elsewhere is not who was meant: a redirect is a refusal."""
 
-    def redirect_request(self, *args: Any, **named: Any) -> None:
+    def redirect_request(self, *_args: Any, **_named: Any) -> None:
         return None
 
 
@@ -38,14 +39,15 @@ def post(address: str, body: bytes, headers: Mapping[str, str], channel: str, pa
     """Send it once. Mistake where the address is none: https, or http to this machine."""
     try:
         parts = urlsplit(address)
-        sound = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)
-        if not sound or not parts.hostname or any(ord(c) <= 32 or ord(c) > 126 for c in address):
-            raise ValueError
+        known = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)
+        sound = known and bool(parts.hostname) and all(32 < ord(c) < 127 for c in address)
         request = urllib.request.Request(address, body, dict(headers), method="POST")  # noqa: S310 (looked at)
     except ValueError:
+        sound = False
+    if not sound:
         hint = "it begins with https:// and holds no blank"
         message = f"alerts.channels.{channel}: its address is none that can be used"
-        raise Mistake(Problem(message, hint=hint, code="bad-url")) from None
+        raise Mistake(Problem(message, hint=hint, code="bad-url"))
     request.add_header("Content-Type", "application/json")
     request.add_header("User-Agent", "gitkitchen")
     try:

@@ -14,4 +14,14 @@ from gitkitchen.github.forge.routes import (
     rules,
 )
 
-__all__ = ["actions", "checks", "comments", "deployments", "gitdata", "issues", "pulls", "repositories", "rules"]
+__all__ = [
+    "actions",
+    "checks",
+    "comments",
+    "deployments",
+    "gitdata",
+    "issues",
+    "pulls",
+    "repositories",
+    "rules",
+]

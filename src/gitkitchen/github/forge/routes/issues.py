@@ -30,9 +30,7 @@ def listed(call: Call) -> Answer:
     found = [
         one
         for one in every
-        if wanted in ("all", one.state)
-        and names <= set(one.labels)
-        and creator in (None, one.user.login)
+        if wanted in ("all", one.state) and names <= set(one.labels) and creator in (None, one.user.login)
     ]
     newest_first = call.query.get("direction", "desc") == "desc"
     items, headers = call.paged(sorted(found, key=lambda one: one.number, reverse=newest_first))
