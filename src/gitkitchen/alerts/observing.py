@@ -291,7 +291,7 @@ def of_road(
         command = f"gitkitchen audit {environment} --verify"
         found.append(replace(made, run=one.id, commit=one.commit, reproduce=command, about=one.id, job=job))
     for told in book.open:
-        if told.last.about.startswith("i-") and told.last.about not in still:
+        if told.last.event in (What.ENVIRONMENT_BROKEN, What.DRIFT) and told.last.about not in still:
             over = Happening(
                 What.RECOVERED, told.severity, environment, said="the incident is closed", at=now
             )

@@ -137,6 +137,8 @@ def hold(options: argparse.Namespace) -> int:
 
 
 def reconcile(options: argparse.Namespace) -> int:
+    from gitkitchen.cli.runs import alerted
+    from gitkitchen.process import Cancel
     from gitkitchen.report.text import safe
     from gitkitchen.road.reconcile import reconcile as mend
     from gitkitchen.road.walking import MENDED
@@ -144,7 +146,10 @@ def reconcile(options: argparse.Namespace) -> int:
     asked = request(options)
     ground = Ground.of(asked)
     chosen = _chosen(ground, options.environment)
-    done = mend(asked, chosen, datetime.now(UTC), accept=options.accept_grants)
+    with alerted(asked, Cancel()) as watch:
+        done = mend(asked, chosen, datetime.now(UTC), accept=options.accept_grants)
+        for environment in chosen:
+            watch.looked(environment.name)
     if options.json:
         found = [{"environment": f.environment, "code": f.code, "said": f.said} for f in done.found]
         broken = [{"environment": i.environment, "id": i.id, "kind": i.kind} for i in done.broken]

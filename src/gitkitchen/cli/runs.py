@@ -77,12 +77,13 @@ def run(options: argparse.Namespace) -> int:
         found = past.last_interrupted(place) if last else past.find_run(place, options.resume)
         asked = replace(asked, resume=found)
     cancel = Cancel()
-    with signals(cancel), progress(options) as on_event, alerted(asked, cancel) as watch:
+    with signals(cancel), alerted(asked, cancel) as watch:
         now = datetime.now(UTC)
-        told, on_event = watched(asked, watch), both(on_event, watch)
-        outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
+        with progress(options) as on_event:
+            told, on_event = watched(asked, watch), both(on_event, watch)
+            outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
         watch.ended(outcome)
-    _print_outcome(outcome, as_json=options.json)
+        _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
 
 

@@ -19,6 +19,7 @@ from gitkitchen.alerts.observing import Scene, of_node, of_outcome, of_promotion
 from gitkitchen.alerts.shapes import Happening, What
 from gitkitchen.errors import GitKitchenError, Problem
 from gitkitchen.kitchen.authority import refusal
+from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.model import Event, NodeResult, Outcome, Plan, Project, Severity, State, TestState
 from gitkitchen.premises import find_project
@@ -185,6 +186,10 @@ class Watch:
         if self.on:
             self.waiting.put(seen)
 
+    def scheduled(self, environment: str, standings: Iterable[Happening | None]) -> None:
+        """How schedules stand, by ``alerts.observing.of_schedule``; None says nothing."""
+        self.send(environment, tuple(h for h in standings if h is not None))
+
     def send(self, environment: str, happenings: Sequence[Happening] = ()) -> None:
         """Tell of what is given, and send whatever is due."""
         self._later(environment, lambda _book: happenings)
@@ -235,10 +240,11 @@ def watching(
     Where ``kitchen.yml`` has no rule, nothing is started.
     """
     try:
-        project, _ = find_project(start)
+        project = load_project(find_root(start))
+        if project.alerts.rules:
+            project, _ = find_project(start)
     except GitKitchenError:
-        yield Watch(Project(start, "", ""), environ, now, say, on=False)  # whoever runs says what is wrong
-        return
+        project = Project(start, "", "")  # whoever runs says what is wrong
     watch = Watch(project, environ, now, say, forge, on=bool(project.alerts.rules))
     if not watch.on:
         yield watch
