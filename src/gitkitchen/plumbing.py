@@ -109,6 +109,10 @@ class Plumbing:
         found = (line.partition(" ")[::2] for line in lines)
         return {name: oid for oid, name in found if name in wanted}
 
+    def below(self, prefix: str) -> list[str]:
+        """The whole names of the refs below a prefix, which ends in a slash."""
+        return _text(self._checked("for-each-ref", "--format=%(refname)", "--", prefix).output).split()
+
     def move(self, name: str, new: str, old: str | None) -> bool:
         """Set a ref that must be at ``old`` (None: not exist); False, unchanged, where it is not."""
         zero = "0" * len(new)

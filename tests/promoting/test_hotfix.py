@@ -64,6 +64,8 @@ def test_a_hotfix_lands_is_brought_back_and_blocks_until_it_is_in(tmp_path: Path
     said = shop.cli("promote", "prod", "--quiet")
     assert said.code == 1
     assert "lacks what was mended in prod" in said.out
+    assert f"whoever merges the back-port branch {branch}" in said.out
+    assert f"git merge {branch}" in said.out
     assert shop.git("show", "main:fix.txt") == "mended"
     shop.git("merge", "-q", "-m", "back", branch)
     promoted(shop, "staging")

@@ -297,6 +297,7 @@ def test_8_a_hotfix_goes_straight_and_is_brought_back(on: Journey) -> None:
     assert (backport.base_ref, backport.state) == ("develop", "open")
     on.to_staging()
     on.waits("prod", "lacks what was mended")
+    on.waits("prod", f"whoever merges the back-port #{backport.number} (http")
     assert on.merged(backport).code == 0
     on.to_staging()
     on.to_prod()

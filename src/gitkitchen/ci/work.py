@@ -6,7 +6,6 @@ showing it comes after, in ``results`` and the command line.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -41,7 +40,7 @@ from gitkitchen.github.events import Event, Push
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.event import Head, head_of_event
 from gitkitchen.kitchen.identity import identify
-from gitkitchen.ledger.apart import Apart, forget
+from gitkitchen.ledger.apart import Apart, kept
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event as RunEvent
 from gitkitchen.model import Outcome, Project, State, Verdict
@@ -219,8 +218,10 @@ def _test(job: Job, report: Report, project: Project) -> Report:
     report = replace(report, subject=subject)
     apart = job.apart or Apart(secrets.token_hex(8))
     job = replace(job, apart=apart)
-    with on_disk(project, repository, subject) as root, contextlib.ExitStack() as end:
-        end.callback(forget, repository.root, project.state, apart)
+    with (
+        kept(repository.root, repository.common, project.state, apart),
+        on_disk(project, repository, subject) as root,
+    ):
         if report.decision.dataset:
             return _compared(job, report, root)
         report = _recipes(job, report, root, fresh=report.decision.fresh)

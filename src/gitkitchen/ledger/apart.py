@@ -6,17 +6,22 @@ kitchen is seen by what they do next, and by nobody else. What of it counts, oth
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gitkitchen.errors import Conflict
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.tip import State, Tip
+from gitkitchen.locks import alone
 from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
 
 BESIDE = "refs/gitkitchen/beside/"
 """Below it, one ref for each job that keeps the branch for itself. Its end removes it."""
+_NAME = re.compile(r"[a-z0-9]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,47 @@ class Apart:
     closed: str = ""
 
 
-def forget(folder: Path, state: Path, apart: Apart) -> None:
-    """Remove what a job kept for itself."""
+@contextmanager
+def kept(folder: Path, common: Path, state: Path, apart: Apart) -> Iterator[None]:
+    """What a job keeps for itself, for the length of a block; that of jobs which were killed goes, too.
+
+    ``folder``: of the repository, whose git folder is ``common``; ``state``: the project's. The system frees
+    a job's lock when it dies, however it dies.
+    """
+    lock = _lock(common, apart.name)
+    with alone(lock):
+        sweep(folder, common, state)
+        try:
+            yield
+        finally:
+            _forget(folder, state, apart.name)
+            lock.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, common: Path, state: Path) -> tuple[str, ...]:
+    """Remove what jobs kept for themselves that have ended without doing so; the names of these."""
+    refs = {ref.removeprefix(BESIDE) for ref in Plumbing(folder).below(BESIDE)}
+    locks = {p.name.removesuffix(".lock") for p in (common / "gitkitchen-beside").glob("*.lock")}
+    folders = {p.name for p in (state / "beside").glob("*")}
+    gone = []
+    for name in sorted(n for n in refs | locks | folders if _NAME.fullmatch(n)):
+        lock = _lock(common, name)
+        with suppress(Conflict), alone(lock, patience=0):
+            _forget(folder, state, name)
+            lock.unlink(missing_ok=True)
+            gone.append(name)
+    return tuple(gone)
+
+
+def _lock(common: Path, name: str) -> Path:
+    return common / "gitkitchen-beside" / f"{name}.lock"
+
+
+def _forget(folder: Path, state: Path, name: str) -> None:
     git = Plumbing(folder)
-    ref = f"{BESIDE}{apart.name}"
-    if git.ref(ref):
-        git.drop(ref)
-    shutil.rmtree(state / "beside" / apart.name, ignore_errors=True)
+    if git.ref(f"{BESIDE}{name}"):
+        git.drop(f"{BESIDE}{name}")
+    shutil.rmtree(state / "beside" / name, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ its gate is unknown. Order is the ledger's and Git's; a time is only asked for h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,6 +19,7 @@ from gitkitchen import history
 from gitkitchen.data.diff_model import SchemaChange
 from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.errors import GitKitchenError, Mistake
+from gitkitchen.github.trouble import Trouble
 from gitkitchen.holdings import version_finder
 from gitkitchen.kitchen.authority import EVENTS
 from gitkitchen.kitchen.identity import environment_namespace
@@ -30,7 +33,8 @@ from gitkitchen.promote.moves import KINDS, Course, moves_of
 from gitkitchen.promote.owners import Review, owners
 from gitkitchen.promote.shapes import Incident, Intent, Landing, stream_of
 from gitkitchen.road.commanding import run_commands
-from gitkitchen.road.ground import Ground
+from gitkitchen.road.ground import Ground, environment_named
+from gitkitchen.road.hotfix import backport_branch, people_merge_into
 from gitkitchen.road.looking import Stretch
 from gitkitchen.road.proving import Proof
 from gitkitchen.road.reviewing import unread, with_forge, without_forge
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNBUILT = Unread("the candidate is not built yet")
 PUBLISHED = frozenset({"published", "unchanged"})
+_URL = re.compile(r"https?://[A-Za-z0-9.:-]{1,200}/[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}/pull/\d+")
 LATELY = timedelta(days=14)
 """What ran by a schedule so long ago is expected to run again."""
 
@@ -53,6 +58,8 @@ class Sources:
 
     client: Client | Unread
     environ: Mapping[str, str] = field(default_factory=dict)
+    pulls: Client | None = None
+    """The forge of the job, also where nobody is asked anything here: for what is only told."""
 
 
 def sources_of(
@@ -62,15 +69,16 @@ def sources_of(
     and something here waits for people.
     """
     if not _asks_people(stretch):
-        return Sources(Unread("nobody is asked here"), environ)
+        return Sources(Unread("nobody is asked here"), environ, client)
     if client is not None:
-        return Sources(client, environ)
+        return Sources(client, environ, client)
     if ground.remote is None or not environ.get("GITHUB_TOKEN"):
         return Sources(without_forge(ground.project.ledger), environ)
     from gitkitchen.github.api import Client
 
     try:
-        return Sources(Client.of_job(environ), environ)
+        made = Client.of_job(environ)
+        return Sources(made, environ, made)
     except Mistake as error:  # PyGithub is missing, or the job's environment is not whole
         return Sources(unread(error), environ)
 
@@ -98,7 +106,7 @@ def gathered(
     ledger was read last."""
     facts = replace(
         known,
-        hotfixes=_read(lambda: _hotfixes(ground, stretch, course)),
+        hotfixes=_read(lambda: _brought(ground, _hotfixes(ground, stretch, course), sources)),
         dispatchers=_dispatchers(sources.environ),
         reviews=sources.client if isinstance(sources.client, Unread) else (),
         commits=sources.client if isinstance(sources.client, Unread) else (),
@@ -316,8 +324,32 @@ def _hotfixes(ground: Ground, stretch: Stretch, course: Course) -> tuple[Hotfix,
     for landing in course.landings[last + 1 :]:
         if landing.intent is Intent.HOTFIX:
             contained = _read(partial(_contains, ground, stretch, landing))
-            found.append(Hotfix(landing.commit, contained, landing.at, landing.reason))
+            found.append(
+                Hotfix(landing.commit, contained, landing.at, landing.reason, environment=landing.environment)
+            )
     return tuple(found)
+
+
+def _brought(ground: Ground, hotfixes: tuple[Hotfix, ...], sources: Sources) -> tuple[Hotfix, ...]:
+    """Hotfixes, and of each that is not in yet what brings it back, as far as that can be told. It decides
+    nothing."""
+    return tuple(h if h.contained is not False else _with_backport(ground, h, sources) for h in hotfixes)
+
+
+def _with_backport(ground: Ground, hotfix: Hotfix, sources: Sources) -> Hotfix:
+    into = people_merge_into(ground, environment_named(ground.project, hotfix.environment))
+    branch = backport_branch(hotfix.environment, hotfix.commit)
+    if into is None or not ground.tip(branch):
+        return hotfix
+    hotfix, pull = replace(hotfix, branch=branch), None
+    if sources.pulls is not None:
+        with suppress(Trouble), sources.pulls as client:
+            pull = client.pull_between(branch, into.branch)
+    if pull is None:
+        return hotfix
+    server, name = sources.environ.get("GITHUB_SERVER_URL", ""), sources.environ.get("GITHUB_REPOSITORY", "")
+    url = f"{server}/{name}/pull/{pull.number}"
+    return replace(hotfix, pull=pull.number, url=url if _URL.fullmatch(url) else "")
 
 
 def _contains(ground: Ground, stretch: Stretch, landing: Landing) -> bool:

@@ -97,6 +97,11 @@ class Backport:
     said: str
 
 
+def backport_branch(environment: str, commit: str) -> str:
+    """The branch by which a hotfix is brought back."""
+    return f"{BACKPORTS}{environment}-{commit[:12]}"
+
+
 def people_merge_into(ground: Ground, environment: Environment) -> Environment | None:
     """The environment at the beginning of the road to another: where people land, and from where everything
     comes. A back-port further on would be gone with the next promotion to there."""
@@ -124,7 +129,7 @@ def _brought(ground: Ground, landing: Landing) -> Backport:
     into = people_merge_into(ground, environment)
     if into is None:
         return Backport(None, "", "")
-    branch = f"{BACKPORTS}{landing.environment}-{landing.commit[:12]}"
+    branch = backport_branch(landing.environment, landing.commit)
     tips = ground.tips([into.branch, branch])
     tip = tips.get(into.branch, "")
     if not tip:

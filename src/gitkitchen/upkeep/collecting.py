@@ -21,7 +21,7 @@ from gitkitchen.data.stores.eviction import evictable
 from gitkitchen.errors import Conflict, Infrastructure, Mistake
 from gitkitchen.kitchen.identity import identify, namespace
 from gitkitchen.kitchen.stores import parse_store
-from gitkitchen.ledger import registry
+from gitkitchen.ledger import apart, registry
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.locks import alone
 from gitkitchen.premises import Premises, trusted_lock
@@ -84,6 +84,7 @@ def look(premises: Premises, limits: Limits, now: datetime) -> Sweep:
 
 def sweep(premises: Premises, limits: Limits, now: datetime, *, patience: float = PATIENCE) -> Sweep:
     """Remove what nobody needs; what is in use is left, with the reason."""
+    apart.sweep(premises.repository.root, premises.repository.common, premises.project.state)
     items: list[Item] = []
     left: list[tuple[str, str]] = []
     over = dict(_over(premises, limits, now))

@@ -142,6 +142,11 @@ def test_a_hotfix_that_is_not_back_ported_blocks() -> None:
     fix = Hotfix("f" * 40, contained=False, at=NOW, reason="wrong sign", pull=12)
     result = one("hotfix", facts(hotfixes=(replace(fix, contained=True), fix)))
     assert (result.standing, "wrong sign" in result.reason, "#12" in result.change) == (PENDING, True, True)
+    url = "https://github.example/o/r/pull/12"
+    told = one("hotfix", facts(hotfixes=(replace(fix, url=url),)))
+    assert (f"#12 ({url})" in told.change, told.command) == (True, "gh pr view 12")
+    brought = one("hotfix", facts(hotfixes=(replace(fix, pull=0, branch="back"),)))
+    assert ("branch back" in brought.change, brought.command) == (True, "git merge back")
     assert "git cherry-pick" in one("hotfix", facts(hotfixes=(replace(fix, pull=0),))).command
     assert one("hotfix", facts(hotfixes=(replace(fix, contained=True),))).standing is PASSED
     assert one("hotfix", facts(hotfixes=(replace(fix, contained=NO),))).standing is UNKNOWN

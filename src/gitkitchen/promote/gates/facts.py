@@ -111,6 +111,12 @@ class Hotfix:
     reason: str = ""
     pull: int = 0
     """The pull request that brings it back; 0 where there is none yet."""
+    url: str = ""
+    """Of that pull request, where it is known."""
+    branch: str = ""
+    """The branch that brings it back; "" where there is none yet."""
+    environment: str = ""
+    """Where it landed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,13 @@ def judge(case: Case) -> Iterator[GateResult]:
         return
     lacking = [h for h in hotfixes if h.contained is False]
     if lacking:
-        pulls = [f"#{h.pull}" for h in lacking if h.pull]
+        pulls = [f"#{h.pull}{f' ({h.url})' if h.url else ''}" for h in lacking if h.pull]
+        branches = [f"branch {h.branch}" for h in lacking if h.branch]
         where = case.facts.source or "the source"
-        change = f"whoever merges the back-port {listed(pulls)}" if pulls else f"whoever brings it to {where}"
-        command = (
-            f"gh pr view {lacking[0].pull}"
-            if pulls
-            else f"git cherry-pick -m 1 -x {short(lacking[0].commit)}"
-        )
+        change = f"whoever brings it to {where}"
+        if pulls or branches:
+            change = f"whoever merges the back-port {listed(pulls or branches)}"
+        command = _command(next((h for h in lacking if h.pull or h.branch), lacking[0]))
         said = listed([_shown(h) for h in lacking])
         reason = f"the candidate lacks what was mended in {case.facts.environment}: {said}"
         yield pending(NAME, reason, f"{change}, then a promotion of the tree with it", command)
@@ -44,6 +43,14 @@ def judge(case: Case) -> Iterator[GateResult]:
         else "no hotfix to bring back"
     )
     yield passed(NAME, words)
+
+
+def _command(hotfix: Hotfix) -> str:
+    if hotfix.pull:
+        return f"gh pr view {hotfix.pull}"
+    if hotfix.branch:
+        return f"git merge {hotfix.branch}"
+    return f"git cherry-pick -m 1 -x {short(hotfix.commit)}"
 
 
 def _shown(hotfix: Hotfix) -> str:
