@@ -20,6 +20,8 @@ from gitkitchen.shipped import find
 WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote")
 COMMAND = "gitkitchen-command.yml"
 """The workflow that a command in a comment dispatches."""
+PROMOTE = "gitkitchen-promote.yml"
+"""The workflow that moves environments."""
 
 ACTION = "OWNER/REPO@" + 40 * "0"
 """What stands for the action in the starter workflows."""

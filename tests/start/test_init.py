@@ -215,11 +215,14 @@ def test_with_workflows_what_jobs_make_outlives_them(empty: Shop) -> None:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
             rights[path.stem.removeprefix("gitkitchen-"), name] = job["permissions"]
     both = {"contents": "write", "packages": "write"}
-    assert rights.pop(("publish", "publish")) == both
+    goes_on = {"actions": "write", "pull-requests": "read"}
+    assert rights.pop(("publish", "publish")) == both | goes_on
     assert rights.pop(("cleanup", "drop")) == both
     assert rights.pop(("cleanup", "collect")) == both
+    read = {"contents": "read", "packages": "read"}
+    assert rights.pop(("pull-request", "recipes")) == read | {"pull-requests": "read"}
+    assert rights.pop(("command", "recipes")) == read
     for workflow in ("pull-request", "command"):
-        assert rights.pop((workflow, "recipes")) == {"contents": "read", "packages": "read"}
         assert rights.pop((workflow, "strangers")) == {"contents": "read"}
     assert not [r for r in rights.values() if "packages" in r or r.get("contents") == "write"]
 

@@ -51,6 +51,8 @@ class Action(Enum):
     """Prove and record what came to the branch of an environment that others promote to."""
     VIEW = "view"
     """Say how the gates of a promotion stand, on its pull request: its own job judges it."""
+    RESUME = "resume"
+    """Look whether a promotion that waited can go on, because its pull request was reviewed."""
     DROP = "drop"
     """Remove the kitchen of a branch that is gone."""
     OBEY = "obey"
@@ -118,7 +120,7 @@ def decide(event: Event, project: Project) -> Decision:
     if isinstance(about, Deletion):
         return _deletion(about.name, project, is_branch=about.is_branch)
     if isinstance(about, FinishedRun):
-        return _finished(event, about)
+        return _finished(event, about, project)
     return _ignore(f"nothing is done about events of '{event.name}'")
 
 
@@ -320,7 +322,7 @@ def _deletion(name: str, project: Project, *, is_branch: bool) -> Decision:
     return Decision(Action.DROP, f"branch '{name}' was deleted", branch=name)
 
 
-def _finished(event: Event, run: FinishedRun) -> Decision:
+def _finished(event: Event, run: FinishedRun, project: Project) -> Decision:
     if event.action != "completed":
         return _ignore(f"a run that is {event.action} has no results yet")
     if run.event not in POSTED:
@@ -329,4 +331,11 @@ def _finished(event: Event, run: FinishedRun) -> Decision:
         return _ignore(f"the run is of {run.repository}")
     if run.conclusion == "skipped":
         return _ignore("the run was skipped as a whole")
+    name = run.head.branch.removeprefix(CANDIDATES)
+    target = project.environment(name) if run.head.branch.startswith(CANDIDATES) else None
+    if run.event == "pull_request_review" and target is not None and _is_ours(run.head, event):
+        reason = (
+            f"the promotion to '{name}' was reviewed: it goes on where nothing stands against it any more"
+        )
+        return Decision(Action.RESUME, reason, environment=name, run=run)
     return Decision(Action.POST, f"run {run.id} (attempt {run.attempt}) of '{run.event}' ended", run=run)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
 from gitkitchen.automation import COMMAND
-from gitkitchen.ci import comparing, gathering
+from gitkitchen.ci import comparing, gathering, resuming
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.judging import project_folder
 from gitkitchen.ci.moving import outcomes_of
@@ -180,9 +180,12 @@ def carry_out(job: Job, event: Event) -> Report:
     if decision.action in (Action.RUN, Action.PROMOTE, Action.ROLLBACK, Action.ABSORB):
         with _watching(job) as watch:
             job = replace(job, watch=watch)
-            return (
+            ended = (
                 _run(job, report, project) if decision.action is Action.RUN else _move(job, report, project)
             )
+        return resuming.afterwards(job, ended, project)
+    if decision.action is Action.RESUME:
+        return resuming.resumed(job, report, project)
     if decision.action is Action.VIEW:
         return _view(job, report)
     if decision.action is Action.DROP:
@@ -468,10 +471,11 @@ def _view(job: Job, report: Report) -> Report:
     """How the gates of a promotion stand, for whoever looks at its pull request. The job is the pull
     request's: what it says is a view, and opens nothing. That it cannot be said is a warning."""
     from gitkitchen.road.landing import foresee
+    from gitkitchen.road.waiting import acting
     from gitkitchen.road.walking import Asked
 
     said = list[str]()
-    request = Request(start=job.start, environ=job.environ, say=job.say)
+    request = acting(Request(start=job.start, environ=job.environ, say=job.say))
     asked = Asked(str(report.decision.environment), request, job.cancel, clock=job.clock, say=said.append)
     try:
         shown = foresee(asked, job.clock()).shown(dry=True)

@@ -32,6 +32,7 @@ from gitkitchen.promote.gates.facts import Break, Facts, Hotfix, Source, SourceR
 from gitkitchen.promote.moves import KINDS, Course, moves_of
 from gitkitchen.promote.owners import Review, owners
 from gitkitchen.promote.shapes import Incident, Intent, Landing, stream_of
+from gitkitchen.road.asking import names_of, with_earlier
 from gitkitchen.road.commanding import run_commands
 from gitkitchen.road.ground import Ground, environment_named
 from gitkitchen.road.hotfix import backport_branch, people_merge_into
@@ -107,7 +108,7 @@ def gathered(
     facts = replace(
         known,
         hotfixes=_read(lambda: _brought(ground, _hotfixes(ground, stretch, course), sources)),
-        dispatchers=_dispatchers(sources.environ),
+        dispatchers=_dispatchers(sources.environ, ground, stretch),
         reviews=sources.client if isinstance(sources.client, Unread) else (),
         commits=sources.client if isinstance(sources.client, Unread) else (),
         owners=_read(lambda: _owners(ground, stretch)),
@@ -364,10 +365,10 @@ def _contains(ground: Ground, stretch: Stretch, landing: Landing) -> bool:
 # --- people ------------------------------------------------------------------------------------------
 
 
-def _dispatchers(environ: Mapping[str, str]) -> tuple[str, ...] | Unread:
-    names = [environ.get(name, "") for name in ("GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR")]
-    if environ.get("GITHUB_ACTIONS") == "true" and any(names):
-        return tuple(dict.fromkeys(n for n in names if n))
+def _dispatchers(environ: Mapping[str, str], ground: Ground, stretch: Stretch) -> tuple[str, ...] | Unread:
+    names = names_of(environ)
+    if environ.get("GITHUB_ACTIONS") == "true" and names:
+        return _read(lambda: with_earlier(names, ground.ledger, stretch.environment.name, stretch.tree))
     return Unread("only a job of GitHub Actions knows which account asked")
 
 

@@ -24,7 +24,8 @@ from gitkitchen.premises import find_premises
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
-from gitkitchen.road import judging, publishing
+from gitkitchen.road import asking, judging, publishing
+from gitkitchen.road.asking import Wish
 from gitkitchen.road.effects import effect
 from gitkitchen.road.facts import gathered, seen, sources_of
 from gitkitchen.road.ground import Ground
@@ -158,12 +159,13 @@ def proved(
     environment = stretch.environment
     bound = Bound(stretch.base, stretch.policy)
     made: list[Proof] = []
+    wish = Wish(_askers(asked, ground, stretch), asked.intent, asked.rev, asked.reason)
 
     def body(newest: Newest) -> Mapping[str, Any]:
         made[:] = [with_evidence(proof, newest)]
         said = judging.against(case_of(ground, asked, stretch, stretch.course, made[0]), at)
         found = publishing.evidence_body(environment.name, made[0], stretch.candidate, at, said)
-        return found | dict(more or {})
+        return found | {"asked": asking.body_of(wish)} | dict(more or {})
 
     with together(lambda: find_premises(ground.project.root, asked.request.say).ledger):
         with effect("prove"):
@@ -184,6 +186,12 @@ def proved(
             ledger.append_made(publishing.evidence_stream(environment.name), body)
     asked.proved(made[0])
     return made[0]
+
+
+def _askers(asked: Asked, ground: Ground, stretch: Stretch) -> tuple[str, ...]:
+    """Who asked, as the record of the proof keeps it for a job that goes on with it."""
+    names = asking.names_of(asked.request.environ)
+    return asking.with_earlier(names, ground.ledger, stretch.environment.name, stretch.tree)
 
 
 def refuse_newer(ledger: Ledger, proof: Proof, environment: str, moves: int) -> None:
