@@ -242,7 +242,7 @@ def of_schedule(
     command = ""
     if interval is not None and event is not What.RECOVERED:
         start, end = (moment.strftime("%Y-%m-%dT%H:%MZ") for moment in interval)
-        command = f"gitkitchen backfill {start} {end} --recipe {recipe} --variation {variation}"
+        command = f"gitkitchen backfill {recipe} {start} {end} --variation {variation}"
     return Happening(
         event,
         severity_of(event),

@@ -170,17 +170,21 @@ class Watch:
         self._later(environment, lambda _book: (made,))
 
     def looked(self, environment: str) -> None:
-        """Somebody looked after an environment: its own incidents are told, and that they are over."""
+        """Somebody looks after an environment: its own incidents are told, what its schedules missed, and
+        that either is over."""
         job = job_address(self.environ)
 
         def seen(office: Office) -> None:
+            from gitkitchen.production.missing import schedules_seen
             from gitkitchen.road.incidents import course_of
 
+            now = office.now()
             course = course_of(office.ledger, environment)
+            late = schedules_seen(office.ledger, self.project, environment, now, job=job)
             _tell(
                 office,
                 environment,
-                lambda b: of_road(environment, course.incidents, b, office.now(), job=job),
+                lambda book: (*of_road(environment, course.incidents, book, now, job=job), *late),
             )
 
         if self.on:
