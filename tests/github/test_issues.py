@@ -50,7 +50,7 @@ def put(stage: Stage, body: str = "b", **more: Any) -> int:
 
 def test_opened_once_updated_in_place_and_closed(stage: Stage) -> None:
     """However often it is told, one issue; what is as it should be is not written again."""
-    number = put(stage, "one")
+    number = put(stage, "one", since="2026-01-01T00:00:00Z")
     assert put(stage, "one") == put(stage, "two") == put(stage, "three", known=number) == number
     writes = len(stage.forge.writes)
     assert put(stage, "three") == number

@@ -173,7 +173,8 @@ def _send_one(office: Office, delivery: Delivery, left: Callable[[], float]) -> 
         return Answer("sent", "it had left before", before)
     told = delivery.incident.told.get(channel.name)
     words = words_of(delivery, project=office.project.name, repository=office.repository, masks=office.masks)
-    answer = _try(office, channel, words, left, told.ref if told else "")
+    since = delivery.incident.first.at
+    answer = _try(office, channel, words, left, told.ref if told else "", since)
     if answer.end == "sent":
         office.spool.mark(delivery, answer.ref)
     else:
@@ -189,16 +190,23 @@ def test(office: Office, channel: Channel) -> Answer:
         return office.bound - (office.monotonic() - started)
 
     words = test_words(channel.name, office.now(), project=office.project.name)
-    return _try(office, channel, words, left, "")
+    return _try(office, channel, words, left, "", office.now())
 
 
 test.__test__ = False  # type: ignore[attr-defined]
 
 
-def _try(office: Office, channel: Channel, words: Words, left: Callable[[], float], ref: str) -> Answer:
+def _try(
+    office: Office,
+    channel: Channel,
+    words: Words,
+    left: Callable[[], float],
+    ref: str,
+    since: datetime,
+) -> Answer:
     """Whatever goes wrong with a channel is an answer: one that fails keeps no other from its message."""
     sender = office.senders.get(channel.kind) or cast("Sender", import_module(CHANNELS[channel.kind]))
-    about = Surroundings(office.environ, office.sleep, left, office.forge, ref)
+    about = Surroundings(office.environ, office.sleep, left, office.forge, ref, since)
     try:
         answer = tried(lambda: sender.send(words, channel, about), about)
     except GitKitchenError as error:

@@ -275,7 +275,8 @@ def _recipes(
                 replace(request, recipe=name), on_event=on_event, cancel=job.cancel, now=job.clock()
             )
         except GitKitchenError as error:
-            if job.watch is not None and report.decision.environment:
+            busy = isinstance(error, Conflict)  # whoever holds the lease tells of it
+            if job.watch is not None and report.decision.environment and not busy:
                 said = error.problems[0].message
                 job.watch.unable(str(report.decision.environment), name, said, job.clock())
             failures.append(Failure(name, error.problems, error.exit_code))

@@ -135,6 +135,7 @@ class Client:
         labels: Sequence[str] = (),
         is_open: bool = True,
         known: int = 0,
+        since: str = "",
     ) -> int:
         """Make the one issue of ``marker`` what it should be, however often; its number."""
         return issues.put_issue(
@@ -147,6 +148,7 @@ class Client:
             labels=labels,
             is_open=is_open,
             known=known,
+            since=since,
         )
 
     def put_pull(self, step: merges.Step) -> int:

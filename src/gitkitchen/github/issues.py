@@ -16,7 +16,7 @@ from gitkitchen.github.trouble import Trouble
 
 ISSUES = {"issues": "write"}
 MOST = 5_000
-"""Issues of ours that are looked through, the newest first."""
+"""Issues and pull requests that are looked through, the newest first."""
 
 Json = Mapping[str, Any]
 
@@ -37,15 +37,17 @@ def put_issue(
     labels: Sequence[str] = (),
     is_open: bool = True,
     known: int = 0,
+    since: str = "",
 ) -> int:
     """Make the one issue of ``marker`` what it should be; its number. Raises Trouble.
 
     ``title`` is for a new one: whoever gave it a better one keeps that. ``known``: the number that it had
-    when it was written last: then nothing is searched. ``labels``: the first of them finds ours.
+    when it was written last: then nothing is searched. ``since``: a moment (ISO 8601) that it is not older
+    than: only what changed since is searched. Labels find nothing: GitHub drops those that a token may not set.
     """
     doing = "write the issue of an incident"
     for look in range(LOOKS):
-        ours = _ours(asking, repo, author, marker, labels, known, doing)
+        ours = _ours(asking, repo, author, marker, since, known, doing)
         try:
             done = _bring(asking, repo, ours, f"{marker}\n{body}", title, labels, doing, is_open=is_open)
         except Trouble as trouble:
@@ -61,7 +63,7 @@ def put_issue(
 
 
 def _ours(
-    asking: Asking, repo: str, author: str, marker: str, labels: Sequence[str], known: int, doing: str
+    asking: Asking, repo: str, author: str, marker: str, since: str, known: int, doing: str
 ) -> list[Json]:
     def is_ours(one: Any) -> bool:
         return (
@@ -80,7 +82,7 @@ def _ours(
         else:
             if is_ours(found):
                 return [found]
-    query = {"state": "all", "sort": "created", "direction": "desc", "labels": labels[0] if labels else None}
+    query = {"state": "all", "sort": "created", "direction": "desc", "since": since or None}
     listed = asking.pages(f"{repo}/issues", doing, ISSUES, query, keep=is_ours, most=MOST)
     return sorted(listed, key=lambda one: int(one["number"]))
 

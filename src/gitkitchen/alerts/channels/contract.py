@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from gitkitchen.alerts.message import Words
@@ -47,6 +48,7 @@ class Forge(Protocol):
         labels: Sequence[str] = (),
         is_open: bool = True,
         known: int = 0,
+        since: str = "",
     ) -> int: ...
 
     def close(self) -> None: ...
@@ -63,6 +65,8 @@ class Surroundings:
     forge: Callable[[], Forge] | None = None
     ref: str = ""
     """What the channel called the message of this incident before."""
+    since: datetime | None = None
+    """When the incident began."""
 
 
 class Sender(Protocol):

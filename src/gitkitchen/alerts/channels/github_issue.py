@@ -4,6 +4,7 @@ recovery."""
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from gitkitchen.alerts.channels.contract import Answer, Surroundings
 from gitkitchen.alerts.message import Words, is_web
@@ -16,6 +17,8 @@ from gitkitchen.report.markdown import escape
 
 LABEL = "gitkitchen"
 MOST = 60_000
+EARLIER = timedelta(days=1)
+"""How far a runner's clock may be off GitHub's."""
 _ACCOUNT = re.compile(r"@[A-Za-z0-9][A-Za-z0-9-]{0,38}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 _STATES = {"opened": "Open", "updated": "Open", "closed": "Recovered", "test": "Test"}
 
@@ -70,6 +73,7 @@ def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
             labels=tuple(dict.fromkeys(labels)),
             is_open=words.kind in ("opened", "updated"),
             known=known,
+            since=f"{about.since - EARLIER:%Y-%m-%dT%H:%M:%SZ}" if about.since else "",
         )
     except Trouble as trouble:
         if trouble.kind in ("denied", "missing", "refused"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gitkitchen.github.forge import render_pulls
 from gitkitchen.github.forge.routing import Answer, Call, Refused, invalid, route
 from gitkitchen.github.forge.state import Issue, Label, Pull
@@ -26,11 +28,16 @@ def listed(call: Call) -> Answer:
     wanted = call.query.get("state", "open")
     names = {name for name in str(call.query.get("labels", "")).split(",") if name}
     creator = call.query.get("creator")
+    since = call.query.get("since")
+    oldest = datetime.fromisoformat(str(since)).timestamp() if since else 0.0
     every: list[Pull | Issue] = [*call.repo.pulls.values(), *call.repo.issues.values()]
     found = [
         one
         for one in every
-        if wanted in ("all", one.state) and names <= set(one.labels) and creator in (None, one.user.login)
+        if wanted in ("all", one.state)
+        and names <= set(one.labels)
+        and creator in (None, one.user.login)
+        and one.updated >= oldest
     ]
     newest_first = call.query.get("direction", "desc") == "desc"
     items, headers = call.paged(sorted(found, key=lambda one: one.number, reverse=newest_first))
