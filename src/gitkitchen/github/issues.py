@@ -43,7 +43,8 @@ def put_issue(
 
     ``title`` is for a new one: whoever gave it a better one keeps that. ``known``: the number that it had
     when it was written last: then nothing is searched. ``since``: a moment (ISO 8601) that it is not older
-    than: only what changed since is searched. Labels find nothing: GitHub drops those that a token may not set.
+    than: only what changed since is searched. Labels find nothing: GitHub drops those that a token may not
+    set.
     """
     doing = "write the issue of an incident"
     for look in range(LOOKS):
