@@ -120,7 +120,7 @@ def test_kinds_are_normalised(pantry: Pantry, text: str, kind: str, config: dict
         ("if: vars.region == 'eu'", "condition", "vars.region == 'eu'"),
         ("owner: me", "owner", "me"),
         ("description: In ${{ vars.region }}", "description", "In eu"),
-        ("runbook: docs/x.md", "runbook", "docs/x.md"),
+        ("runbook: 'https://wiki.example/x.md'", "runbook", "https://wiki.example/x.md"),
         ("needs: [b, b]", "needs", ("b",)),
         ("outputs: [jam]", "datasets", {"jam": None}),
         ("", "datasets", {"a": None}),
