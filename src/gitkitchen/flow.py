@@ -138,14 +138,16 @@ def candidate(
     on_event: Callable[[Event], None],
     cancel: Cancel,
     now: datetime,
+    beside: Workplace | None = None,
 ) -> Candidate:
     """Carry a recipe through all stages but its publication, on a catalog as it will be: ``over`` is what the
-    candidates before it would publish. ``about`` says what the record of the run tells beyond the usual.
+    candidates before it would publish. ``about`` says what the record of the run tells beyond the usual;
+    ``beside``: a kitchen that was entered from the same folder (``workplace.enter``).
     What it built is safe on the disk, or at the store, when this returns."""
     from gitkitchen.supervision import Supervisors
 
     request = replace(request, publish=False)
-    entered = enter(request)
+    entered = enter(request, beside=beside)
     with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
         return _run(
             place, request, supervisors, on_event=on_event, cancel=cancel, now=now, over=over, about=about

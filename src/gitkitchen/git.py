@@ -87,6 +87,8 @@ class Repository:
     """The folder that all work trees of the repository share: ``.git`` of the main one."""
     linked: bool = False
     """Whether this is a linked work tree (``git worktree add``)."""
+    shallow: bool = False
+    """Whether its history is cut off."""
 
     @classmethod
     def find(cls, start: Path) -> Repository:
@@ -100,13 +102,14 @@ class Repository:
             "objects",
             "--git-common-dir",
             "--git-dir",
+            "--is-shallow-repository",
         )
         done = _capture(start, ("rev-parse", *questions))
         lines = _text(done.output).split("\n")[:-1]
-        if done.code or len(lines) != 5:
+        if done.code or len(lines) != 6:
             raise _no_repository(start, _text(done.errors))
-        root, index, objects, common, own = map(Path, lines)
-        return cls(root=root, index=index, objects=objects, common=common, linked=own != common)
+        root, index, objects, common, own = map(Path, lines[:5])
+        return cls(root, index, objects, common, linked=own != common, shallow=lines[5] == "true")
 
     @property
     def main(self) -> Path | None:
@@ -140,20 +143,16 @@ class Repository:
 
     def who(self) -> str:
         """The name that Git would write into a commit here. Mistake where it knows none."""
-        done = _capture(self.root, ("var", "GIT_AUTHOR_IDENT"))
-        name = _text(done.output).partition("<")[0].strip()
-        if done.code or not name:
-            hint = '`git config user.name "Your Name"` says it'
-            raise Mistake(Problem("Git does not know who you are", hint=hint, code="no-name"))
-        return name
+        return who(self.root)
 
     def head(self) -> str | None:
         """The commit that is checked out; None in a repository without commits."""
         done = _capture(self.root, ("rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
         return _text(done.output).strip() or None
 
-    def subject(self) -> Subject:
+    def subject(self, known: Subject | None = None) -> Subject:
         """What is checked out, as a Git tree; files that git ignores and ``.gitkitchen/`` are no part of it.
+        ``known``: what it was a moment ago: the tree of the same commit is not asked again.
 
         A dirty work tree (changed, staged, untracked files, or no commit yet) has the tree that committing
         all of it would give. The repository's index and objects stay as they are.
@@ -166,6 +165,8 @@ class Repository:
         )
         commit = None if oid == "(initial)" else oid
         if commit and all(e.startswith(b"# ") for e in entries):
+            if known is not None and known.commit == commit and not known.dirty:
+                return known
             return Subject(commit=commit, tree=self.tree_of(commit))
         return Subject(commit=commit, tree=self._work_tree(), dirty=True)
 
@@ -291,6 +292,16 @@ class Repository:
             if done.code not in (0, 1):
                 raise _failed(add, _text(done.errors))
             return _text(_checked(self.root, ("write-tree",), extra)).strip()
+
+
+def who(folder: Path) -> str:
+    """The name that Git would write into a commit in a folder. Mistake where it knows none."""
+    done = _capture(folder, ("var", "GIT_AUTHOR_IDENT"))
+    name = _text(done.output).partition("<")[0].strip()
+    if done.code or not name:
+        hint = '`git config user.name "Your Name"` says it'
+        raise Mistake(Problem("Git does not know who you are", hint=hint, code="no-name"))
+    return name
 
 
 def merge_texts(

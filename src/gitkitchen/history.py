@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,6 +53,16 @@ class Commit:
 
 def commit_of(folder: Path, rev: str) -> Commit:
     """The commit that a revision names. Mistake where there is none."""
+    return _known(folder, rev) if _OID.fullmatch(rev) else _commit(folder, rev)
+
+
+@lru_cache(maxsize=256)
+def _known(folder: Path, oid: str) -> Commit:
+    """What an object's name stands for never changes; that there is none is not kept."""
+    return _commit(folder, oid)
+
+
+def _commit(folder: Path, rev: str) -> Commit:
     if rev and not re.search(r"[\0-\x1f]", rev):
         words = ("log", "-1", "--no-show-signature", f"--format={_SHAPE}")
         done = _git(folder, *words, "--end-of-options", f"{rev}^{{commit}}", "--")
@@ -83,6 +94,13 @@ def first_parents(folder: Path, tip: str, most: int = 10_000) -> Iterator[str]:
     yield from _checked(folder, *words).out.split()
 
 
+@lru_cache(maxsize=4)
+def trees(folder: Path, tip: str, most: int) -> tuple[str, ...]:
+    """The trees of the commits that a branch at commit ``tip`` stood on, the newest first."""
+    words = ("log", "--first-parent", "--no-show-signature", "--format=%T", f"--max-count={most}")
+    return tuple(_checked(folder, *words, "--end-of-options", tip, "--").out.split())
+
+
 def line(
     folder: Path, tip: str, *, below: Sequence[str] = (), having: str = "", most: int | None = None
 ) -> Iterator[Commit]:
@@ -103,8 +121,9 @@ def between(folder: Path, tip: str, bottom: str | None) -> tuple[Commit, ...]:
     return tuple(_commits(_checked(folder, *words).output))[::-1]
 
 
+@lru_cache(maxsize=4)
 def changed(folder: Path, before: str, after: str) -> tuple[str, ...]:
-    """The paths in which two trees or commits differ."""
+    """The paths in which two trees or commits, by their objects' names, differ."""
     words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--end-of-options", before, after)
     names = _checked(folder, *words).output.split(b"\0")
     return tuple(n.decode(errors="surrogateescape") for n in names if n)

@@ -152,13 +152,23 @@ def _is_ancestor(folder: Path, old: str, new: str) -> bool:
 def checked_out(folder: Path, merged: Merged, place: Path) -> Iterator[Path]:
     """A linked work tree of what was merged, in ``place``, as long as the block lasts."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    _checked(folder, "worktree", "prune")
+    if _has_linked(folder):  # and maybe one whose command was killed
+        _checked(folder, "worktree", "prune")
     _checked(folder, "worktree", "add", "--quiet", "--detach", "--", str(place), merged.commit)
     try:
         yield place
     finally:
         # A second cancel must not keep it: what stays is pruned by the next job.
         _git(folder, "worktree", "remove", "--force", "--force", "--", str(place))
+
+
+def _has_linked(folder: Path) -> bool:
+    """Whether the repository has linked work trees: gitrepository-layout(5), ``worktrees``."""
+    own = folder / ".git"
+    try:
+        return not own.is_dir() or any((own / "worktrees").iterdir())
+    except FileNotFoundError:
+        return False
 
 
 # --- commits, and where they parted -----------------------------------------------------------------

@@ -72,8 +72,7 @@ def refuse_tracked_elsewhere(project: Project, repository: Repository | None) ->
     if repository is None:
         return
     if project.home is not None and os.path.lexists(project.home / STATE):
-        repository = Repository.find(project.home)
-        _refuse(project.home / STATE, STATE, repository)
+        _refuse(project.home / STATE, STATE, replace(repository, root=repository.main or repository.root))
     store = Path(os.path.realpath(project.store_root))
     if store.is_relative_to(repository.root) and not store.is_relative_to(project.state):
         _refuse(store, store.relative_to(repository.root).as_posix(), repository, project.places.get("store"))

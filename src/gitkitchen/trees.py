@@ -89,6 +89,11 @@ def read_tree(folder: Path, rev: str, *, project: str = "", sandbox: Kitchen | N
     return _read_once(folder, tree, project, sandbox)
 
 
+def read_known(folder: Path, tree: str, *, project: str = "") -> Reading:
+    """The same of a tree by its object's name, which Git is not asked for."""
+    return _read_once(folder, tree, project, None)
+
+
 @lru_cache(maxsize=2)  # a promotion reads the tree of its target and that of its source, and each again
 def _read_once(folder: Path, tree: str, project: str, sandbox: Kitchen | None) -> Reading:
     plumbing = Plumbing(folder)

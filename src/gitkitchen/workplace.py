@@ -30,7 +30,15 @@ from gitkitchen.model import (
     Published,
     Subject,
 )
-from gitkitchen.premises import door_of, find_premises, kitchen_lock, ledger_mark, store_of, trusted_lock
+from gitkitchen.premises import (
+    Premises,
+    door_of,
+    find_premises,
+    kitchen_lock,
+    ledger_mark,
+    store_of,
+    trusted_lock,
+)
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
@@ -38,6 +46,8 @@ if TYPE_CHECKING:
     from gitkitchen.data.engines.postgres_store import Relations, WarehouseStore
 
 Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
+UNASKED = Subject(commit=None, tree="", dirty=True)
+"""What is checked out, where nobody asks for it: it is no evidence of anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Workplace:
     ledger: Ledger
     store: Store
     repository: Repository
+    branch: str | None = None
+    """What is checked out there, whatever the kitchen."""
     moment: registry.Moment = registry.UNKNOWN
     shelves: Callable[[Kitchen], Store] = field(kw_only=True)
     """Another kitchen's view of the store, by the same logins."""
@@ -160,17 +172,24 @@ class Workplace:
 
 
 def enter(
-    request: Request, *, publishes: bool = False, looks: bool = False, beside: Workplace | None = None
+    request: Request,
+    *,
+    publishes: bool = False,
+    looks: bool = False,
+    beside: Workplace | None = None,
+    found: Premises | None = None,
+    subject: Subject | None = None,
 ) -> Workplace:
     """From a folder to the kitchen of its branch. Who ``publishes`` enters only what is checked out.
 
     Who only ``looks`` finds a kitchen that somebody worked in; a name that was mistyped is refused.
     ``beside``: another kitchen of the same folder that was entered just now; git is not asked again what
-    both have in common.
+    both have in common. ``found``: the folder's premises, where they were found just now; ``subject``: what is
+    checked out, where that was asked just now or is of no account (``UNASKED``).
     """
-    found = beside or find_premises(request.start, request.say, request.apart)
-    project, repository, ledger = found.project, found.repository, found.ledger
-    branch = repository.branch()
+    there = beside or found or find_premises(request.start, request.say, request.apart)
+    project, repository, ledger = there.project, there.repository, there.ledger
+    branch = beside.branch if beside is not None else repository.branch()
     identity = identify(
         project,
         branch=branch,
@@ -202,13 +221,16 @@ def enter(
         door = door_of(project, kitchen, ledger, request.environ, closed=closed, say=request.say)
         return _shelved(store_of(project, kitchen, request.environ, door), kitchen, warehouse)
 
+    if subject is None:
+        subject = beside.subject if beside is not None else repository.subject()
     return Workplace(
         project=project,
         kitchen=kitchen,
-        subject=beside.subject if beside is not None else repository.subject(),
+        subject=subject,
         ledger=ledger,
         store=shelves(kitchen),
         repository=repository,
+        branch=branch,
         moment=moment,
         shelves=shelves,
     )

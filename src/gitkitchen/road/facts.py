@@ -50,6 +50,10 @@ PUBLISHED = frozenset({"published", "unchanged"})
 _URL = re.compile(r"https?://[A-Za-z0-9.:-]{1,200}/[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}/pull/\d+")
 LATELY = timedelta(days=14)
 """What ran by a schedule so long ago is expected to run again."""
+LOOKED_BACK = 64
+"""So many records of a recipe's runs are looked at first, and four times as many where that is too few."""
+MOST_RUNS = 4096
+"""So many, at most, where nobody recorded since when the tree stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +243,12 @@ def source_of(ground: Ground, source: Environment, tree: str, at: datetime) -> S
     """The environment before: when the tree stood there, what was run on it, what is wrong there."""
     moves = tuple(moves_of(ground.ledger.read(stream_of(source.name))))
     course = ground.course(source.name)
-    runs = tuple(_runs(ground, source))
+    stood = _stood(course, tree) if course.landings else ()
+    since = min((start for start, _ in stood), default=at) if course.landings else None
+    runs = tuple(_runs(ground, source, tree, at, since))
     tip = ground.tip(source.branch)
-    stood = _stood(course, tree) if course.landings else _stood_unrecorded(ground, tip, tree, runs, at)
+    if not course.landings:
+        stood = _stood_unrecorded(ground, tip, tree, runs, at)
     return Source(
         environment=source.name,
         tree=history.commit_of(ground.folder, tip).tree if tip else "",
@@ -271,7 +278,7 @@ def _stood_unrecorded(
 ) -> tuple[tuple[datetime, datetime | None], ...]:
     """Of an environment that nothing was promoted to: its branch's first parents say what stood there, and
     the ledger's runs since when. A commit's own time is whatever its author's clock said."""
-    trees = [commit.tree for commit in history.line(ground.folder, tip, most=1000)] if tip else []
+    trees = history.trees(ground.folder, tip, 1000) if tip else ()
     if tree not in trees:
         return ()
     first = min((r.at for r in runs if r.tree == tree), default=None)
@@ -283,15 +290,28 @@ def _stood_unrecorded(
     return ((first, after),)
 
 
-def _runs(ground: Ground, source: Environment) -> list[SourceRun]:
-    """The runs of an environment, oldest first; where the ledger is a branch those of jobs."""
+def _runs(
+    ground: Ground, source: Environment, tree: str, at: datetime, since: datetime | None
+) -> list[SourceRun]:
+    """The runs of an environment, oldest first, as far back as anything is asked of them: what ran lately, and
+    all on ``tree`` ``since`` it landed there first. None: nobody recorded when; then as far as runs on it reach.
+    Where the ledger is a branch those of jobs."""
     namespace = environment_namespace(ground.project, source)
+    lately = min(at, since or at) - LATELY  # so that clocks may differ
     found: list[SourceRun] = []
     for stream in ground.ledger.streams(f"runs/{namespace}/"):
-        for record in ground.ledger.read(stream):
-            run = _run(record.body, jobs_only=ground.project.ledger == "branch")
-            if run is not None:
-                found.append(run)
+        head, back = ground.ledger.head(stream), LOOKED_BACK
+        while True:
+            bodies = [record.body for record in ground.ledger.read(stream, max(head - back, 0))]
+            runs = [_run(body, jobs_only=ground.project.ledger == "branch") for body in bodies]
+            older = [run for run in runs[: back // 2] if run is not None]
+            enough = bool(older) and all(run.at < lately and run.tree != tree for run in older)
+            if back >= head or (enough and (since is not None or any(r and r.tree == tree for r in runs))):
+                break
+            if since is None and back >= MOST_RUNS:
+                break
+            back *= 4
+        found += [run for run in runs if run is not None]
     return sorted(found, key=lambda run: run.at)
 
 

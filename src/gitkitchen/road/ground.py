@@ -6,20 +6,22 @@ no remote, they are those of this repository. Refs are moved by compare-and-swap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.history import BRANCHES
+from gitkitchen.git import Repository
+from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Environment, Project
 from gitkitchen.plumbing import Answer, Moves, Plumbing, Pushed
-from gitkitchen.premises import find_premises
+from gitkitchen.premises import Premises, find_premises
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.shapes import stream_of
-from gitkitchen.trees import Reading, read_tree
+from gitkitchen.trees import Reading, read_known
 from gitkitchen.workplace import Request
 
 CANDIDATES = "gitkitchen/promote/"
@@ -39,6 +41,7 @@ class Ground:
     inner: str
     git: Plumbing
     remote: str | None
+    repository: Repository
 
     @classmethod
     def of(cls, request: Request) -> Ground:
@@ -47,11 +50,16 @@ class Ground:
         git = Plumbing(found.repository.root, LIMIT)
         inner = found.project.root.resolve().relative_to(found.repository.root.resolve()).as_posix()
         remote = git.remote() if found.project.ledger == "branch" else None
-        if remote and git.is_shallow():
+        if remote and found.repository.shallow:
             # Order comes from ancestry: with history cut off, an older commit could pass for a newer one.
             names = [BRANCHES + environment.branch for environment in found.project.environments]
             git.fetch(remote, sorted(git.list(remote, names)), whole=True)
-        return cls(found.project, found.ledger, found.repository.root, inner.removeprefix("."), git, remote)
+        inner, repository = inner.removeprefix("."), found.repository
+        return cls(found.project, found.ledger, repository.root, inner, git, remote, repository)
+
+    def premises(self, say: Callable[[Problem], None]) -> Premises:
+        """The same project and repository, with a ledger that looks anew."""
+        return Premises(self.project, self.repository, open_ledger(self.project, say=say))
 
     # --- refs -------------------------------------------------------------------------------------------
 
@@ -95,7 +103,7 @@ class Ground:
 
     def reading(self, rev: str) -> Reading:
         """The project as a commit has it."""
-        return read_tree(self.folder, rev, project=self.inner)
+        return read_known(self.folder, history.commit_of(self.folder, rev).tree, project=self.inner)
 
     def course(self, environment: str) -> Course:
         """What happened to an environment, by the ledger as it was seen last."""

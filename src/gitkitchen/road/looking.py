@@ -87,7 +87,10 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "", dry: bool 
     """
     environment = environment_named(ground.project, name)
     refuse_shallow(ground)
-    base = ground.tip(environment.branch)
+    below = before(ground.project, environment)
+    branches = {environment.branch, CANDIDATES + name, *([below.branch] if below is not None else ())}
+    tips = ground.tips(branches)
+    base = tips.get(environment.branch, "")
     # Where the tip is none that landed, what it says of its own gates counts for nothing.
     ruling, project = ruling_of(ground, environment, ground.course(name).tip or base)
     environment = project.environment(name) or environment
@@ -100,7 +103,8 @@ def look(ground: Ground, name: str, *, intent: Intent, rev: str = "", dry: bool 
                 code="no-source",
             )
         )
-    tips = ground.tips([source.branch, environment.branch, CANDIDATES + name])
+    if source.branch not in branches or environment.branch not in branches:  # as the target's own policy says
+        tips = ground.tips([source.branch, environment.branch, CANDIDATES + name])
     head = _head(ground, source, tips.get(source.branch, ""), rev)
     course = ground.course(name)
     _refuse_older(ground, course, head, name)
@@ -146,7 +150,7 @@ def candidate_of(
 def refuse_shallow(ground: Ground) -> None:
     """Mistake where this repository's own history is cut off: order comes from ancestry, and an older commit
     could pass for a newer one. (What a remote has is fetched: ``Ground.of``.)"""
-    if ground.remote is None and ground.git.is_shallow():
+    if ground.remote is None and ground.repository.shallow:
         hint = "`git fetch --unshallow` brings the rest; then run the same command again"
         raise Mistake(Problem("the history of this clone is cut off (shallow)", hint=hint, code="shallow"))
 

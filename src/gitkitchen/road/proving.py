@@ -19,6 +19,7 @@ from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import INFRASTRUCTURE, Conflict, GitKitchenError, Infrastructure, Problem
 from gitkitchen.files import digest
+from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Newest
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import (
@@ -141,6 +142,7 @@ def prove(
                     on_event=on_event,
                     cancel=cancel,
                     now=clock(),
+                    beside=_again(place, request),
                 )
             except Conflict:  # another promotion, or a run, is at work on it: nothing is known, and no proof
                 raise
@@ -160,6 +162,13 @@ def prove(
     gone = {d: None for d, e in catalog.entries.items() if e.recipe not in {r.name for r in readers}}
     patch = {**{d: e for d, e in gone.items() if d not in over}, **over} if good else None
     return replace(proof, outcomes=outcomes, failed=tuple(failed), patch=patch)
+
+
+def _again(place: Workplace, request: Request) -> Workplace:
+    """A kitchen as the next recipe finds it: the ledger is looked at anew, and so are the files, which the
+    recipe before may have changed: what runs on those is no evidence of the tree."""
+    ledger = open_ledger(place.project, say=request.say, apart=request.apart)
+    return replace(place, ledger=ledger, subject=place.repository.subject(place.subject))
 
 
 def with_evidence(proof: Proof, newest: Newest) -> Proof:

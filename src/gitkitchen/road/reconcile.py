@@ -24,7 +24,7 @@ from gitkitchen.road.dying import end_dead
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named
 from gitkitchen.road.incidents import close_incident, course_of, lease_of, open_incident
-from gitkitchen.workplace import Request, Workplace, at_work, enter
+from gitkitchen.workplace import UNASKED, Request, Workplace, at_work, enter
 
 ABOUT_BRANCH = ("drift-branch", "torn", "wrong-tree")
 
@@ -141,7 +141,8 @@ def _environment(
     proves: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """``proves``: whoever asks proves what stands unrecorded on the branch."""
-    entered = enter(replace(request, kitchen=environment.branch, recipe=None))
+    request = replace(request, kitchen=environment.branch, recipe=None)
+    entered = enter(request, found=ground.premises(request.say), subject=UNASKED)
     with at_work(entered, now) as place:
         for run, recipe in end_dead(place, now):
             yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Mistake, Problem
-from gitkitchen.git import Repository
+from gitkitchen.git import who
 from gitkitchen.ledger.gathering import together
+from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Held, Ledger, Newest
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event
-from gitkitchen.premises import find_premises
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
@@ -111,7 +111,7 @@ def actors(request: Request) -> tuple[Actor, ...]:
     if job:
         return (Actor(job, "dispatched"),)
     try:
-        return (Actor(Repository.find(request.start).who(), "asked"),)
+        return (Actor(who(request.start), "asked"),)
     except Mistake:  # Git knows no name: that of the account
         pass
     try:
@@ -167,7 +167,7 @@ def proved(
         found = publishing.evidence_body(environment.name, made[0], stretch.candidate, at, said)
         return found | {"asked": asking.body_of(wish)} | dict(more or {})
 
-    with together(lambda: find_premises(ground.project.root, asked.request.say).ledger):
+    with together(lambda: open_ledger(ground.project, say=asked.request.say)):
         with effect("prove"):
             proof = prove(
                 root,
@@ -182,7 +182,7 @@ def proved(
             proof = seen(proof, place, environment.gate, root, asked.request.environ)
         with effect("record-evidence"):  # with the records of the runs in one push
             at = asked.clock()
-            ledger = find_premises(ground.project.root, asked.request.say).ledger
+            ledger = open_ledger(ground.project, say=asked.request.say)
             ledger.append_made(publishing.evidence_stream(environment.name), body)
     asked.proved(made[0])
     return made[0]
