@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from models import copied
 from shop import KITCHEN_YML, Shop
 
 settings.register_profile(
@@ -42,8 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """A project without a recipe, committed on ``main``."""
-    made = Shop(tmp_path / "shop")
-    made.root.mkdir()
+    copied("shop", _make_shop, tmp_path / "shop")
+    return Shop(tmp_path / "shop")
+
+
+def _make_shop(folder: Path) -> None:
+    made = Shop(folder)
     made.git("init", "-q", "-b", "main")
     made.commit({"kitchen.yml": KITCHEN_YML, ".gitignore": ".gitkitchen/\n"})
-    return made

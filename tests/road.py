@@ -7,8 +7,10 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from models import copied
 from shop import Said, Shop
 
 KITCHEN_YML = """\
@@ -56,10 +58,20 @@ TWO = {
 
 def made(folder: Path, files: Mapping[str, str] | None = None) -> Shop:
     """A repository whose three branches stand on the same first commit, with `develop` checked out."""
-    shop = Shop(folder / "flights")
-    shop.root.mkdir()
-    shop.git("init", "-q", "-b", "main")
-    shop.commit(files or FILES, "first")
+    root, files = folder / "flights", files or FILES
+    for name, known in (("road of one recipe", FILES), ("road of two recipes", TWO)):
+        if files == known:
+            copied(name, partial(_model, known), root)
+            return Shop(root)
+    return _branch(Shop.begun(root), files)
+
+
+def _model(files: Mapping[str, str], place: Path) -> None:
+    _branch(Shop(place).init(), files)
+
+
+def _branch(shop: Shop, files: Mapping[str, str]) -> Shop:
+    shop.commit(files, "first")
     shop.git("branch", "staging")
     shop.git("switch", "-q", "-c", "develop")
     return shop

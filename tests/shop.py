@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gitkitchen.cli.main import main
+from models import copied
 
 KITCHEN_YML = """\
 version: 1
@@ -37,6 +38,17 @@ class Shop:
     """A real project in a real git repository, driven through the command line."""
 
     root: Path
+
+    @classmethod
+    def begun(cls, root: Path) -> Shop:
+        """A repository without a commit, whose branch is ``main``, in the new folder ``root``."""
+        copied("empty", lambda folder: cls(folder).init(), root)
+        return cls(root)
+
+    def init(self) -> Shop:
+        """Make the folder, which is there, a repository."""
+        self.git("init", "-q", "-b", "main")
+        return self
 
     def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():

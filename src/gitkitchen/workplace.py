@@ -184,8 +184,8 @@ def enter(
 
     Who only ``looks`` finds a kitchen that somebody worked in; a name that was mistyped is refused.
     ``beside``: another kitchen of the same folder that was entered just now; git is not asked again what
-    both have in common. ``found``: the folder's premises, where they were found just now; ``subject``: what is
-    checked out, where that was asked just now or is of no account (``UNASKED``).
+    both have in common. ``found``: the folder's premises, where they were found just now; ``subject``: what
+    is checked out, where that was asked just now or is of no account (``UNASKED``).
     """
     there = beside or found or find_premises(request.start, request.say, request.apart)
     project, repository, ledger = there.project, there.repository, there.ledger

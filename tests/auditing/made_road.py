@@ -162,9 +162,7 @@ class Road:
 
 def make_road(folder: Path, kind: str) -> Road:
     """``kind``: of the ledger, ``folder`` or ``branch`` (with a remote)."""
-    shop = Shop(folder / "shop")
-    shop.root.mkdir(parents=True)
-    shop.git("init", "-q", "-b", "main")
+    shop = Shop.begun(folder / "shop")
     files = {
         "kitchen.yml": KITCHEN.format(kind=kind),
         ".gitignore": ".gitkitchen/\n",

@@ -98,9 +98,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose `main` has a recipe and whose `feature` adds one, and a checkout of it."""
     folder = tmp_path_factory.mktemp("template")
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(folder / "forge.git")], check=True)
-    shop = Shop(folder / "work")
-    shop.root.mkdir()
-    shop.git("init", "-q", "-b", "main")
+    shop = Shop.begun(folder / "work")
     shop.git("remote", "add", "origin", (folder / "forge.git").as_uri())
     shop.commit({"kitchen.yml": KITCHEN_YML, "recipes/orders/recipe.yml": RECIPE})
     shop.commit({"recipes/orders/orders.sql": GOOD})

@@ -146,9 +146,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         files: Any = request.getfixturevalue("s3_files")
         files.mkdir(f"bucket-{name}")
         address = f"s3://bucket-{name}/shop"
-    seed = Shop(tmp_path / "seed")
-    seed.root.mkdir()
-    seed.git("init", "-q", "-b", "main")
+    seed = Shop.begun(tmp_path / "seed")
     seed.commit({
         "kitchen.yml": KITCHEN.format(address=address), "recipes/sales/recipe.yml": RECIPE,
         "recipes/sales/orders.csv": ORDERS, ".gitignore": ".gitkitchen/\n",

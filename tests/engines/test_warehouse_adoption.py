@@ -39,9 +39,7 @@ def merged_once(
     server: warehouse.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str]]:
     """Prod has run; a sandbox changed `totals` and ran; main was moved to its commit, and has not run."""
-    shop = Shop(tmp_path_factory.mktemp("merged") / "shop")
-    shop.root.mkdir()
-    shop.git("init", "-q", "-b", "main")
+    shop = Shop.begun(tmp_path_factory.mktemp("merged") / "shop")
     with warehouse.database(server) as name:
         os.environ["WAREHOUSE_DSN"] = server.dsn(name)
         try:

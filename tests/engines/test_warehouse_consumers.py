@@ -357,9 +357,7 @@ def test_two_projects_do_not_share_an_environments_schema(
     numbers: Shop, tmp_path: Path, boss: Client
 ) -> None:
     """`prod` belongs to the project that made it; another's run is refused and changes nothing."""
-    other = Shop(tmp_path / "other")
-    other.root.mkdir()
-    other.git("init", "-q", "-b", "main")
+    other = Shop.begun(tmp_path / "other")
     text = (numbers.root / "kitchen.yml").read_text().replace("0123456789abcdef", "fedcba9876543210")
     other.commit({"kitchen.yml": text, ".gitignore": ".gitkitchen/\n", **files(100)})
     said = other.cli("run", "--quiet")

@@ -43,9 +43,7 @@ RIGHT = [{"country": "DE", "total": 20}, {"country": "FR", "total": 60}]
 
 def prepare(root: Path) -> Shop:
     """Prod has run; a sandbox changed `totals` and ran; main was moved to its commit, and has not run."""
-    made = Shop(root)
-    made.root.mkdir()
-    made.git("init", "-q", "-b", "main")
+    made = Shop.begun(root)
     kitchen = (
         f"version: 1\nproject: {{name: shop, id: {PROJECT}}}\nenvironments: {{prod: {{branch: main}}}}\n"
     )

@@ -39,9 +39,7 @@ sandboxes: {base: prod, ttl: 14d}
 @pytest.fixture(scope="session")
 def model_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Production with one publication, made once."""
-    made = Shop(tmp_path_factory.mktemp("model") / "shop")
-    made.root.mkdir()
-    made.git("init", "-q", "-b", "main")
+    made = Shop.begun(tmp_path_factory.mktemp("model") / "shop")
     files = {"kitchen.yml": KITCHEN, "recipes/sales/recipe.yml": RECIPE, "recipes/sales/orders.csv": ORDERS}
     made.commit(files | {".gitignore": ".gitkitchen/\n"})
     said = made.cli("run", "--quiet")

@@ -293,9 +293,9 @@ def _stood_unrecorded(
 def _runs(
     ground: Ground, source: Environment, tree: str, at: datetime, since: datetime | None
 ) -> list[SourceRun]:
-    """The runs of an environment, oldest first, as far back as anything is asked of them: what ran lately, and
-    all on ``tree`` ``since`` it landed there first. None: nobody recorded when; then as far as runs on it reach.
-    Where the ledger is a branch those of jobs."""
+    """The runs of an environment, oldest first, as far back as anything is asked of them: what ran lately,
+    and all on ``tree`` ``since`` it landed there first; None: nobody recorded when, and as far as runs on it
+    reach. Where the ledger is a branch those of jobs."""
     namespace = environment_namespace(ground.project, source)
     lately = min(at, since or at) - LATELY  # so that clocks may differ
     found: list[SourceRun] = []

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure, Mistake, Problem
-from gitkitchen.history import BRANCHES
 from gitkitchen.git import Repository
+from gitkitchen.history import BRANCHES
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Environment, Project
