@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -77,6 +77,15 @@ def environment(environ: Mapping[str, str], extra: Mapping[str, str] | None = No
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was checked out at a moment, without changes of the work tree. ``branch``: None: detached."""
+
+    commit: str
+    tree: str
+    branch: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A work tree. ``root`` is its top folder (of a linked worktree: that worktree's own top)."""
 
@@ -89,6 +98,8 @@ class Repository:
     """Whether this is a linked work tree (``git worktree add``)."""
     shallow: bool = False
     """Whether its history is cut off."""
+    seen: Seen | None = field(default=None, compare=False)
+    """What was checked out when it was found, for who asks at once; None where that is not sure."""
 
     @classmethod
     def find(cls, start: Path) -> Repository:
@@ -104,12 +115,17 @@ class Repository:
             "--git-dir",
             "--is-shallow-repository",
         )
-        done = _capture(start, ("rev-parse", *questions))
+        at = ("HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
+        done = _capture(start, ("rev-parse", *questions, *at))
+        if done.code:  # also where there is no commit yet
+            at = ()
+            done = _capture(start, ("rev-parse", *questions))
         lines = _text(done.output).split("\n")[:-1]
-        if done.code or len(lines) != 6:
+        if done.code or not 6 <= len(lines) <= 6 + len(at):
             raise _no_repository(start, _text(done.errors))
         root, index, objects, common, own = map(Path, lines[:5])
-        return cls(root, index, objects, common, linked=own != common, shallow=lines[5] == "true")
+        linked, shallow, seen = own != common, lines[5] == "true", _seen(lines[6:])
+        return cls(root, index, objects, common, linked=linked, shallow=shallow, seen=seen)
 
     @property
     def main(self) -> Path | None:
@@ -152,7 +168,7 @@ class Repository:
 
     def subject(self, known: Subject | None = None) -> Subject:
         """What is checked out, as a Git tree; files that git ignores and ``.gitkitchen/`` are no part of it.
-        ``known``: what it was a moment ago: the tree of the same commit is not asked again.
+        ``known``: what it was before: of the same commit the tree is not asked again.
 
         A dirty work tree (changed, staged, untracked files, or no commit yet) has the tree that committing
         all of it would give. The repository's index and objects stay as they are.
@@ -167,6 +183,8 @@ class Repository:
         if commit and all(e.startswith(b"# ") for e in entries):
             if known is not None and known.commit == commit and not known.dirty:
                 return known
+            if self.seen is not None and self.seen.commit == commit:
+                return Subject(commit=commit, tree=self.seen.tree)
             return Subject(commit=commit, tree=self.tree_of(commit))
         return Subject(commit=commit, tree=self._work_tree(), dirty=True)
 
@@ -292,6 +310,18 @@ class Repository:
             if done.code not in (0, 1):
                 raise _failed(add, _text(done.errors))
             return _text(_checked(self.root, ("write-tree",), extra)).strip()
+
+
+def _seen(lines: Sequence[str]) -> Seen | None:
+    """What ``git rev-parse`` says of HEAD: commit, tree, and its branch or, where there is none, ``HEAD``."""
+    if len(lines) != 3 or not all(re.fullmatch(r"[0-9a-f]{40,64}", line) for line in lines[:2]):
+        return None
+    commit, tree, name = lines
+    if name == "HEAD":
+        return Seen(commit, tree, None)
+    branch = name.removeprefix("refs/heads/")
+    plain = branch != name and not any("\udc80" <= char <= "\udcff" for char in branch)
+    return Seen(commit, tree, branch) if plain else None
 
 
 def who(folder: Path) -> str:

@@ -189,7 +189,12 @@ def enter(
     """
     there = beside or found or find_premises(request.start, request.say, request.apart)
     project, repository, ledger = there.project, there.repository, there.ledger
-    branch = beside.branch if beside is not None else repository.branch()
+    if beside is not None:
+        branch = beside.branch
+    elif found is None and repository.seen is not None:
+        branch = repository.seen.branch
+    else:
+        branch = repository.branch()
     identity = identify(
         project,
         branch=branch,

@@ -20,7 +20,9 @@ ENDINGS = {"html": "html", "junit": "xml", "markdown": "md", "json": "json", "gi
 def log(options: argparse.Namespace) -> int:
     from gitkitchen.report.history import as_document, as_text
 
-    rows = past.history(workplace.enter(request(options), looks=True), limit=options.limit)
+    rows = past.history(
+        workplace.enter(request(options), looks=True, subject=workplace.UNASKED), limit=options.limit
+    )
     print(json.dumps(as_document(rows), ensure_ascii=False, indent=2) if options.json else as_text(rows))
     return PASSED
 
@@ -36,7 +38,7 @@ def show(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     plugin = None if options.format in ENDINGS else _added(options.format)
-    place = workplace.enter(request(options), looks=True)
+    place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
     outcome = past.load_outcome(place, past.find_run(place, options.run))
     text = _by_plugin(plugin, outcome) if plugin else _rendered(outcome, options.format)
     # Beside the record: a new file in the work tree would make it dirty, and the next run a candidate.
@@ -51,7 +53,7 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _outcome(options: argparse.Namespace) -> Outcome:
-    place = workplace.enter(request(options), looks=True)
+    place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
     return past.load_outcome(place, past.find_run(place, options.run))
 
 

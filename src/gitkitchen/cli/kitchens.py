@@ -10,7 +10,7 @@ from gitkitchen import workplace
 from gitkitchen.cli.runs import request
 from gitkitchen.errors import INFRASTRUCTURE, PASSED, Mistake
 from gitkitchen.model import Kitchen
-from gitkitchen.premises import find_premises
+from gitkitchen.premises import Premises, find_premises
 
 
 def kitchens(options: argparse.Namespace) -> int:
@@ -18,7 +18,8 @@ def kitchens(options: argparse.Namespace) -> int:
     from gitkitchen.upkeep import listing
 
     asked = request(options)
-    rows = listing.kitchens(find_premises(asked.start, asked.say), _current(asked))
+    premises = find_premises(asked.start, asked.say)
+    rows = listing.kitchens(premises, _current(asked, premises))
     if options.json:
         print(json.dumps(kitchens_as_document(rows), ensure_ascii=False, indent=2))
     else:
@@ -26,10 +27,10 @@ def kitchens(options: argparse.Namespace) -> int:
     return PASSED
 
 
-def _current(asked: workplace.Request) -> Kitchen | None:
+def _current(asked: workplace.Request, premises: Premises) -> Kitchen | None:
     """The kitchen of what is checked out; None where that is none (a detached HEAD)."""
     try:
-        return workplace.enter(asked).kitchen
+        return workplace.enter(asked, found=premises, subject=workplace.UNASKED).kitchen
     except Mistake:
         return None
 

@@ -29,7 +29,7 @@ DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 def query(options: argparse.Namespace) -> int:
     sql = sys.stdin.read() if options.sql == "-" else options.sql
-    place = workplace.enter(request(options), looks=True)
+    place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
     candidate = past.find_run(place, options.candidate) if options.candidate else None
     with holdings.open_tables(place, candidate) as engine, _empty_is_said(place, candidate):
         if DATASET.fullmatch(sql.strip()):
@@ -109,7 +109,7 @@ def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def open(options: argparse.Namespace) -> int:
-    place = workplace.enter(request(options), looks=True)
+    place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
     if options.path:
         if options.candidate:
             raise Mistake(Problem("--path is the file of published data", hint="leave --candidate out"))
