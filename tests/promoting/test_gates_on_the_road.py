@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from gitkitchen.kitchen.identity import environment_namespace
+from gitkitchen.ledger.folder import FolderLedger
+from gitkitchen.ledger.records import Record
 from gitkitchen.model import GateCommand
 from gitkitchen.promote.gates.facts import Unread
 from gitkitchen.promote.moves import body_of
@@ -163,11 +167,66 @@ def test_what_nobody_promoted_stands_since_it_was_run(tmp_path: Path) -> None:
     assert source_of(place, dev, "0" * 40, AT).stood == ()
 
 
+class Counted(FolderLedger):
+    """A ledger in a folder that counts the records that are read of it."""
+
+    count = 0
+
+    def read(self, stream: str, after: int = 0) -> Iterator[Record]:
+        for record in super().read(stream, after):
+            Counted.count += stream.startswith("runs/")
+            yield record
+
+
+def ran(ground: Ground, count: int, there: Callable[[int], bool], number: int = 1) -> str:
+    """So many runs of an environment, staging, one every other day, of the tree of `develop` where it was
+    ``there`` so many days ago, else of another. That tree."""
+    environment = ground.project.environments[number]
+    stream = f"runs/{environment_namespace(ground.project, environment)}/delays"
+    tree = ground.git.ref("develop^{tree}") or ""
+    for days in range(2 * count, 0, -2):
+        body = {"run": f"r{days}", "recipe": "delays", "verdict": "failed"}
+        body |= {"subject": {"tree": tree if there(days) else "0" * 40}}
+        ground.ledger.append(stream, body | {"finished": (AT - timedelta(days=days)).isoformat()})
+    return tree
+
+
+def test_of_many_runs_those_that_are_asked_for_are_read(ground: Ground) -> None:
+    """Of 200 runs the last 64, when the tree landed within their time and nothing older is lately."""
+    write(ground, landing(ground, "develop", AT - timedelta(days=41)))
+    tree = ran(ground, 200, lambda days: days <= 40)
+    assert isinstance(ground.ledger, FolderLedger)
+    Counted.count = 0
+    counting = replace(ground, ledger=Counted(ground.ledger.root))
+    known = source_of(counting, ground.project.environments[1], tree, AT)
+    assert [run.run for run in known.runs if run.tree == tree] == [f"r{n}" for n in range(40, 0, -2)]
+    assert Counted.count == 64
+
+
+def test_runs_of_a_tree_that_came_back_are_read_back_to_its_first(ground: Ground) -> None:
+    """A tree that stood there long ago, and again: none of its runs is left out."""
+    ago = [AT - timedelta(days=days) for days in (181, 161, 41)]
+    write(
+        ground,
+        landing(ground, "develop", ago[0]),
+        landing(ground, "main", ago[1], before=ground.git.ref("develop")),
+        landing(ground, "develop", ago[2], before=ground.git.ref("main")),
+    )
+    tree = ran(ground, 200, lambda days: days <= 40 or 160 < days <= 180)
+    known = source_of(ground, ground.project.environments[1], tree, AT)
+    assert len([run for run in known.runs if run.tree == tree]) == 30
+
+
+def test_where_nobody_recorded_a_landing_runs_are_read_until_the_trees_first(ground: Ground) -> None:
+    """What stands in the first environment stands there since its first run, however many came behind it."""
+    tree = ran(ground, 200, lambda days: days <= 150, number=0)
+    known = source_of(ground, ground.project.environments[0], tree, AT)
+    assert known.stood == ((AT - timedelta(days=150), None),)
+
+
 def test_which_runs_count(ground: Ground) -> None:
     """Runs of jobs by a schedule are told from others; candidates, dirty trees and unpublished passes are
     not runs of the environment."""
-    from gitkitchen.kitchen.identity import environment_namespace
-
     staging = ground.project.environments[1]
     stream = f"runs/{environment_namespace(ground.project, staging)}/delays"
     body: dict[str, Any] = {

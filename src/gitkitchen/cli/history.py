@@ -20,9 +20,8 @@ ENDINGS = {"html": "html", "junit": "xml", "markdown": "md", "json": "json", "gi
 def log(options: argparse.Namespace) -> int:
     from gitkitchen.report.history import as_document, as_text
 
-    rows = past.history(
-        workplace.enter(request(options), looks=True, subject=workplace.UNASKED), limit=options.limit
-    )
+    place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
+    rows = past.history(place, limit=options.limit)
     print(json.dumps(as_document(rows), ensure_ascii=False, indent=2) if options.json else as_text(rows))
     return PASSED
 

@@ -305,10 +305,10 @@ def _runs(
             bodies = [record.body for record in ground.ledger.read(stream, max(head - back, 0))]
             runs = [_run(body, jobs_only=ground.project.ledger == "branch") for body in bodies]
             older = [run for run in runs[: back // 2] if run is not None]
-            enough = bool(older) and all(run.at < lately and run.tree != tree for run in older)
-            if back >= head or (enough and (since is not None or any(r and r.tree == tree for r in runs))):
-                break
-            if since is None and back >= MOST_RUNS:
+            enough = bool(older) and all(run.at < lately for run in older)
+            if since is None and back < MOST_RUNS:
+                enough &= all(run.tree != tree for run in older) and any(r and r.tree == tree for r in runs)
+            if enough or back >= head:
                 break
             back *= 4
         found += [run for run in runs if run is not None]
