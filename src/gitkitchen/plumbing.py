@@ -7,6 +7,7 @@ clone would fetch what it lacks, without limit). Names stand behind ``--end-of-o
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -211,8 +212,13 @@ class Plumbing:
         """Keep a file's content and return its object."""
         return self._checked("hash-object", "-w", "--stdin", "--no-filters", input=data).out.strip()
 
+    def width(self) -> int:
+        """How many digits an object's name has here."""
+        return len(self._checked("hash-object", "-t", "tree", "--stdin", input=b"").out.strip())
+
     def trees(self, trees: Sequence[Tree]) -> list[str]:
-        """Write trees, whose entries exist already, and return their objects in the same order."""
+        """Write trees, whose entries exist already or are among them, and return their objects in the same
+        order."""
         lines = []
         for tree in trees:
             for name, entry in tree.items():
@@ -441,6 +447,18 @@ def _tree(raw: bytes, width: int) -> dict[str, Entry]:
         found[name] = Entry(raw[at:space].decode().zfill(6), raw[zero + 1 : at_next].hex())
         at = at_next
     return found
+
+
+def name_of(tree: Tree, width: int) -> str:
+    """The name of the object that a tree is, of ``width`` digits: gitformat-pack(5) tells what is hashed, and
+    git-mktree(1) in which order: that of the names' bytes, as if a folder's ended with a slash."""
+    named = sorted((_bytes(f"{name}/" if e.is_folder else name), _bytes(name), e) for name, e in tree.items())
+    raw = b"".join(
+        e.mode.lstrip("0").encode() + b" " + name + b"\0" + bytes.fromhex(e.oid) for _, name, e in named
+    )
+    made = hashlib.sha1(usedforsecurity=False) if width == 40 else hashlib.sha256()
+    made.update(b"tree %d\0" % len(raw) + raw)
+    return made.hexdigest()
 
 
 def _text(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitkitchen.ledger.layout import View
-from gitkitchen.plumbing import FILE, FOLDER, Entry, Plumbing
+from gitkitchen.plumbing import FILE, FOLDER, Entry, Plumbing, name_of
 
 
 def graft(git: Plumbing, view: View, files: Mapping[str, bytes | None], message: str) -> str:
@@ -24,13 +24,15 @@ def graft(git: Plumbing, view: View, files: Mapping[str, bytes | None], message:
             folders[tuple(above)].pop(name, None)
         else:
             folders[tuple(above)][name] = Entry(FILE, git.write(content))
-    for depth in range(max(map(len, folders)), -1, -1):
-        level = [at for at in folders if len(at) == depth]
-        for at, oid in zip(level, git.trees([folders[at] for at in level]), strict=True):
-            if not at:
-                return git.commit(oid, view.tip, message)
-            if folders[at]:
-                folders[at[:-1]][at[-1]] = Entry(FOLDER, oid)
-            else:
-                folders[at[:-1]].pop(at[-1], None)
-    raise AssertionError("the top folder is always among them")
+    known = [entry.oid for folder in folders.values() for entry in folder.values()]
+    width = len(known[0]) if known else git.width()
+    made: list[dict[str, Entry]] = []
+    for at in sorted(folders, key=len, reverse=True):
+        if not at or folders[at]:
+            made.append(folders[at])
+        if at and folders[at]:
+            # Its name is computed, so that one process writes the trees of all depths, the deepest first.
+            folders[at[:-1]][at[-1]] = Entry(FOLDER, name_of(folders[at], width))
+        elif at:
+            folders[at[:-1]].pop(at[-1], None)
+    return git.commit(git.trees(made)[-1], view.tip, message)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Problem
@@ -48,6 +49,9 @@ exit 0
 """
 
 
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     name: str
@@ -70,7 +74,7 @@ class CommitFacts:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A file that differs. ``patch`` is None where Git shows none (binary, empty)."""
+    """A file that differs. ``patch`` is None where Git shows none (binary, empty), or none was asked for."""
 
     path: str
     previous: str | None
@@ -158,7 +162,7 @@ class Bare:
         return not self.run("update-ref", *words, *([old] if old is not None else [])).code
 
     def facts(self, sha: str) -> CommitFacts:
-        return self.log(sha, most=1)[0]
+        return _facts(self, sha) if _SHA.fullmatch(sha) else self.log(sha, most=1)[0]
 
     def log(self, *revs: str, most: int = 10_000, first_parent: bool = False) -> list[CommitFacts]:
         """Commits, newest first."""
@@ -185,8 +189,14 @@ class Bare:
     def is_ancestor(self, old: str, new: str) -> bool:
         return not self.run("merge-base", "--is-ancestor", "--end-of-options", old, new).code
 
-    def changed(self, old: str, new: str) -> list[Changed]:
-        """The files that differ between two trees or commits, by path."""
+    def changed(self, old: str, new: str, *, patches: bool = False) -> list[Changed]:
+        """The files that differ between two trees or commits, by path; with their ``patches``, if asked for:
+        each takes a process."""
+        if _SHA.fullmatch(old) and _SHA.fullmatch(new):
+            return list(_changed(self, old, new, patches))
+        return self._changed(old, new, patches)
+
+    def _changed(self, old: str, new: str, patches: bool) -> list[Changed]:
         raw = self.git("diff-tree", "-r", "-M", "-z", "--raw", "--numstat", "--end-of-options", old, new)
         fields = raw.split("\0")
         heads: list[tuple[str, str, str | None, str]] = []  # status, path, previous, blob
@@ -215,7 +225,7 @@ class Bare:
                 _STATUS[letter],
                 blob,
                 *counts.get(path, (0, 0)),
-                self._patch(old, new, path, previous),
+                self._patch(old, new, path, previous) if patches else None,
             )
             for letter, path, previous, blob in sorted(heads, key=lambda head: head[1])
         ]
@@ -285,10 +295,33 @@ class Bare:
         return done.output
 
     def kind(self, sha: str) -> str | None:
-        done = self.run("cat-file", "-t", sha) if re.fullmatch(r"[0-9a-f]{40}", sha) else None
-        return done.out.strip() if done is not None and not done.code else None
+        try:
+            return _kind(self, sha) if _SHA.fullmatch(sha) else None
+        except KeyError:
+            return None
 
     def take(self, other: Bare, sha: str) -> None:
         """Have a commit, and all behind it, of another repository on this disk."""
         if self.kind(sha) != "commit":
             self.git("fetch", "--quiet", "--no-tags", str(other.path), sha)
+
+
+# What an object's name stands for never changes; that there is no such object is not kept.
+
+
+@lru_cache(maxsize=1024)
+def _facts(bare: Bare, sha: str) -> CommitFacts:
+    return bare.log(sha, most=1)[0]
+
+
+@lru_cache(maxsize=1024)
+def _changed(bare: Bare, old: str, new: str, patches: bool) -> tuple[Changed, ...]:
+    return tuple(bare._changed(old, new, patches))
+
+
+@lru_cache(maxsize=4096)
+def _kind(bare: Bare, sha: str) -> str:
+    done = bare.run("cat-file", "-t", sha)
+    if done.code:
+        raise KeyError(sha)
+    return done.out.strip()

@@ -168,7 +168,7 @@ def files(call: Call) -> Answer:
     pull: Pull = call.number("pull_number", call.repo.pulls)
     bare = call.repo.bare
     base = bare.merge_base(pull.base_sha, pull.head_sha) or pull.base_sha
-    items, headers = call.paged(bare.changed(base, pull.head_sha)[:MOST_FILES])
+    items, headers = call.paged(bare.changed(base, pull.head_sha, patches=True)[:MOST_FILES])
     return Answer(
         200, [render.diff_entry(call.state, call.repo, pull.head_sha, one) for one in items], headers
     )

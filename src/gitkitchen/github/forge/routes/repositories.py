@@ -149,7 +149,7 @@ def commits(call: Call) -> Answer:
 def commit(call: Call) -> Answer:
     sha = call.commit("ref")
     facts = call.repo.bare.facts(sha)
-    changed = call.repo.bare.changed(facts.parents[0] if facts.parents else EMPTY, sha)
+    changed = call.repo.bare.changed(facts.parents[0] if facts.parents else EMPTY, sha, patches=True)
     added, removed = sum(one.additions for one in changed), sum(one.deletions for one in changed)
     body = {
         **render.commit(call.state, call.repo, facts),
@@ -176,7 +176,7 @@ def compare(call: Call) -> Answer:
     page = f"{render.page_url(call.state, call.repo)}/compare/{quote(call.path['basehead'])}"
     items, headers = call.paged(list(reversed(ahead)))
     first = int(call.query.get("page", 1)) <= 1
-    files = bare.changed(middle, head)[:300] if first else []
+    files = bare.changed(middle, head, patches=True)[:300] if first else []
     body = {
         "url": url,
         "html_url": page,
