@@ -115,7 +115,7 @@ class Repository:
             "--git-dir",
             "--is-shallow-repository",
         )
-        at = ("HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
+        at: tuple[str, ...] = ("HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
         done = _capture(start, ("rev-parse", *questions, *at))
         if done.code:  # also where there is no commit yet
             at = ()

@@ -88,6 +88,7 @@ def test_running_again_reuses_everything(project: Path) -> None:
     assert {node["state"] for node in outcome(project)["nodes"]} == {"reused"}
 
 
+@pytest.mark.long  # always tried on less data: cli/test_diff.py, S25
 def test_a_join_by_day_is_stopped(project: Path) -> None:
     """S25: 336,776 rows become 8,035,799, the run fails, and consumers read what they read before."""
     before = consumers(project)

@@ -41,11 +41,12 @@ def test_a_tree_has_the_name_that_git_gives_it(
 
 
 def test_records_at_any_depth_are_one_whole_commit(host: Host) -> None:
-    """Streams in folders that are there and that are new: git finds every object, and the records are read."""
+    """Streams in folders that are there, and in new ones: git finds every object, and each record is read."""
     clone = host.clone("one")
     streams = ("a", "a/b/c/d", "a/b", "x-y", "x")
     for stream in streams:
         clone.ledger().append(stream, {"of": stream})
     git(host.remote, "fsck", "--strict", "--connectivity-only", BRANCH)
     read: BranchLedger = host.clone("two").ledger()
-    assert {s: [r.body["of"] for r in read.read(s)] for s in read.streams()} == {s: [s] for s in streams}
+    found = {stream: [record.body["of"] for record in read.read(stream)] for stream in read.streams()}
+    assert found == {stream: [stream] for stream in streams}
