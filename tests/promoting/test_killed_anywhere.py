@@ -20,7 +20,6 @@ from gitkitchen.promote.protocol import Purpose, Way, route
 from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
-from lengths import some
 from road import SQL, TWO, made, promoted, remote, rows, tree
 from shop import Shop
 from town import WORKFLOW, Town
