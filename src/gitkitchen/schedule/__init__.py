@@ -1,1 +1,1 @@
-"""Time becomes work: cron and time zones, data intervals, what is due, late, missing. Knows no clock and no git."""
+"""Time becomes work: cron, data intervals, what is due, late, missing. Knows no clock and no git."""

@@ -51,7 +51,7 @@ class Interval:
 
     @property
     def name(self) -> str:
-        """``2013-01-01T05:00Z--2013-01-02T05:00Z``: one spelling, in records, inputs of workflows and texts."""
+        """``2013-01-01T05:00Z--2013-01-02T05:00Z``: one spelling, in inputs of workflows and in texts."""
         return f"{_short(self.start)}--{_short(self.end)}"
 
     def iso(self) -> list[str]:
