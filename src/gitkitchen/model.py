@@ -404,13 +404,52 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """One thing that a scheduled run waits for. ``kind`` says what ``what`` is: ``fresh`` a dataset, ``file``
+    a path or pattern, ``url`` an address, ``query`` a SELECT. ``within``: seconds, of ``fresh``."""
+
+    kind: Literal["fresh", "file", "url", "query"]
+    what: str
+    within: float | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What is promised of scheduled runs, in seconds: after the time at which one is due (``start``, ``end``,
+    ``missing``), or from its start (``longest``). ``nodes``: those that no run leaves out."""
+
+    start: float | None = None
+    end: float | None = None
+    longest: float | None = None
+    missing: float = 6 * 3600.0
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a variation runs. ``most`` intervals at once are caught up; ``deadline``: seconds after an
+    interval's end for which ``wait_for`` is waited for. ``since``: where the data begins (UTC)."""
+
+    cron: str
+    timezone: str = "UTC"
+    since: datetime | None = None
+    most: int = 1
+    order: Literal["oldest_first", "parallel"] = "oldest_first"
+    wait_for: tuple[Wait, ...] = ()
+    deadline: float = 6 * 3600.0
+    expect: Expect = Expect()
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Variation:
     name: str
     vars: Mapping[str, Any] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     """Selectors (``+late_by_carrier``, ``tag:daily``); empty selects all nodes."""
     environments: tuple[str, ...] = ()
-    schedule: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule | None = None
     place: Place | None = None
 
 

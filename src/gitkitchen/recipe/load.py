@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gitkitchen.document import Document, Extender, read, sound
@@ -12,7 +12,7 @@ from gitkitchen.errors import Place, Problem, in_order
 from gitkitchen.files import inside
 from gitkitchen.kitchen.settings import texts
 from gitkitchen.model import Project
-from gitkitchen.recipe import kinds
+from gitkitchen.recipe import kinds, schedules
 from gitkitchen.recipe.raw import RawRecipe, RecipeSet, cut, dataset_paths
 
 __all__ = ["RawRecipe", "RecipeSet", "load_recipes", "read_all", "validate_project"]
@@ -31,6 +31,7 @@ def load_recipes(project: Project, *, only: str | None = None) -> RecipeSet:
     found, problems = read_all(project)
     problems += itertools.islice(compared(found), MAX_PROBLEMS)
     problems += [p for raw in found for p in itertools.islice(own_mistakes(raw), MAX_PROBLEMS)]
+    problems += itertools.islice(awaited(found), MAX_PROBLEMS)
     good = [raw for raw in found if not raw.document.faults]
     recipes = {raw.name: raw for raw in reversed(good) if only in (None, raw.name)}
     return RecipeSet(dict(sorted(recipes.items())), in_order(problems))
@@ -131,6 +132,16 @@ def own_mistakes(raw: RawRecipe) -> Iterator[Problem]:
                 hint = near(environment, known) or (f"there are {', '.join(known)}" if known else "")
                 place = raw.document.place("variations", name, "environments", index)
                 yield Problem(message, place, hint, "unknown-name")
+    yield from schedules.problems(raw.document, raw.value.get("variations") or {}, raw.nodes, known)
+
+
+def awaited(recipes: Sequence[RawRecipe]) -> Iterator[Problem]:
+    """What schedules wait for that no other recipe makes."""
+    declared = {
+        raw.name: {n: v.schedule for n, v in raw.variations.items() if v.schedule is not None}
+        for raw in recipes
+    }
+    return schedules.fresh_problems(declared, {d: raw.name for raw in recipes for d in raw.datasets})
 
 
 def _expressions(raw: RawRecipe, path: tuple[str | int, ...], value: object) -> Iterator[Problem]:

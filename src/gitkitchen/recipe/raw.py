@@ -11,6 +11,7 @@ from gitkitchen.document import Document
 from gitkitchen.document.words import near
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.model import Project, Variation
+from gitkitchen.recipe import schedules
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class RawRecipe:
                 vars=value.get("vars") or {},
                 nodes=tuple(value.get("nodes") or ()),
                 environments=tuple(value.get("environments") or ()),
+                schedule=schedules.read(self.document, name, value.get("schedule")),
                 place=self.document.place("variations", name),
             )
             for name, value in (self.value.get("variations") or {}).items()

@@ -17,7 +17,7 @@ from gitkitchen.kitchen.settings import resolve as resolve_settings
 from gitkitchen.kitchen.settings import values as setting_values
 from gitkitchen.model import NodeSpec, Project
 from gitkitchen.recipe.alert_template import mistakes as template_mistakes
-from gitkitchen.recipe.load import compared, own_mistakes, read_all
+from gitkitchen.recipe.load import awaited, compared, own_mistakes, read_all
 from gitkitchen.recipe.raw import RawRecipe
 from gitkitchen.recipe.resolve import examine
 from gitkitchen.recipe.select import mistakes as selector_mistakes
@@ -40,6 +40,7 @@ def mistakes(root: Path) -> list[Problem]:
     recipes, more = read_all(project)
     problems += [*more, *itertools.islice(template_mistakes(project), MAX_PROBLEMS)]
     problems += itertools.islice(compared(recipes), MAX_PROBLEMS)
+    problems += itertools.islice(awaited(recipes), MAX_PROBLEMS)
     known = {dataset for raw in recipes for dataset in raw.datasets}
     for raw in recipes:
         problems += itertools.islice(own_mistakes(raw), MAX_PROBLEMS)

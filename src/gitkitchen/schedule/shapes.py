@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal, Self
 
 State = Literal[
+    "due",
     "run",
     "failed",
     "superseded",
@@ -25,12 +26,14 @@ State = Literal[
 ]
 """How an interval stands.
 
-``run``: a run for it passed. ``failed``: one ended otherwise. ``superseded``: another interval's run covers
-it. ``missed``: nothing ran for it, and nothing will. ``waiting``: for its inputs, within its deadline.
-``input_not_ready``: they did not come by then. ``late_start``: it is due, and no run began in time.
-``late_end``: one began, and it did not end in time. ``too_long``: one ran longer than allowed.
-``incomplete``: one passed and left out what it should have built. ``out_of_order``: one passed before an
-older interval that was to come first.
+``due``: nothing ran for it yet, and something will. ``run``: a run for it passed. ``failed``: one ended
+otherwise. ``superseded``: another interval's run covers it. ``missed``: nothing ran for it in time; it may
+still be caught up. ``waiting``: for its inputs, within its deadline. ``input_not_ready``: they did not come
+by then.
+
+Beside its end, what was promised of it and not kept: ``late_start``, no run began in time; ``late_end``, none
+ended in time; ``too_long``, one ran longer than allowed; ``incomplete``, one passed and left out what it
+should have built; ``out_of_order``, one passed before an older interval that was to come first.
 """
 
 ENDED = frozenset({"run", "failed", "superseded", "missed", "input_not_ready"})
