@@ -15,13 +15,17 @@ from pathlib import Path
 from gitkitchen.document import schema
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Project
+from gitkitchen.recipe.load import load_recipes
 from gitkitchen.shipped import find
 
-WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote")
+WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote", "clock", "production")
 COMMAND = "gitkitchen-command.yml"
 """The workflow that a command in a comment dispatches."""
 PROMOTE = "gitkitchen-promote.yml"
 """The workflow that moves environments."""
+
+PRODUCTION = "gitkitchen-production.yml"
+"""The workflow that the clock dispatches for what is due."""
 
 ACTION = "OWNER/REPO@" + 40 * "0"
 """What stands for the action in the starter workflows."""
@@ -71,6 +75,8 @@ def workflows(project: Project, action: str, folder: str = ".") -> dict[str, str
     for name in WORKFLOWS:
         if name == "promote" and not promotes(project):
             continue
+        if name in ("clock", "production") and not runs_by_the_clock(project):
+            continue
         text = find(f"workflows/{name}.yml").read_text(encoding="utf-8")
         if "$default-branch" in text:
             if not project.environments:
@@ -86,6 +92,13 @@ def workflows(project: Project, action: str, folder: str = ".") -> dict[str, str
 def promotes(project: Project) -> bool:
     """Whether jobs promote: there is an environment behind another, and a ledger that outlives a job."""
     return project.ledger == "branch" and any(e.source for e in project.environments)
+
+
+def runs_by_the_clock(project: Project) -> bool:
+    """Whether jobs run by the clock: a variation has a schedule, and the ledger outlives a job."""
+    recipes = load_recipes(project).recipes.values() if project.ledger == "branch" else ()
+    declared = any(v.schedule is not None for raw in recipes for v in raw.variations.values())
+    return declared and bool(project.environments)
 
 
 def _filter(branch: str) -> str:

@@ -228,6 +228,8 @@ def _begin(place: Workplace, recipe: Recipe, request: Request, run_id: str, now:
     begun: dict[str, Any] = {"run": run_id, "recipe": recipe.name, "variation": recipe.variation}
     begun |= {"sets": list(request.sets), "select": list(request.select), "tree": place.subject.tree}
     begun |= {"namespace": place.kitchen.namespace, "started": now.isoformat()}
+    if request.interval is not None:
+        begun["interval"] = [moment.isoformat() for moment in request.interval]
     (place.run_folder(run_id) / "outcome.json").unlink(missing_ok=True)
     write_atomic(place.run_folder(run_id) / "run.json", json.dumps(begun) + "\n")
 

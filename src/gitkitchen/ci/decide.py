@@ -26,6 +26,7 @@ from gitkitchen.kitchen.event import QUEUE
 from gitkitchen.kitchen.identity import is_reserved
 from gitkitchen.model import Project
 from gitkitchen.road.ground import CANDIDATES
+from gitkitchen.schedule.shapes import Interval
 
 if TYPE_CHECKING:
     from gitkitchen.github.events import Tip
@@ -53,6 +54,10 @@ class Action(Enum):
     """Say how the gates of a promotion stand, on its pull request: its own job judges it."""
     RESUME = "resume"
     """Look whether a promotion that waited can go on, because its pull request was reviewed."""
+    CLOCK = "clock"
+    """Start what is due by the schedules of all environments."""
+    SCHEDULED = "scheduled"
+    """Run a variation for one data interval, as the clock's dispatch asks for it."""
     DROP = "drop"
     """Remove the kitchen of a branch that is gone."""
     OBEY = "obey"
@@ -87,6 +92,10 @@ class Decision:
     """Of a promotion: only say how its gates stand."""
     over: tuple[str, ...] = ()
     """Of a promotion: the open incidents over which it shall land."""
+    recipe: str = ""
+    variation: str = ""
+    interval: Interval | None = None
+    """Of a scheduled run."""
 
 
 TESTED = ("opened", "synchronize", "reopened", "ready_for_review")
@@ -229,6 +238,10 @@ def _dispatch(event: Event, dispatch: Dispatch, project: Project) -> Decision:
     if pull is not None:
         reason = f"a comment on pull request #{pull.number} asked for it"
         return _tested(event, pull, project, reason, fresh=fresh, dataset=dataset)
+    if dispatch.inputs.get("clock") == "true":
+        return Decision(Action.CLOCK, "a dispatch asked what is due", branch=_branch_of(event))
+    if "interval" in dispatch.inputs:
+        return _interval(event, dispatch, project)
     if dispatch.inputs.get("promote"):
         return _promote(event, dispatch, project)
     if dispatch.inputs.get("rollback"):
@@ -291,9 +304,35 @@ def _run_of_branch(event: Event, project: Project, reason: str, *, fresh: bool =
 
 def _schedule(event: Event, schedule: Schedule, project: Project) -> Decision:
     branch = _branch_of(event)
-    if project.environment_of(branch) is None:
-        return _ignore(f"the schedule '{schedule.cron}' runs on '{branch}', which is of no environment")
-    return _run_of_branch(event, project, f"schedule '{schedule.cron}'")
+    environment = project.environment_of(branch)
+    named = environment.name if environment else None
+    reason = f"the clock '{schedule.cron}': what is due is started"
+    return Decision(Action.CLOCK, reason, branch=branch, environment=named)
+
+
+def _interval(event: Event, dispatch: Dispatch, project: Project) -> Decision:
+    inputs, branch = dispatch.inputs, _branch_of(event)
+    environment = project.environment_of(branch)
+    if event.name != "workflow_dispatch":
+        return _refuse(f"a scheduled run is started by `workflow_dispatch`, and not by '{event.name}'")
+    if environment is None:
+        return _refuse(f"a scheduled run is of an environment, and '{branch[:80]}' is the branch of none")
+    recipe, variation = inputs.get("recipe", ""), inputs.get("variation", "")
+    try:
+        interval = Interval.read(inputs["interval"])
+    except ValueError as error:
+        return _refuse(f"'{inputs['interval'][:80]}' is no interval FROM--TO: {error}")
+    if not recipe or not variation:
+        return _refuse("a scheduled run needs `recipe` and `variation`")
+    return Decision(
+        Action.SCHEDULED,
+        f"{recipe[:64]}.{variation[:64]} is due in {environment.name} for {interval.name}",
+        branch=branch,
+        environment=environment.name,
+        recipe=recipe,
+        variation=variation,
+        interval=interval,
+    )
 
 
 def _comment(event: Event, comment: Comment) -> Decision:

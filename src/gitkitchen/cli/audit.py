@@ -113,7 +113,7 @@ def hold(options: argparse.Namespace) -> int:
     asked = request(options)
     ground = Ground.of(asked)
     environment = environment_named(ground.project, options.environment)
-    by = _who(asked.start, asked.environ)
+    by = who(asked.start, asked.environ)
     now = datetime.now(UTC)
     if options.release is not None:
         names = (options.release,) if options.release else ()
@@ -189,7 +189,7 @@ def _chosen(ground: Ground, name: str | None) -> Sequence[Environment]:
     return (environment_named(ground.project, name),) if name else ground.project.environments
 
 
-def _who(start: Path, environ: Any) -> str:
+def who(start: Path, environ: Any) -> str:
     """Who asks: in a job of GitHub's whoever started it, else the name that Git would write into a commit."""
     actor = environ.get("GITHUB_ACTOR", "") if environ.get("GITHUB_ACTIONS") == "true" else ""
     return actor or Repository.find(start).who()

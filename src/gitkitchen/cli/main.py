@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _run_commands(command)
     _reading_commands(command)
     _road_commands(command)
+    _clock_commands(command)
     _audit_commands(command)
     _upkeep_commands(command)
     _job_commands(command)
@@ -361,6 +362,27 @@ def _upkeep_commands(command: Any) -> None:
         help="leave at most so much data (such as 10GB) in the cache of a store on another machine",
     )
     gc.add_argument("--json", action="store_true")
+
+
+def _clock_commands(command: Any) -> None:
+    schedule = command("schedule", "schedule", "list what runs by the clock, pause it, or run what is due")
+    schedule.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "pause", "resume", "run"),
+        default="list",
+        help="list (the default); pause and resume NAME; run what is due on the branch of an environment",
+    )
+    schedule.add_argument(
+        "name", nargs="?", metavar="RECIPE.VARIATION", help="only this one, or all of a RECIPE"
+    )
+    schedule.add_argument("--environment", metavar="NAME", help="only in this environment")
+    schedule.add_argument("--reason", default="", metavar="TEXT", help="of pause and resume, for the record")
+    schedule.add_argument("--json", action="store_true", help="print one document instead of text")
+    schedule.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
+    schedule.add_argument(
+        "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
+    )
 
 
 def _audit_commands(command: Any) -> None:

@@ -78,3 +78,19 @@ def _ending(url: str) -> str:
     """The endings that tell format and packing; other parts of an address do not name our files."""
     suffixes = PurePosixPath(url.split("?")[0].split("#")[0]).suffixes[-2:]
     return "".join(s.lower() for s in suffixes if s.lower() in DATA | PACKED)
+
+
+def answers(url: str) -> bool:
+    """Whether there is something at an address now. What refuses, or is not there, or does not answer, is
+    not: whoever waits for it looks again."""
+
+    def explain(reason: str, hint: str) -> Problem:
+        return Problem(reason, hint=hint)
+
+    for method in ("HEAD", "GET"):  # some servers refuse HEAD alone
+        try:
+            with _request(url, method, explain):
+                return True
+        except (Infrastructure, Mistake):
+            continue
+    return False

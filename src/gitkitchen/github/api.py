@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.github import facts, issues, merges, posting
 from gitkitchen.github.asking import Asking, Budget, library
-from gitkitchen.github.facts import ROLES, Authored, ChangedFile, PullRequest, Reviewed, Stored
+from gitkitchen.github.facts import ROLES, Authored, ChangedFile, PullRequest, Reviewed, Started, Stored
 from gitkitchen.github.settings import Settings
 from gitkitchen.github.surfaces import CheckRun, Comment, marker_of
 from gitkitchen.github.trouble import Trouble
@@ -197,6 +197,22 @@ class Client:
                 if last:
                     raise
         raise AssertionError("the last try returns or raises")
+
+    def started(self, workflow: str, most: int = 300) -> tuple[Started, ...]:
+        """The runs of a workflow that dispatches started, the newest first, at most so many."""
+        doing = f"list the runs of '{workflow}'"
+        path = f"{self._repo}/actions/workflows/{quote(workflow, safe='')}/runs"
+        found: list[Started] = []
+        for page in range(1, most // 100 + 1):
+            query = {"event": "workflow_dispatch", "per_page": 100, "page": page}
+            answer = self._asking.get(path, doing, {"actions": "read"}, query)
+            runs = answer.get("workflow_runs") if isinstance(answer, dict) else None
+            if not isinstance(runs, list):
+                raise Trouble("unreachable", doing, "the answer is not a list of runs")
+            found += [Started.of(run) for run in runs if isinstance(run, dict)]
+            if len(runs) < 100:
+                break
+        return tuple(found)
 
     def _is_dispatched(self, path: str, key: str, doing: str) -> bool:
         query = {"event": "workflow_dispatch", "per_page": 100}

@@ -43,6 +43,26 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """A run of a workflow. ``conclusion``: "" while it has not ended; ``title``: what ``run-name`` says."""
+
+    id: int
+    title: str
+    status: str
+    conclusion: str
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> Started:
+        number = run.get("id")
+        return cls(
+            number if isinstance(number, int) else 0,
+            str(run.get("display_title") or "")[:1000],
+            str(run.get("status") or ""),
+            str(run.get("conclusion") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ChangedFile:
     """A file of a pull request. ``patch`` is None where GitHub shows none (binary, or too large)."""
 

@@ -1,1 +1,1 @@
-"""Production: what surrounds a run of an environment."""
+"""Production: recipes that the clock runs, and what surrounds a run of an environment."""

@@ -93,4 +93,5 @@ def _end(place: Workplace, begun: Mapping[str, Any], now: datetime) -> dict[str,
         "tests": {},
         "failing": [],
         "ended_by": "reconcile",
+        **({"interval": begun["interval"]} if begun.get("interval") else {}),
     }

@@ -1,0 +1,81 @@
+"""``schedule``: what runs by the clock."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+
+from gitkitchen.cli.audit import who
+from gitkitchen.cli.main import complain
+from gitkitchen.cli.runs import code_of, progress, request, show_outcome, signals
+from gitkitchen.errors import PASSED, Mistake, Problem
+
+
+def schedule(options: argparse.Namespace) -> int:
+    from gitkitchen.production import shown
+    from gitkitchen.production.clock import Watch
+
+    if options.action == "run":
+        return _run(options)
+    asked, now = request(options), datetime.now(UTC)
+    watch = Watch.of(asked)
+    name, environment = options.name or "", options.environment
+    if options.action in ("pause", "resume"):
+        kind = f"{options.action}d"
+        by = who(asked.start, asked.environ)
+        turned = shown.turn(watch, kind, by, now, environment=environment, name=name, reason=options.reason)
+        for whose in turned:
+            print(f"{whose.environment}: {whose.name} is {kind}")
+        if not turned:
+            print(f"it is {kind} already")
+        return PASSED
+    found = shown.look(watch, now, environment=environment, name=name)
+    if options.json:
+        print(json.dumps(shown.document(found, now), ensure_ascii=False, indent=2))
+    else:
+        print(shown.text(found))
+    return PASSED
+
+
+def _run(options: argparse.Namespace) -> int:
+    """What is due on the branch that is checked out; the exit code of the worst."""
+    from gitkitchen.process import Cancel
+    from gitkitchen.production.running import Work, run_due
+
+    if options.name or options.environment:
+        hint = "check out the environment's branch; `gitkitchen run RECIPE --variation NAME` runs one by hand"
+        raise Mistake(Problem("`schedule run` runs what is due, and nothing that is named", hint=hint))
+    cancel = Cancel()
+    with signals(cancel), progress(options) as on_event:
+        done = run_due(Work(request(options), cancel, lambda: datetime.now(UTC), on_event))
+    codes = []
+    documents = []
+    for one in done:
+        if one.outcome is not None:
+            codes.append(code_of(one.outcome))
+        if one.problems:
+            codes.append(one.code)
+            complain(*one.problems)
+        if options.json:
+            run = one.outcome.run if one.outcome else None
+            verdict = one.outcome.verdict.value if one.outcome else None
+            documents.append(
+                {
+                    "recipe": one.whose.recipe,
+                    "variation": one.whose.variation,
+                    "interval": one.interval.iso(),
+                    "run": run,
+                    "verdict": verdict,
+                    "said": one.said,
+                }
+            )
+            continue
+        print(f"{one.whose.name} for {one.interval.name}{f': {one.said}' if one.said else ''}")
+        if one.outcome is not None:
+            show_outcome(one.outcome)
+    if options.json:
+        print(json.dumps({"version": 1, "runs": documents}, ensure_ascii=False, indent=2))
+    elif not done:
+        print("nothing is due")
+    return max(codes, default=PASSED)
