@@ -73,6 +73,7 @@ def make_plan(place: Workplace, recipe: Recipe, request: Request, catalog: Catal
         fresh=request.fresh,
         force=request.force,
         interval=request.interval,
+        period=request.period,
         dataset_versions=version_finder(place.store, catalog),
         **engine_facts(place),
     )
@@ -330,6 +331,8 @@ def _context(
         secrets=request.environ,
         masks=(*_secret_values(plan, request), *(place.warehouse.masks if place.warehouse else ())),
         interval=request.interval,
+        period=request.period,
+        published=find,
         previous=previous,
         base_of=base_finder(place.store, place.kitchen, catalog),
         subject=plan.subject,
@@ -483,8 +486,10 @@ def _occasion(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if request.environ.get("GITHUB_ACTIONS") == "true" and request.environ.get("GITHUB_EVENT_NAME"):
         found["event"] = request.environ["GITHUB_EVENT_NAME"]
-    if request.interval is not None:
+    if request.interval is not None and request.period is None:
         found["interval"] = [moment.isoformat() for moment in request.interval]
+    if request.period is not None:
+        found["backfill"] = [moment.isoformat() for moment in request.period]
     return found
 
 

@@ -70,6 +70,9 @@ class Request:
     """Adopt nothing of a sandbox, whatever the environment's ``adopt:`` says in the tree that is run."""
     resume: str | None = None
     interval: tuple[datetime, datetime] | None = None
+    period: tuple[datetime, datetime] | None = None
+    """Of datasets that are kept by partitions only those from here until before there are built; the others
+    stay as they are published."""
     environ: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[Problem], None] = lambda _problem: None
     """Told what a person should know though nothing ends by it: an old state of the ledger, say."""

@@ -18,7 +18,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 LATER = frozenset(
     (
         "page",
-        "backfill",
         "coverage",
         "suggest",
         "baseline",
@@ -384,6 +383,19 @@ def _clock_commands(command: Any) -> None:
         "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
     )
 
+    backfill = command("backfill", "schedule", "build anew the partitions of a span of the past")
+    backfill.add_argument("recipe", nargs="?", help="may be left out where there is one")
+    backfill.add_argument("start", metavar="FROM", type=_day, help="a day, 2013-01-01, or a moment (UTC)")
+    backfill.add_argument("end", metavar="TO", type=_day, help="until before this day or moment")
+    backfill.add_argument("--variation", metavar="NAME", help="a variation that the recipe declares")
+    backfill.add_argument("--dry-run", action="store_true", help="say what would be built, and build nothing")
+    backfill.add_argument("--no-publish", action="store_true", help="keep what is built as a candidate")
+    backfill.add_argument("--json", action="store_true", help="print one document instead of text")
+    backfill.add_argument("--quiet", "-q", action="store_true", help="no progress, only the result")
+    backfill.add_argument(
+        "--jobs", "-j", type=_jobs, metavar="N", help="how many nodes at once (default: the cores)"
+    )
+
 
 def _audit_commands(command: Any) -> None:
     audit = command("audit", "audit", "who moved what to an environment, when, and with which evidence")
@@ -479,6 +491,16 @@ def _moment(text: str) -> Any:
     if found.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} has no time zone: write 2026-12-18T16:00Z")
     return found
+
+
+def _day(text: str) -> Any:
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no day such as 2013-01-01") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _duration(text: str) -> float:

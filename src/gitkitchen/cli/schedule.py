@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gitkitchen.cli.audit import who
 from gitkitchen.cli.main import complain
 from gitkitchen.cli.runs import code_of, progress, request, show_outcome, signals
-from gitkitchen.errors import PASSED, Mistake, Problem
+from gitkitchen.errors import FAILED, PASSED, Mistake, Problem
+
+if TYPE_CHECKING:
+    from gitkitchen.model import Outcome
+    from gitkitchen.schedule.shapes import Interval
 
 
 def schedule(options: argparse.Namespace) -> int:
@@ -79,3 +85,59 @@ def _run(options: argparse.Namespace) -> int:
     elif not done:
         print("nothing is due")
     return max(codes, default=PASSED)
+
+
+def backfill(options: argparse.Namespace) -> int:
+    """Build, test and publish the partitions of a span; 1 where one is held back."""
+    from gitkitchen.process import Cancel
+    from gitkitchen.production.backfill import backfill as fill
+    from gitkitchen.production.backfill import span_of
+
+    asked = request(options)
+    span = span_of(asked, options.start, options.end)
+    if options.dry_run:
+        document = {
+            "version": 1,
+            "recipe": span.recipe,
+            "nodes": dict(span.nodes),
+            "partitions": [part.name for part in span.parts],
+        }
+        if options.json:
+            print(json.dumps(document, ensure_ascii=False, indent=2))
+        else:
+            nodes = ", ".join(f"{name} by {grain}" for name, grain in span.nodes.items())
+            print(f"{len(span.parts)} partitions of {nodes}, {_spanned(span.parts)}; nothing was built")
+        return PASSED
+
+    def told(parts: Sequence[Interval], outcome: Outcome) -> None:
+        if not options.json:
+            verdict = outcome.verdict.value.replace("_", " ")
+            print(f"{_spanned(parts)}: {verdict} ({outcome.run})", flush=True)
+
+    cancel = Cancel()
+    with signals(cancel), progress(options) as on_event:
+        done = fill(asked, span, on_event=on_event, cancel=cancel, clock=lambda: datetime.now(UTC), told=told)
+    if options.json:
+        document = {
+            "version": 1,
+            "recipe": span.recipe,
+            "published": [part.name for part in done.published],
+            "held": {part.name: run for part, run in done.held.items()},
+            "cancelled": done.cancelled,
+        }
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        for part, run in done.held.items():
+            print(f"held back: {part.name}, see `gitkitchen show {run}`")
+        print(f"{len(done.published)} of {len(span.parts)} partitions passed")
+    if done.stopped is not None:
+        show_outcome(done.stopped)
+    last = done.outcome
+    if last is not None and (done.cancelled or done.stopped is not None):
+        return code_of(last)
+    return FAILED if done.held else PASSED
+
+
+def _spanned(parts: Sequence[Interval]) -> str:
+    what = "1 partition" if len(parts) == 1 else f"{len(parts)} partitions"
+    return f"{parts[0].start:%Y-%m-%d %H:%M} to {parts[-1].end:%Y-%m-%d %H:%M}, {what}"

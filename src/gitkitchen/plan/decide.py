@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.files import digest
 from gitkitchen.model import (
     Action,
     Build,
@@ -57,6 +58,7 @@ class Planner:
     fresh: bool
     force: bool
     interval: tuple[datetime, datetime] | None
+    period: tuple[datetime, datetime] | None
     nonce: str
     probe: Callable[[Project, NodeSpec], str | None]
     versions: Callable[[str], Version | None] | None = None
@@ -239,10 +241,19 @@ class Planner:
     def _definitions(self, node: NodeSpec, parts: Mapping[str, str]) -> tuple[Definition, ...]:
         nonce = self.nonce if self._each_time(node) else ""
         interval = self.interval if self._is_volatile(node) and not nonce else None
+        if self.period is not None and by_partitions(node):
+            parts = {**parts, "partition": self._part(node, self.period)}
         return tuple(
             define(node, parts, combination=combination, interval=interval, nonce=nonce)
             for combination in (node.matrix or ({},))
         )
+
+    def _part(self, node: NodeSpec, period: tuple[datetime, datetime]) -> str:
+        """What a version is of which only some partitions are built: these, and what the others stay."""
+        (dataset,) = node.datasets
+        entry = self.catalog.entries.get(dataset)
+        ends = [moment.isoformat() for moment in period]
+        return digest([*ends, entry.fingerprint if entry is not None else ""])
 
     def _each_time(self, node: NodeSpec) -> str:
         """Why a node runs each time whatever the store holds; empty where it does not."""
@@ -304,6 +315,11 @@ class Planner:
                 return None
         own = define(node, parts).parts
         return build if _meaning(own) == _meaning(build.parts) else None
+
+
+def by_partitions(node: NodeSpec) -> bool:
+    """Whether partitions of its dataset can be built one by one."""
+    return node.kind == "sql" and node.materialize.mode == "partitions" and not node.matrix
 
 
 def probe_source(project: Project, node: NodeSpec) -> str | None:

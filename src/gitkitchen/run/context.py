@@ -54,6 +54,10 @@ class RunContext:
     clock: Callable[[], datetime]
     secrets: Mapping[str, str] = field(default_factory=dict)
     interval: tuple[datetime, datetime] | None = None
+    period: tuple[datetime, datetime] | None = None
+    """Of nodes that keep partitions only those of this time are built."""
+    published: Callable[[str], Version | None] = lambda _dataset: None
+    """What the catalog that the run read has of a dataset."""
     previous: Sequence[Mapping[str, Any]] = ()
     masks: Sequence[str] = ()
     base_of: Callable[[str], Base] = lambda _dataset: Base()

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Place
 from gitkitchen.model import Failure, State, Version
+from gitkitchen.plan.decide import by_partitions
 from gitkitchen.printed import text_safe
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.contract import timed_out
+from gitkitchen.run.partitions import touched
 from gitkitchen.run.tables import partitions_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def _make(task: Task, dataset: str, text: str, cursor: Any) -> Version:
     if node.materialize.mode == "view":
         view = engine.make_view(dataset, text, task.inputs, params=params, cursor=cursor)
         return replace(view, fingerprint=task.fingerprint)
+    if task.context.period is not None and by_partitions(node):
+        return touched(task, dataset, text, params, cursor, task.context.period)
     written = engine.write_table(
         dataset,
         text,
