@@ -126,7 +126,7 @@ def test_a_queue_and_what_is_only_decided(project: Shop) -> None:
     said = simulated(project, "merge_group")
     assert (said.code, "✅ GitKitchen / (project)  success" in said.out) == (0, True), said.out + said.err
     for event, word in {
-        "push": "run: ", "delete": "drop: ", "schedule": "run: ", "pull_request.closed": "drop: "
+        "push": "run: ", "delete": "drop: ", "schedule": "clock: ", "pull_request.closed": "drop: "
     }.items():  # fmt: skip
         told = simulated(project, event)
         assert (told.code, f"decision  {word}" in told.out) == (0, True), told.out + told.err

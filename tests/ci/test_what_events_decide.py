@@ -55,7 +55,7 @@ CASES = [
     pytest.param("push", occasions.push("feature", after="0" * 40), Action.DROP, id="push-deleted"),
     pytest.param("push", occasions.push("gitkitchen-ledger"), Action.IGNORE, id="push-ledger"),
     pytest.param("push", occasions.push() | {"ref": "refs/tags/main"}, Action.IGNORE, id="push-tag"),
-    pytest.param("schedule", {"schedule": "17 5 * * *"}, Action.RUN, id="schedule"),
+    pytest.param("schedule", {"schedule": "17 5 * * *"}, Action.CLOCK, id="schedule"),
     pytest.param("workflow_dispatch", {"inputs": None}, Action.RUN, id="dispatch"),
     pytest.param("repository_dispatch", {"client_payload": {}}, Action.RUN, id="repository-dispatch"),
     pytest.param("delete", {"ref": "feature", "ref_type": "branch"}, Action.DROP, id="delete"),
@@ -100,7 +100,7 @@ def test_what_is_run_names_its_environment() -> None:
     assert decided(occasions.push("develop"), "push").environment == "dev"
     by_hand = decided({"inputs": {"fresh": "true"}}, "workflow_dispatch", GITHUB_REF="refs/heads/x")
     assert (by_hand.branch, by_hand.environment, by_hand.fresh) == ("x", None, True)
-    assert decided({}, "schedule", GITHUB_REF="refs/heads/x").action is Action.IGNORE
+    assert decided({}, "schedule", GITHUB_REF="refs/heads/x").action is Action.CLOCK
     assert decided({}, "workflow_dispatch", GITHUB_REF="refs/tags/v1").action is Action.IGNORE
 
 

@@ -60,8 +60,9 @@ def test_init_writes_the_workflows(empty: Shop) -> None:
     """With an action: each workflow uses it at that commit and no other; the hook too."""
     assert empty.cli("init", "--action", f"acme/kitchen@{SHA}").code == 0
     written = sorted(p.name for p in (empty.root / ".github/workflows").iterdir())
-    # One environment: nothing promotes to another.
-    assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS if name != "promote")
+    # One environment, and no schedule: nothing promotes to another, and nothing runs by the clock.
+    absent = ("promote", "clock", "production")
+    assert written == sorted(f"gitkitchen-{name}.yml" for name in WORKFLOWS if name not in absent)
     assert COMMAND in written
     for name in written:
         text = (empty.root / ".github/workflows" / name).read_text()

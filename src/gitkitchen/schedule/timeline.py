@@ -150,7 +150,8 @@ def opening(schedule: Schedule, history: History, now: datetime) -> Told | None:
         return None
     if era is not None:
         return Told("begun", now, cron=schedule.cron, timezone=schedule.timezone)
-    if not history.told and schedule.since is not None and schedule.since < now:
+    first = not any(t.kind == "begun" for t in history.told)
+    if first and schedule.since is not None and schedule.since < now:
         since = schedule.since
         return Told("begun", since, cron=schedule.cron, timezone=schedule.timezone, start=since)
     start = before(schedule.cron, schedule.timezone, now)
