@@ -20,6 +20,7 @@ from gitkitchen.files import digest
 from gitkitchen.github.facts import Started
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.model import Environment, Schedule
+from gitkitchen.premises import find_premises
 from gitkitchen.production import reading
 from gitkitchen.road.ground import Ground
 from gitkitchen.schedule.due import noticed, stopping, todo
@@ -187,10 +188,10 @@ def _died(found: reading.Scheduled, own: Own, now: datetime) -> list[Told]:
 def stopped(request: Request, now: datetime, *, writes: bool) -> tuple[Problem, ...]:
     """A warning of each schedule whose time passed without a run. ``writes``: each interval is recorded as
     missed, and so told once. Costs nothing where nothing was ever scheduled."""
-    ground = Ground.of(request)
-    if not ground.ledger.streams("schedules/"):
+    if not find_premises(request.start, request.say).ledger.streams("schedules/"):
         return ()
     watch = Watch.of(request)
+    ground = watch.ground
     problems: list[Problem] = []
     for schedules in watch.declared.values():
         for whose, schedule in schedules.items():
