@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +16,7 @@ from gitkitchen.process import Cancel
 from gitkitchen.production.clock import Watch
 from gitkitchen.production.running import Done, Work, run_due
 from gitkitchen.production.shown import standings
-from gitkitchen.workplace import Request
+from gitkitchen.workplace import Request, enter
 from lengths import some
 from shop import KITCHEN_YML, Shop
 
@@ -170,3 +173,32 @@ def test_a_schedule_that_was_taken_away_ends(tmp_path: Path) -> None:
     shop.commit({"recipes/orders/recipe.yml": text})
     assert ran(shop, START + 4 * DAY) == []
     assert states(shop, START + 4 * DAY) == ["superseded"] * 3
+
+
+@pytest.mark.long
+def test_s8_s13_a_killed_scheduled_run_is_ended_and_its_interval_run_again(tmp_path: Path) -> None:
+    """S8, S13 (killed: no end, and all progress lost): the next call records the end of the run that died,
+    and runs its interval with what was built."""
+    shop = made(tmp_path, ", since: 2026-01-01")
+    text = (shop.root / "recipes/orders/recipe.yml").read_text()
+    slow = "  slow: {needs: [total], run: sleep 60}\n"
+    shop.commit({"recipes/orders/recipe.yml": text + slow})
+    process = shop.spawn("schedule", "run", "--quiet")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        journals = list(shop.root.glob(".gitkitchen/runs/*/journal.jsonl"))
+        if journals and '"total"' in journals[0].read_text():
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    shop.commit({"recipes/orders/recipe.yml": text + slow.replace("sleep 60", "sleep 0")})
+    said = shop.cli("schedule", "run", "--json")
+    assert said.code == 0, said.out + said.err
+    (run,) = json.loads(said.out)["runs"]
+    assert run["verdict"] == "passed"
+    place = enter(Request(start=shop.root))
+    bodies = [r.body for r in place.ledger.read(f"runs/{place.kitchen.namespace}/orders")]
+    assert [b["verdict"] for b in bodies] == ["interrupted", "passed"]
+    assert bodies[0]["interval"] == bodies[1]["interval"] == run["interval"]
+    assert shop.states()["total"] == "reused"

@@ -78,7 +78,7 @@ def _acknowledge(options: argparse.Namespace, ground: Ground) -> int:
 
     asked = request(options)
     found = verify(ground, ground.project.environments)
-    by = _who(asked.start, asked.environ)
+    by = who(asked.start, asked.environ)
     now = datetime.now(UTC)
     made = acknowledge(ground.ledger, found.problems, options.acknowledge, by, options.reason or "", now)
     if options.json:
