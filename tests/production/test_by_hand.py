@@ -83,6 +83,25 @@ def test_s7_a_scheduled_run_whose_test_fails_leaves_readers_what_they_have(tmp_p
     assert states(shop, START + 2 * DAY) == ["run", "failed"]
 
 
+def test_a_person_asks_for_another_run(tmp_path: Path) -> None:
+    """What failed is run again when somebody says so, once, and is not superseded meanwhile."""
+    shop = made(tmp_path, ", since: 2026-02-28")
+    shop.commit({"recipes/orders/orders.csv": "id\n"})
+    (done,) = ran(shop, START)
+    shop.commit({"recipes/orders/orders.csv": "id\n1\n"})
+    said = shop.cli("schedule", "again", "orders.daily", "--interval", done.interval.name)
+    assert said.code == 0, said.err
+    now = datetime.now(UTC)
+    first, newest = ran(shop, now)
+    assert first.interval == done.interval
+    assert first.outcome is not None
+    assert newest.outcome is not None
+    assert ran(shop, now) == []
+    said = shop.cli("schedule", "again", "orders.daily", "--interval", "2020-01-01T00:00Z--2020-01-02T00:00Z")
+    assert said.code == 2
+    assert shop.cli("schedule", "again", "orders.daily").code == 2
+
+
 def test_it_waits_for_its_inputs_and_says_for_which(tmp_path: Path) -> None:
     """Waiting ends quietly; the next look goes on; behind the deadline the interval has its end."""
     shop = made(tmp_path, ', wait_for: [{file: "ready/{end:%d}"}, {query: select true}], deadline: 8h')

@@ -102,7 +102,8 @@ def test_an_interval_is_started_once_and_runs_once(town: Town) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["502-after", "reset-after", "503"])
 def test_s10_a_lost_answer_starts_nothing_twice(town: Town, kind: str) -> None:
-    """S10 (one dispatch became dozens of runs): the start is looked up by the key in its title, at once or by the next event."""
+    """S10 (one dispatch became dozens of runs): a start without an answer is found by the key in its title,
+    at once or by the next event."""
     ticked(town)
     town.time.now += DAY
     town.forge.desk.faults.append(Fault(kind, "POST", r"/dispatches$", times=1))

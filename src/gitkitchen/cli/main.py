@@ -368,15 +368,21 @@ def _clock_commands(command: Any) -> None:
     schedule.add_argument(
         "action",
         nargs="?",
-        choices=("list", "pause", "resume", "run"),
+        choices=("list", "pause", "resume", "again", "run"),
         default="list",
-        help="list (the default); pause and resume NAME; run what is due on the branch of an environment",
+        help="list (the default); pause and resume NAME; ask for an interval of NAME again; run what is due "
+        "on the branch of an environment",
     )
     schedule.add_argument(
         "name", nargs="?", metavar="RECIPE.VARIATION", help="only this one, or all of a RECIPE"
     )
+    schedule.add_argument(
+        "--interval", type=_interval, metavar="FROM--TO", help="of again: the interval, as list shows it"
+    )
     schedule.add_argument("--environment", metavar="NAME", help="only in this environment")
-    schedule.add_argument("--reason", default="", metavar="TEXT", help="of pause and resume, for the record")
+    schedule.add_argument(
+        "--reason", default="", metavar="TEXT", help="of pause, resume and again, for the record"
+    )
     schedule.add_argument("--json", action="store_true", help="print one document instead of text")
     schedule.add_argument("--quiet", "-q", action="store_true", help="no progress, only the reports")
     schedule.add_argument(
@@ -491,6 +497,15 @@ def _moment(text: str) -> Any:
     if found.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} has no time zone: write 2026-12-18T16:00Z")
     return found
+
+
+def _interval(text: str) -> Any:
+    from gitkitchen.schedule.shapes import Interval
+
+    try:
+        return Interval.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no interval FROM--TO: {error}") from None
 
 
 def _day(text: str) -> Any:

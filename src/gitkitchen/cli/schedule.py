@@ -36,6 +36,22 @@ def schedule(options: argparse.Namespace) -> int:
         if not turned:
             print(f"it is {kind} already")
         return PASSED
+    if options.action == "again":
+        if not name or options.interval is None:
+            hint = "`gitkitchen schedule again RECIPE.VARIATION --interval FROM--TO`"
+            raise Mistake(Problem("`schedule again` needs a name and an interval", hint=hint))
+        asked_for = shown.again(
+            watch,
+            who(asked.start, asked.environ),
+            now,
+            environment=environment,
+            name=name,
+            interval=options.interval,
+            reason=options.reason,
+        )
+        for whose in asked_for:
+            print(f"{whose.environment}: {whose.name} runs again for {options.interval.name}")
+        return PASSED
     found = shown.look(watch, now, environment=environment, name=name)
     if options.json:
         print(json.dumps(shown.document(found, now), ensure_ascii=False, indent=2))

@@ -16,7 +16,7 @@ from gitkitchen.production.clock import Watch
 from gitkitchen.road.ground import environment_named
 from gitkitchen.schedule.shapes import Interval, Standing
 from gitkitchen.schedule.standing import Stands, Whose, stand
-from gitkitchen.schedule.timeline import Told, coming
+from gitkitchen.schedule.timeline import Told, coming, intervals
 
 LAST = 10
 """Intervals of a schedule that are shown."""
@@ -69,6 +69,32 @@ def turn(
             reading.append(ledger, of, [Told(kind, now, by=by, reason=reason)])
             turned.append(whose)
     return turned
+
+
+def again(
+    watch: Watch,
+    by: str,
+    now: datetime,
+    *,
+    environment: str | None,
+    name: str,
+    interval: Interval,
+    reason: str,
+) -> list[Whose]:
+    """Ask for another run for an interval that has its end. Mistake for one that is none, or long settled."""
+    ledger, project = watch.ground.ledger, watch.ground.project
+    asked = []
+    for whose, schedule in _chosen(watch, environment, name):
+        of = reading.scheduled(ledger, project, whose, schedule)
+        if name and interval in intervals(of.history, now):
+            reading.append(ledger, of, [Told("again", now, interval, by=by, reason=reason)])
+            asked.append(whose)
+    if not asked:
+        hint = "`gitkitchen schedule list` shows the last; `gitkitchen backfill` builds anew what is older"
+        raise Mistake(
+            Problem(f"{interval.name} is no interval of '{name[:80]}' that can run again", hint=hint)
+        )
+    return asked
 
 
 def _chosen(watch: Watch, environment: str | None, name: str) -> list[tuple[Whose, Schedule]]:

@@ -49,7 +49,8 @@ def todo(
     if history.pause is not None:
         return Todo((), tuple(records))
     open_ = [one for one in stands if one.open and one.interval not in running]
-    kept, over = open_[-schedule.most :], open_[: -schedule.most]
+    over = [one for one in open_[: -schedule.most] if not one.asked]
+    kept = [one for one in open_ if one not in over]
     records += _superseded(stands, over, kept, now)
     records += _settled(history, stands, over, now)
     return Todo(tuple(one.standing.due for one in kept), tuple(records))
@@ -59,7 +60,7 @@ def _superseded(stands: list[Stands], over: list[Stands], kept: list[Stands], no
     """The intervals that are not caught up, those that follow each other in one record."""
     if not over:
         return []
-    covered = kept[0].interval
+    covered = next(one.interval for one in kept if one.interval > over[-1].interval)
     chosen = {one.interval for one in over}
     groups: list[list[Interval]] = []
     for one in stands:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gitkitchen.model import Schedule
@@ -46,6 +46,8 @@ class Stands:
     broken: tuple[Standing, ...]
     open: bool
     tries: int
+    asked: bool = False
+    """Somebody asked for another run: it is not superseded."""
 
     @property
     def interval(self) -> Interval:
@@ -101,11 +103,17 @@ def _one(
     paused: bool,
     promises: bool,
 ) -> Stands:
+    asked = next((t.at for t in reversed(told) if t.kind == "again"), None)
+    if asked is not None:
+        # What was before has been looked at by a person, who wants another run.
+        runs = [r for r in runs if r.started >= asked]
+        told = [t for t in told if t.at >= asked]
+        over = over if over is not None and over.at > asked else None
     standing, is_open = _end(due, schedule, runs, told, over, now, paused=paused)
     tries = sum(1 for r in runs if not r.judged) + sum(1 for t in told if t.kind == "died")
     counted = promises and not paused and standing.state != "superseded"
     broken = tuple(_broken(due, schedule, runs, now, standing)) if counted else ()
-    return Stands(standing, broken, is_open, tries)
+    return Stands(standing, broken, is_open, tries, asked is not None)
 
 
 def _end(
@@ -191,7 +199,7 @@ def _ordered(found: list[Stands], schedule: Schedule, runs: dict[Interval, list[
         if first is not None and newest is not None and newest.started < first.started:
             said = f"run {newest.run} for {newest.interval.name} began before this one"
             extra = Standing(one.standing.due, "out_of_order", first.run, 0.0, said)
-            one = Stands(one.standing, (*one.broken, extra), one.open, one.tries)
+            one = replace(one, broken=(*one.broken, extra))
         if first is not None and (newest is None or first.started < newest.started):
             newest = first
         result.append(one)

@@ -27,6 +27,7 @@ class Told:
     ``begun``: a cron counts from ``start`` on, its times from behind ``at`` (``cron``, ``timezone``).
     ``stopped``: the schedule was taken away. ``paused``, ``resumed``: by somebody. ``superseded``: the
     intervals within ``interval`` are covered by the run for ``covered``. ``missed``: nothing ran for it.
+    ``again``: somebody wants another run for it, whatever its end.
     ``waiting``, ``input_not_ready``: for or of its inputs. ``died``: a job for it ended without a word.
     ``settled``: all intervals that end by ``at`` have ended for good; runs up to ``runs`` need no look.
     """
