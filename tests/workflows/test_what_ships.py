@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gitkitchen.automation import ACTION as PLACEHOLDER
-from gitkitchen.automation import COMMAND, WORKFLOWS, hook, workflows
+from gitkitchen.automation import COMMAND, PRODUCTION, WORKFLOWS, hook, workflows
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, Decision
 from gitkitchen.ci.work import Report
@@ -59,6 +59,11 @@ def made_for(kind: str, tmp_path: Path) -> list[Path]:
     root.mkdir(exist_ok=True)
     top = "version: 1\nproject: {name: shop, id: 0123456789abcdef}\n"
     (root / "kitchen.yml").write_text(top + KITCHENS[kind])
+    (root / "recipes/orders").mkdir(parents=True, exist_ok=True)
+    (root / "recipes/orders/recipe.yml").write_text(
+        "version: 1\nrecipe: orders\nnodes: {orders: {sql: select 1 as x}}\n"
+        "variations: {daily: {schedule: {cron: 17 5 * * *}}}\n"
+    )
     folder = "." if kind == "folder" else "data: team"
     made = workflows(load_project(root), ACTION, folder)
     for name, text in made.items():
@@ -343,3 +348,20 @@ def test_doubles_are_of_actions_that_we_use() -> None:
         double = load(HERE / "doubles" / name.split("/")[1] / "action.yml")
         assert double["description"] == f"Stands for {name} {release}"
         assert f"| `{name}` | {release} | `{sha}` |" in text
+
+
+def test_the_clock_starts_what_production_takes(written: list[Path]) -> None:
+    """Where they are written: odd minutes, the inputs that the clock gives, its key, and none is dropped."""
+    by_name = {load(path)["name"]: path for path in written}
+    if "GitKitchen clock" not in by_name:
+        assert "GitKitchen production" not in by_name
+        return
+    (cron,) = load(by_name["GitKitchen clock"])[ON]["schedule"]
+    minutes = [int(m) for m in cron["cron"].split()[0].split(",")]
+    assert all(m % 2 for m in minutes)
+    production = load(by_name["GitKitchen production"])
+    assert by_name["GitKitchen production"].name.endswith(PRODUCTION.removeprefix("gitkitchen-"))
+    assert set(production[ON]["workflow_dispatch"]["inputs"]) == {"recipe", "variation", "interval", "key"}
+    assert "${{ inputs.key }}" in production["run-name"]
+    assert production["concurrency"]["queue"] == "max"
+    assert "cancel-in-progress" not in production["concurrency"]
