@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from gitkitchen.model import Event, NodeResult, State
 from gitkitchen.process import Cancel
 from gitkitchen.production.alerting import watching
+from gitkitchen.production.running import Work, run_due
+from gitkitchen.workplace import Request
 from lengths import some
 from posts import Posts, posts
 from shop import KITCHEN_YML, Shop
@@ -214,6 +217,26 @@ def test_it_is_told_while_the_run_goes_on(feed: Shop, hook: Posts) -> None:
     feed.commit({"recipes/feed/wait.py": script})
     assert orders(feed, SHORT) == 1
     assert feed.states()["slow"] == "passed"
+
+
+def test_a_run_by_the_clock_is_told_as_any_other(feed: Shop, hook: Posts) -> None:
+    """Its failure, and its recovery with the next interval."""
+    schedule = 'variations: {daily: {schedule: {cron: "0 6 * * *"}}}\nnodes:'
+    feed.commit({"recipes/feed/recipe.yml": RECIPE.replace("nodes:", schedule)})
+
+    def due(day: int) -> int:
+        now = datetime(2026, 3, day, 12, tzinfo=UTC)
+        with watching(feed.root, os.environ, lambda: now, print) as watch:
+            return len(run_due(Work(Request(start=feed.root), Cancel(), lambda: now, watch=watch)))
+
+    rows = "orders/outputs/rows(min=2)"
+    assert due(1) == 0
+    feed.commit({"recipes/feed/orders.csv": SHORT})
+    assert due(2) == 1
+    assert kinds(hook) == [f"opened {rows}"]
+    feed.commit({"recipes/feed/orders.csv": GOOD})
+    assert due(3) == 1
+    assert kinds(hook) == [f"opened {rows}", f"closed {rows}"]
 
 
 def test_the_end_waits_a_bounded_time(feed: Shop, hook: Posts) -> None:

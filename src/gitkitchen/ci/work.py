@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen import flow, merging
 from gitkitchen.automation import COMMAND
-from gitkitchen.ci import comparing, gathering, resuming
+from gitkitchen.ci import comparing, gathering, resuming, scheduling
 from gitkitchen.ci.decide import Action, Decision, decide
 from gitkitchen.ci.judging import project_folder
 from gitkitchen.ci.moving import outcomes_of
@@ -47,7 +47,6 @@ from gitkitchen.model import Outcome, Project, State, Verdict
 from gitkitchen.premises import find_premises, find_project
 from gitkitchen.production.alerting import both, refusal_of, watched, watching
 from gitkitchen.promote.shapes import Intent
-from gitkitchen.reading import read_recipes
 from gitkitchen.report.facts import versions
 from gitkitchen.report.surfaces.pull import Graph, Pull
 from gitkitchen.road.order import Reader, in_order
@@ -176,7 +175,7 @@ def carry_out(job: Job, event: Event) -> Report:
     decision = decide(event, project)
     job.decided(decision)
     folder = project_folder(project.root, Repository.find(project.root).root)
-    return _with_missed(job, _carried_out(job, Report(event, decision, folder=folder), project))
+    return scheduling.with_missed(job, _carried_out(job, Report(event, decision, folder=folder), project))
 
 
 def _carried_out(job: Job, report: Report, project: Project) -> Report:
@@ -189,12 +188,14 @@ def _carried_out(job: Job, report: Report, project: Project) -> Report:
             if decision.action is Action.RUN:
                 ended = _run(job, report, project)
             elif decision.action is Action.SCHEDULED:
-                ended = _scheduled(job, report, project)
+                ended = scheduling.scheduled(job, report, project)
             else:
                 ended = _move(job, report, project)
         return resuming.afterwards(job, ended, project)
     if decision.action is Action.CLOCK:
-        return resuming.afterwards(job, _clock(job, report, project), project)
+        return resuming.afterwards(
+            job, scheduling.clock(job, report, lambda r: _run(job, r, project)), project
+        )
     if decision.action is Action.RESUME:
         return resuming.resumed(job, report, project)
     if decision.action is Action.VIEW:
@@ -403,79 +404,6 @@ def _run(job: Job, report: Report, project: Project) -> Report:
         if refused is not None:
             return replace(report, failures=(Failure("", (refused,), FAILED),))
     return _recipes(job, report, project.root, fresh=report.decision.fresh)
-
-
-def _clock(job: Job, report: Report, project: Project) -> Report:
-    """Start what is due. A project whose variations have no schedule is run as it is checked out."""
-    from gitkitchen.production.clock import Watch, tick
-
-    request = Request(start=job.start, environ=job.environ, say=job.say)
-    watch = Watch.of(request)
-    if not watch.any:
-        if report.decision.environment is None:
-            return replace(report, said=("no variation has a schedule",))
-        decision = replace(report.decision, action=Action.RUN)
-        return _run(job, replace(report, decision=decision), project)
-    try:
-        with job.client(job.environ) as client:
-            done = tick(watch, client, job.clock())
-    except GitKitchenError as error:
-        failure = Failure("", error.problems, error.exit_code)
-        return replace(report, failures=(failure,))
-    failures = tuple(Failure("", (problem,), INFRASTRUCTURE) for problem in done.problems)
-    return replace(report, said=done.said or ("nothing is due",), failures=failures)
-
-
-def _scheduled(job: Job, report: Report, project: Project) -> Report:
-    """One run by the clock, in the environment that is checked out."""
-    from gitkitchen.production.running import Work, run_interval
-    from gitkitchen.road.reconcile import refusal_to_run
-    from gitkitchen.schedule.standing import Whose
-
-    decision = report.decision
-    assert decision.interval is not None
-    assert decision.environment is not None
-    whose = Whose(decision.environment, decision.recipe, decision.variation)
-    raw = read_recipes(project).recipes.get(decision.recipe)
-    variation = raw.variations.get(decision.variation) if raw is not None else None
-    if variation is None or variation.schedule is None:
-        return replace(report, said=(f"{whose.name} has no schedule on this branch any more",))
-    request = Request(start=job.start, jobs=job.jobs, environ=job.environ, say=job.say, apart=job.apart)
-    told = list[str]()
-    refused = refusal_to_run(request, decision.environment, job.clock(), told.append)
-    report = replace(report, said=tuple(told))
-    if refused is not None:
-        return replace(report, failures=(Failure(decision.recipe, (refused,), FAILED),))
-    work = Work(request, job.cancel, job.clock, job.on_event)
-    done = run_interval(work, whose, variation.schedule, decision.interval)
-    signal = (job.cancel.signal or 2) if job.cancel.is_set else None
-    if done.problems:
-        failure = Failure(decision.recipe, done.problems, done.code)
-        return replace(report, failures=(failure,), signal=signal)
-    if done.outcome is None:
-        return replace(report, said=(*report.said, done.said), signal=signal)
-    job.ended(done.outcome)
-    return replace(report, outcomes=(done.outcome,), signal=signal)
-
-
-LOOKING = (Action.TEST, Action.RUN, Action.PROMOTE, Action.ROLLBACK, Action.ABSORB, Action.VIEW)
-"""What a job does beside which it notices schedules that stopped; of all but the first and the last the job
-may write the ledger."""
-
-
-def _with_missed(job: Job, report: Report) -> Report:
-    """With a warning of each schedule that stopped. What hinders looking hinders nothing."""
-    if report.decision.action not in LOOKING or report.signal is not None:
-        return report
-    from gitkitchen.production.clock import stopped
-
-    writes = report.decision.action not in (Action.TEST, Action.VIEW)
-    try:
-        request = Request(start=job.start, environ=job.environ, say=job.say)
-        found = stopped(request, job.clock(), writes=writes)
-    except GitKitchenError:
-        return report
-    return replace(report, warnings=(*report.warnings, *found))
 
 
 def _move(job: Job, report: Report, project: Project) -> Report:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen.cli.audit import who
 from gitkitchen.cli.main import complain
-from gitkitchen.cli.runs import code_of, progress, request, show_outcome, signals
+from gitkitchen.cli.runs import alerted, code_of, progress, request, show_outcome, signals
 from gitkitchen.errors import FAILED, PASSED, Mistake, Problem
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def _run(options: argparse.Namespace) -> int:
         hint = "check out the environment's branch; `gitkitchen run RECIPE --variation NAME` runs one by hand"
         raise Mistake(Problem("`schedule run` runs what is due, and nothing that is named", hint=hint))
     cancel = Cancel()
-    with signals(cancel), progress(options) as on_event:
-        done = run_due(Work(request(options), cancel, lambda: datetime.now(UTC), on_event))
+    asked = request(options)
+    with signals(cancel), alerted(asked, cancel) as watch, progress(options) as on_event:
+        done = run_due(Work(asked, cancel, lambda: datetime.now(UTC), on_event, watch))
     codes = []
     documents = []
     for one in done:

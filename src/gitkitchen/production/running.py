@@ -12,6 +12,7 @@ from gitkitchen import flow
 from gitkitchen.errors import Conflict, GitKitchenError, Mistake, Problem
 from gitkitchen.model import Event, Outcome, Schedule
 from gitkitchen.production import reading
+from gitkitchen.production.alerting import Watch, both, watched
 from gitkitchen.production.waiting import lacking
 from gitkitchen.reading import read_recipes
 from gitkitchen.road.dying import end_dead
@@ -34,6 +35,8 @@ class Work:
     cancel: Cancel
     clock: Callable[[], datetime]
     on_event: Callable[[Event], None] = lambda _event: None
+    watch: Watch | None = None
+    """Who tells of what happens to the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,19 @@ def run_interval(work: Work, whose: Whose, schedule: Schedule, interval: Interva
     if why:
         return Done(whose, interval, said=why)
     request = replace(work.request, recipe=whose.recipe, variation=whose.variation, interval=interval.pair)
+    watch, on_event = work.watch, work.on_event
+    if watch is not None:
+        request, on_event = watched(request, watch), both(on_event, watch)
     try:
-        outcome = flow.run(request, on_event=work.on_event, cancel=work.cancel, now=now)
+        outcome = flow.run(request, on_event=on_event, cancel=work.cancel, now=now)
     except Conflict as error:
         return Done(whose, interval, said=f"{error.problems[0].message}: the next event looks again")
     except GitKitchenError as error:
+        if watch is not None:
+            watch.unable(whose.environment, whose.recipe, error.problems[0].message, now)
         return Done(whose, interval, problems=error.problems, code=error.exit_code)
+    if watch is not None:
+        watch.ended(outcome)
     return Done(whose, interval, outcome)
 
 
@@ -114,6 +124,8 @@ def run_due(work: Work) -> list[Done]:
             if not work.cancel.is_set:
                 done.append(run_interval(work, whose, known[whose], due.interval))
     place.close()
+    if work.watch is not None:
+        work.watch.looked(environment.name)
     return done
 
 
