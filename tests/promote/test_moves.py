@@ -152,6 +152,21 @@ def test_a_move_in_another_environments_stream_is_refused() -> None:
     assert list(moves_of([seal("promotions/prod", 1, body_of(landing(1)), "")])) == [landing(1)]
 
 
+def test_what_was_read_is_not_read_again() -> None:
+    """A promotion folds its environment's moves a dozen times: each record is taken apart once, and one with
+    the same number and another content is another record."""
+    records = [seal("promotions/prod", n, body_of(landing(n)), "") for n in range(1, 200)]
+    wanted = [landing(n) for n in range(1, 200)]
+    assert list(moves_of(records)) == wanted
+    before = bodies._move.cache_info().misses
+    assert list(moves_of([replace(record) for record in records])) == wanted
+    assert bodies._move.cache_info().misses == before
+    other = seal("promotions/prod", 7, body_of(landing(8)), "")
+    assert list(moves_of([other])) == [landing(8)]
+    forged = replace(records[6], body=other.body)
+    assert list(moves_of([forged])) == [landing(8)]
+
+
 # --- trailers ----------------------------------------------------------------------------------------
 
 

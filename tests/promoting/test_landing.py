@@ -352,8 +352,8 @@ def test_a_source_that_is_deleted_meanwhile_is_refused(shop: Shop, step: str) ->
 
 
 @pytest.mark.long
-def test_a_run_that_publishes_meanwhile_makes_another_proof(shop: Shop) -> None:
-    """Versions that moved between proof and landing are not overwritten by what was proved before."""
+def test_s6_a_run_that_publishes_meanwhile_makes_another_proof(shop: Shop) -> None:
+    """S6: versions that moved between proof and landing are not overwritten by what was proved before."""
     promoted(shop, "staging")
     shop.commit({"recipes/delays/late.sql": SQL.replace("count(*)", "count(*) + 1")})
 

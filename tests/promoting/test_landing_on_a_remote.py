@@ -96,7 +96,7 @@ def test_an_answer_that_was_lost_is_found_out(host: Remote) -> None:
 
 
 @pytest.mark.long
-def test_a_hand_that_pushes_meanwhile_wins_and_is_proved_next(host: Remote) -> None:
+def test_s21_a_hand_that_pushes_meanwhile_wins_and_is_proved_next(host: Remote) -> None:
     """S21 on a remote: the push is refused whole, and what came in between is proved before the next try."""
     shop, other = host.clone("job", "main"), host.clone("hand", "staging")
     done = []

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from gitkitchen.files import canonical, digest
+
+SMALL = 4096
+"""Bytes of a record that is kept in memory when it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ def encode(record: Record) -> bytes:
 
 def decode(raw: bytes, stream: str, sequence: int) -> Record:
     """The record that a file should hold. Raises ValueError, with the reason, when it does not."""
+    return _small(raw, stream, sequence) if len(raw) <= SMALL else _decoded(raw, stream, sequence)
+
+
+@lru_cache(maxsize=4096)  # moves and publications are read again and again: the same bytes are checked once
+def _small(raw: bytes, stream: str, sequence: int) -> Record:
+    return _decoded(raw, stream, sequence)
+
+
+def _decoded(raw: bytes, stream: str, sequence: int) -> Record:
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

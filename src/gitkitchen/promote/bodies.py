@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
@@ -312,15 +313,19 @@ def bounded(move: Move) -> Move:
 def moves_of(records: Iterable[Record]) -> Iterator[Move]:
     """The moves of a stream's records, in order. Infrastructure names the first that is none, or another
     environment's."""
-    for record in records:
-        name = f"record {record.sequence} of stream '{record.stream}'"
-        move = move_of(record.body, name)
-        if record.stream.partition("/")[2] != move.environment:
-            raise Infrastructure(
-                Problem(
-                    f"{name} is no move of an environment: it is one of '{move.environment}'",
-                    hint="`gitkitchen audit --verify` says what else is wrong with the ledger",
-                    code="move-damaged",
-                )
+    return map(_move, records)
+
+
+@lru_cache(maxsize=4096)  # a promotion folds its environment's moves a dozen times; a record never changes
+def _move(record: Record) -> Move:
+    name = f"record {record.sequence} of stream '{record.stream}'"
+    move = move_of(record.body, name)
+    if record.stream.partition("/")[2] != move.environment:
+        raise Infrastructure(
+            Problem(
+                f"{name} is no move of an environment: it is one of '{move.environment}'",
+                hint="`gitkitchen audit --verify` says what else is wrong with the ledger",
+                code="move-damaged",
             )
-        yield move
+        )
+    return move

@@ -133,12 +133,13 @@ def fold(environment: str, moves: Iterable[Move]) -> Course:
     incidents: dict[str, Incident] = {}
     odd: list[tuple[int, str]] = []
     told: set[str] = set()
-    number = 0
+    fence = number = 0
     for number, move in enumerate(moves, 1):
         if move.environment != environment:
             odd.append((number, f"it is a move of '{move.environment}'"))
         elif isinstance(move, Landing):
-            odd += [(number, text) for text in _unfit(move, landings, told)]
+            odd += [(number, text) for text in _unfit(move, landings, fence, told)]
+            fence = max(fence, move.fence)
             since.append(max(move.at, since[-1]) if since else move.at)
             landings.append(move)
         elif isinstance(move, Hold):
@@ -167,11 +168,11 @@ def fold(environment: str, moves: Iterable[Move]) -> Course:
     )
 
 
-def _unfit(move: Landing, landings: list[Landing], told: Container[str]) -> Iterable[str]:
-    """``told``: the commits that incidents were about; what lands on one of them mends it."""
+def _unfit(move: Landing, landings: list[Landing], fence: int, told: Container[str]) -> Iterable[str]:
+    """``fence``: the highest of ``landings``. ``told``: the commits that incidents were about; what lands on
+    one of them mends it."""
     before = landings[-1] if landings else None
     if before is not None and move.before != before.commit and (not move.before or move.before not in told):
         yield f"it landed on {move.before[:12] or 'nothing'}, and {before.commit[:12]} had landed before it"
-    fence = max((landing.fence for landing in landings), default=0)
     if move.method is not Method.HAND and move.told != "rebuilt" and 0 < move.fence < fence:
         yield f"it landed under fence {move.fence}, and {fence} had been given out before it"
