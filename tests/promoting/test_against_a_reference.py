@@ -99,17 +99,40 @@ class Reference:
     branch: dict[str, int] = field(default_factory=dict)
     read: dict[str, int | None] = field(default_factory=dict)
     landed: dict[str, int | None] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+    """By environment, the commit of its source that was promoted last."""
+    stands: dict[str, str] = field(default_factory=dict)
+    """By environment, the commit that it promotes from here on."""
+    hand: set[str] = field(default_factory=set)
+    """Where what landed last came by hand."""
+
+    def older(self, environment: str) -> bool:
+        """Whether what would be promoted is in what came by hand since."""
+        return environment in self.hand and self.used[environment] == self.stands[SOURCE[environment]]
 
     def forward(self, environment: str) -> tuple[int, int | None]:
         """Promote: the exit code, and what lands (None: nothing)."""
         source = SOURCE[environment]
+        if self.older(environment):
+            return 2, None
         content = self.landed.get(source)
         if content is None:  # where nothing was ever landed, what stands on the branch is what there is
             content = self.branch[source]
         return (1, None) if content == BAD else (0, content)
 
-    def lands(self, environment: str, content: int) -> None:
+    def lands(self, environment: str, content: int, commit: str) -> None:
         self.branch[environment] = self.read[environment] = self.landed[environment] = content
+        self.used[environment] = self.stands[SOURCE[environment]]
+        self.stands[environment] = commit
+        self.hand.discard(environment)
+
+    def absorbs(self, environment: str, content: int, commit: str) -> None:
+        """What came by hand is recorded; where nothing ever landed, the branch is only moved."""
+        self.branch[environment] = content
+        self.stands[environment] = commit
+        if self.landed[environment] is not None:
+            self.read[environment] = self.landed[environment] = content
+            self.hand.add(environment)
 
 
 class Road(RuleBasedStateMachine):
@@ -130,6 +153,7 @@ class Road(RuleBasedStateMachine):
         self.model.branch = dict.fromkeys(BRANCH, 1)
         self.model.read = {"dev": 1, "staging": None, "prod": None}
         self.model.landed = {"staging": None, "prod": None}
+        self.model.stands = {name: self.tip(name) for name in BRANCH}
 
     # --- what people do ------------------------------------------------------------------------------------
 
@@ -141,6 +165,7 @@ class Road(RuleBasedStateMachine):
         self.shop.commit({"recipes/delays/late.sql": sql(content)})
         assert self.shop.cli("run", "--quiet").code == (1 if content == BAD else 0)
         self.model.branch["dev"] = content
+        self.model.stands["dev"] = self.tip("dev")
         if content != BAD:
             self.model.read["dev"] = content
 
@@ -152,9 +177,8 @@ class Road(RuleBasedStateMachine):
     def promote_while_somebody_pushes(self, environment: str, content: int, step: str) -> None:
         """The base moves before a step: what was pushed is proved, and then the promotion, on top of it."""
         if self.freshen(environment):
-            self.expect(
-                environment, self.watched(environment, step, lambda: self.by_hand(environment, content))
-            )
+            said = self.watched(environment, step, lambda: self.by_hand(environment, content))
+            self.expect(environment, said)
 
     @precondition(lambda self: self.model.forward("staging")[1] is not None)
     @rule(content=GOOD, step=st.sampled_from(EARLY))
@@ -169,9 +193,11 @@ class Road(RuleBasedStateMachine):
         said = self.watched("staging", step, change)
         assert said.code == 0, said.out + said.err
         self.model.branch["dev"] = self.content("dev")
+        self.model.stands["dev"] = self.tip("dev")
         landed = self.content("staging")
         assert landed in {old, content}
-        self.model.lands("staging", landed)
+        self.model.lands("staging", landed, self.tip("staging"))
+        self.model.used["staging"] = self.shop.git("rev-parse", "staging^2")
         if self.model.branch["dev"] != old:
             assert self.shop.cli("run", "--quiet").code == 0
             self.model.read["dev"] = self.model.branch["dev"]
@@ -188,13 +214,15 @@ class Road(RuleBasedStateMachine):
         assert self.reads(environment) in {old, new if new is not None else old}
         self.expect(environment, self.shop.cli("promote", environment, "--quiet"))
 
-    @rule(environment=TARGETS, content=GOOD)
-    def push(self, environment: str, content: int) -> None:
-        """A push by hand publishes nothing by itself; the next promotion proves it before all else."""
-        if self.freshen(environment):
+    @rule(environment=TARGETS, content=GOOD, fresh=st.booleans())
+    def push(self, environment: str, content: int, fresh: bool) -> None:
+        """A push by hand publishes nothing by itself; the next promotion proves it before all else. Where the
+        source has nothing newer, it ends there: what came by hand is not taken back."""
+        if not fresh or self.freshen(environment):
             before = self.reads(environment)
             self.by_hand(environment, content)
             assert self.reads(environment) == before
+            self.model.absorbs(environment, content, self.tip(environment))
             self.expect(environment, self.watched(environment, "", lambda: None))
 
     # --- what must be true ------------------------------------------------------------------------------
@@ -231,15 +259,16 @@ class Road(RuleBasedStateMachine):
         code, content = self.model.forward(environment)
         assert said.code == code, said.out + said.err
         if content is not None:
-            self.model.lands(environment, content)
+            self.model.lands(environment, content, self.tip(environment))
             self.told[environment].append(self.tip(environment))
 
     def freshen(self, environment: str) -> bool:
         """Give the source a commit that the target lacks: over a commit by hand, an older one goes no way."""
-        if self.model.forward("staging")[1] is None:
+        if self.model.branch["dev"] == BAD:
             return False
         self.commits += 1
         self.shop.commit({"notes.txt": f"{self.commits}"})
+        self.model.stands["dev"] = self.tip("dev")
         if environment == "prod":
             self.promote("staging")
         return True
