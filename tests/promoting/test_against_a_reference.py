@@ -197,7 +197,7 @@ class Road(RuleBasedStateMachine):
         landed = self.content("staging")
         assert landed in {old, content}
         self.model.lands("staging", landed, self.tip("staging"))
-        self.model.used["staging"] = self.shop.git("rev-parse", "staging^2")
+        self.model.used["staging"] = self.shop.git("rev-parse", "staging^@").split()[-1]
         if self.model.branch["dev"] != old:
             assert self.shop.cli("run", "--quiet").code == 0
             self.model.read["dev"] = self.model.branch["dev"]

@@ -10,6 +10,7 @@ import pytest
 from gitkitchen.process import Cancel
 from gitkitchen.promote.protocol import End
 from gitkitchen.road import effects
+from gitkitchen.road.ground import Ground
 from gitkitchen.road.landing import promote
 from gitkitchen.road.shown import text
 from gitkitchen.road.walking import Asked
@@ -368,6 +369,51 @@ def test_s6_a_run_that_publishes_meanwhile_makes_another_proof(shop: Shop) -> No
     assert said.code == 0, said.out + said.err  # type: ignore[attr-defined]
     assert watcher.seen.count("prove") == 3
     assert rows(shop, "staging") == [("AA", 3), ("UA", 2)]
+
+
+TICKING = """\
+version: 1
+recipe: ticks
+nodes:
+  tick: {sql: tick.sql, volatile: true, tests: [{rows: {between: [1, 1]}}]}
+"""
+
+
+@pytest.mark.parametrize("step", some(["judge-again", "record-move"], "judge-again"))
+def test_s6_what_a_run_published_meanwhile_is_not_taken_back(shop: Shop, step: str) -> None:
+    """S6: the branch stands still, and a run on it publishes newer data between proof and landing: what was
+    proved on the older is not published over it; another proof is made on what is there by now."""
+    shop.commit({"recipes/ticks/recipe.yml": TICKING, "recipes/ticks/tick.sql": "select random() as x\n"})
+    promoted(shop, "staging")
+    shop.commit({"a.txt": "a"})
+    there = shop.root.parent / "there"
+    shop.git("worktree", "add", "-q", str(there), "staging")
+
+    def publish() -> None:
+        assert Shop(there).cli("run", "ticks", "--quiet").code == 0
+
+    before = heads(shop)
+    watcher, said = watched(shop, step, publish, "staging")
+    if said.code:  # type: ignore[attr-defined]
+        assert (said.code, step) == (3, "record-move")  # type: ignore[attr-defined]
+        watcher, said = watched(shop, "", publish, "staging")
+        assert said.code == 0, said.out + said.err  # type: ignore[attr-defined]
+        assert watcher.seen.count("prove") == 1  # type: ignore[attr-defined]
+    else:
+        assert watcher.seen.count("prove") == 2  # type: ignore[attr-defined]
+    ledger = Ground.of(Request(start=shop.root)).ledger
+    (stream,) = [s for s in ledger.streams("publications/") if "staging" in s]
+    published = list(ledger.read(stream, after=before))
+    assert [bool(r.body.get("landing")) for r in published] == [False, True]
+    assert all(r.body["read"] == r.sequence - 1 for r in published)
+    assert tree(shop, "staging") == tree(shop, "develop")
+
+
+def heads(shop: Shop) -> int:
+    """How many publications staging has."""
+    ledger = Ground.of(Request(start=shop.root)).ledger
+    (stream,) = [s for s in ledger.streams("publications/") if "staging" in s]
+    return ledger.head(stream)
 
 
 def test_s14_of_two_promoters_one_is_told_who_has_it(shop: Shop) -> None:
