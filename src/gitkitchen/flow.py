@@ -103,6 +103,10 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{randomness.token_hex(3)}"
 
 
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
 def run(
     request: Request,
     *,
@@ -110,15 +114,17 @@ def run(
     cancel: Cancel,
     now: datetime,
     before: Callable[[Workplace, Request], None] = lambda _place, _request: None,
+    clock: Callable[[], datetime] = _clock,
 ) -> Outcome:
     """Carry a recipe through all stages and return what happened. Publishes at the one commit point.
-    ``before``: raises what stands against it."""
+    ``before``: raises what stands against it. ``clock``: tells when its nodes, and the run itself, ended."""
     from gitkitchen.supervision import Supervisors
 
     entered = enter(request, publishes=request.publish)
     before(entered, request)
     with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
-        return _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now).outcome
+        done = _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now, clock=clock)
+        return done.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,7 @@ def _run(
     now: datetime,
     over: Mapping[str, Published | None] | None = None,
     about: Callable[[Plan, Sequence[NodeResult]], Mapping[str, Any]] = lambda _plan, _results: {},
+    clock: Callable[[], datetime] = _clock,
 ) -> Candidate:
     from gitkitchen.run.engine import effects, execute
     from gitkitchen.run.intended import announce, judge_effects
@@ -186,6 +193,7 @@ def _run(
             catalog = replace(catalog, entries={d: e for d, e in entries.items() if e is not None})
         plan = make_plan(place, recipe, request, catalog)
         context, journal = _context(place, plan, request, run_id, catalog, supervisors)
+        context.clock = clock
         context.waive = partial(waive, recipe.name, waivers=waivers)
         _begin(place, recipe, request, run_id, now)
         request.begun(plan, run_id, now)
@@ -210,6 +218,7 @@ def _run(
                 )
                 verdict = judge_run(results)
         outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
+        outcome = replace(outcome, finished=clock())
         # A cancelled run ends at once: it vouches for nothing, and what it built waits for the next one.
         ended = not cancel.is_set
         find = version_finder(place.store, catalog)

@@ -81,13 +81,13 @@ def run(options: argparse.Namespace) -> int:
         now = datetime.now(UTC)
         with progress(options) as on_event:
             told, on_event = watched(asked, watch), both(on_event, watch)
-            outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=_refuse_broken)
+            outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=refuse_broken)
         watch.ended(outcome)
         _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
 
 
-def _refuse_broken(place: workplace.Workplace, asked: workplace.Request) -> None:
+def refuse_broken(place: workplace.Workplace, asked: workplace.Request) -> None:
     """An environment to which nothing was ever promoted is no matter of the road."""
     if place.kitchen.environment is not None and place.ledger.head(f"promotions/{place.kitchen.environment}"):
         from gitkitchen.road.reconcile import refuse_to_run

@@ -35,6 +35,8 @@ class Work:
     cancel: Cancel
     clock: Callable[[], datetime]
     on_event: Callable[[Event], None] = lambda _event: None
+    before: Callable[[Workplace, Request], None] = lambda _place, _request: None
+    """Raises what stands against a run."""
     watch: Watch | None = None
     """Who tells of what happens to the environment."""
 
@@ -71,7 +73,14 @@ def run_interval(work: Work, whose: Whose, schedule: Schedule, interval: Interva
     if watch is not None:
         request, on_event = watched(request, watch), both(on_event, watch)
     try:
-        outcome = flow.run(request, on_event=on_event, cancel=work.cancel, now=now)
+        outcome = flow.run(
+            request,
+            on_event=on_event,
+            cancel=work.cancel,
+            now=now,
+            before=work.before,
+            clock=work.clock,
+        )
     except Conflict as error:
         return Done(whose, interval, said=f"{error.problems[0].message}: the next event looks again")
     except GitKitchenError as error:
