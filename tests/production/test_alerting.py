@@ -45,6 +45,30 @@ nodes:
 GOOD, SHORT = "id,who\n1,eve@secret.example\n2,b\n", "id,who\n1,eve@secret.example\n"
 
 
+MISTAKES = [
+    ("type: slack", "type: slak", "must be github_issue or slack or teams or smtp or webhook"),
+    ("channels: [chat]", "channels: [chatt]", "there is no channel 'chatt'; did you mean 'chat'?"),
+    ("test_warned", "test_warnd", "did you mean 'test_warned'?"),
+    ("updates: true", "update: true", "unknown key 'update'; did you mean 'updates'?"),
+    ("type: slack, url:", "type: slack, to: [a@b.example], url:", "`to` means nothing to slack"),
+    ('type: slack, url: "${{ secrets.HOOK }}"', "type: slack", "a channel of type slack needs `url`"),
+    (
+        'type: slack, url: "${{ secrets.HOOK }}"',
+        "type: slack, url: https://hooks.example/T0/s3cr3t",
+        "the address of slack is a secret",
+    ),
+    ("consecutive: 2", "consecutive: 0", "must be at least 1"),
+    ("consecutive: 2", "environments: [prd]", "there is no environment 'prd'; did you mean 'prod'?"),
+    ("consecutive: 2", "quiet: {hours: [daily 22-7 UTC]}", "is no window"),
+    ("updates: true", 'template: {a: "${{ alert.titel }}"}', "did you mean 'title'?"),
+    ("updates: true", 'template: {a: "${{ vars.x }}"}', "is nothing that an alert says"),
+    ("updates: true", "headers: {Idempotency-Key: x}", "is set already"),
+    ("runbook: book.md", "runbook: boook.md", "no such file"),
+]
+QUICK = (1, 4, 6, 8, 10, 13)
+"""Of these those that every run of the tests tries."""
+
+
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Posts]:
     with posts() as made:
@@ -283,26 +307,7 @@ def test_without_rules_nothing_is_started(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [
-        ("type: slack", "type: slak", "must be github_issue or slack or teams or smtp or webhook"),
-        ("channels: [chat]", "channels: [chatt]", "there is no channel 'chatt'; did you mean 'chat'?"),
-        ("test_warned", "test_warnd", "did you mean 'test_warned'?"),
-        ("updates: true", "update: true", "unknown key 'update'; did you mean 'updates'?"),
-        ("type: slack, url:", "type: slack, to: [a@b.example], url:", "`to` means nothing to slack"),
-        ('type: slack, url: "${{ secrets.HOOK }}"', "type: slack", "a channel of type slack needs `url`"),
-        (
-            'type: slack, url: "${{ secrets.HOOK }}"',
-            "type: slack, url: https://hooks.example/T0/s3cr3t",
-            "the address of slack is a secret",
-        ),
-        ("consecutive: 2", "consecutive: 0", "must be at least 1"),
-        ("consecutive: 2", "environments: [prd]", "there is no environment 'prd'; did you mean 'prod'?"),
-        ("consecutive: 2", "quiet: {hours: [daily 22-7 UTC]}", "is no window"),
-        ("updates: true", 'template: {a: "${{ alert.titel }}"}', "did you mean 'title'?"),
-        ("updates: true", 'template: {a: "${{ vars.x }}"}', "is nothing that an alert says"),
-        ("updates: true", "headers: {Idempotency-Key: x}", "is set already"),
-        ("runbook: book.md", "runbook: boook.md", "no such file"),
-    ],
+    [pytest.param(*m, marks=[] if n in QUICK else pytest.mark.long) for n, m in enumerate(MISTAKES)],
     ids=str,
 )
 def test_mistakes_are_found_where_they_stand(feed: Shop, old: str, new: str, said: str) -> None:
@@ -331,6 +336,7 @@ def test_cancelled_is_told_at_once(feed: Shop, hook: Posts) -> None:
     assert [b["said"] for b in hook.bodies] == ["gone"]
 
 
+@pytest.mark.long
 def test_what_a_kill_leaves_is_sent(feed: Shop, hook: Posts, tmp_path: Path) -> None:
     """kill -9 of the command as a server takes its message: the next one sends what is left, and records
     all."""
