@@ -61,7 +61,7 @@ def scheduled(job: Job, report: Report, project: Project) -> Report:
         job.watch.looked(decision.environment)
     if refused is not None:
         return replace(report, failures=(Failure(decision.recipe, (refused,), FAILED),))
-    work = Work(request, job.cancel, job.clock, job.on_event, job.watch)
+    work = Work(request, job.cancel, job.clock, job.on_event, watch=job.watch)
     done = run_interval(work, whose, variation.schedule, decision.interval)
     signal = (job.cancel.signal or 2) if job.cancel.is_set else None
     if done.problems:

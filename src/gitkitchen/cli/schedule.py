@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gitkitchen.cli.audit import who
 from gitkitchen.cli.main import complain
-from gitkitchen.cli.runs import alerted, code_of, progress, request, show_outcome, signals
+from gitkitchen.cli.runs import alerted, code_of, progress, refuse_broken, request, show_outcome, signals
 from gitkitchen.errors import FAILED, PASSED, Mistake, Problem
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     cancel = Cancel()
     asked = request(options)
     with signals(cancel), alerted(asked, cancel) as watch, progress(options) as on_event:
-        done = run_due(Work(asked, cancel, lambda: datetime.now(UTC), on_event, watch))
+        done = run_due(Work(asked, cancel, lambda: datetime.now(UTC), on_event, refuse_broken, watch))
     codes = []
     documents = []
     for one in done:
