@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -161,6 +162,7 @@ def ended(
     return code, bytes(last).decode(errors="replace")
 
 
+@lru_cache(maxsize=8)
 def search_path(path: str) -> str:
     """PATH with the folder of our Python first, so that ``python`` is the one that runs us."""
     own = os.path.dirname(sys.executable)  # noqa: PTH120

@@ -275,8 +275,10 @@ def _write_views(
         for name in shown.keys() & files:
             connection.execute(f"DROP VIEW IF EXISTS {quote_identifier(name)}")
         connection.execute("COMMIT")
+        # What the file does not show it does not hold: to look for what is replaced takes a quarter more.
         statements = [
-            f"CREATE OR REPLACE VIEW {quote_identifier(name)} AS {relation(version, store)}"
+            f"CREATE {'OR REPLACE ' if name in shown else ''}VIEW {quote_identifier(name)} "
+            f"AS {relation(version, store)}"
             for name, version in versions.items()
             if version.format != "file" and shown.get(name) != wanted[name]
         ]

@@ -83,6 +83,8 @@ class FolderStore:
         """Whether tables may be in a warehouse, where another store looks for them."""
         self._ready = False
         self._synced: set[str] = set()
+        self._read_before: dict[str, tuple[int, int, int, dict[str, Any]]] = {}
+        """Of the files of builds that were met and said what was to be said: which they were, and that."""
         self._lock = threading.Lock()
 
     # --- files -------------------------------------------------------------------------------
@@ -194,9 +196,23 @@ class FolderStore:
         """
         name = self._name("builds", build.fingerprint, ".json")
         value = build_to_json(build)
-        if os.path.exists(name) and _read(name, _said) == _said(value):  # noqa: PTH110
-            return
-        self._write(name, value)
+        if not self._says(name, _said(value)):
+            self._write(name, value)
+
+    def _says(self, name: str, said: dict[str, Any]) -> bool:
+        """Whether a build's file says this already. One that was read before and is the same is not read
+        again: many nodes with one command have one build."""
+        try:
+            status = os.stat(name)  # noqa: PTH116 - text paths on the hot path
+        except OSError:
+            return False
+        now = (status.st_ino, status.st_size, status.st_mtime_ns, said)
+        if self._read_before.get(name) == now:
+            return True
+        if _read(name, _said) != said:
+            return False
+        self._read_before[name] = now
+        return True
 
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint, or None where it is unknown, unreadable or lacks a file."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -24,8 +26,10 @@ _TOOLS = {"sql": ("duckdb",), "source": ("duckdb",), "python": ("duckdb", "pytho
 _TOOLS["pytest"] = ("duckdb", "python")
 _PATHS = re.compile(r"[^\s'\"`;|&<>()=,:$]+")
 _PYTHON = re.compile(r"(?<![\w./-])python[0-9.]*(?![\w/])|\S\.py\b")
+_RUNS_PYTHON = re.compile(r"(?<![\w./-])python[0-9.]*\s")
 _DOCUMENTS = re.compile(r"doctest|pydoc")
 _OURS = {"__pycache__", ".git", ".gitkitchen"}
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _QUERY = re.compile(r"\s*\(?\s*(select|with|from|values)\b", re.IGNORECASE)
 
 
@@ -164,17 +168,27 @@ def command_files(root: Path, folder: str, command: str) -> tuple[str, ...]:
 
 def _expand(root: Path, name: str) -> Iterator[str]:
     """The files that a path relative to ``root`` stands for: itself, a folder's, a pattern's."""
-    path = root / name
     try:
-        if path.is_file():
+        mode = _mode(f"{root}/{name}")  # as text: it is asked for each word of each command
+        if stat.S_ISREG(mode):
             yield PurePosixPath(name).as_posix()
-        elif path.is_dir():
-            inner = (p for p in path.rglob("*") if p.is_file() and not _OURS & set(p.parts))
+        elif stat.S_ISDIR(mode):
+            inner = (p for p in (root / name).rglob("*") if p.is_file() and not _OURS & set(p.parts))
             yield from (p.relative_to(root).as_posix() for p in inner)
         elif set(name) & set("*?["):
             yield from (p.relative_to(root).as_posix() for p in root.glob(name) if p.is_file())
     except (OSError, ValueError, NotImplementedError):
         return  # no path at all, such as a pattern or a word of a command that is too long for one
+
+
+def _mode(path: str) -> int:
+    """What a path stands for; 0 for nothing."""
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return 0
+        raise
 
 
 def _content(path: Path) -> str:
@@ -188,7 +202,7 @@ def _command_parts(root: Path, folder: str, command: str, cache: FactCache) -> d
     """The files that a command names: Python that Python runs by its meaning, others by content."""
     parts: dict[str, str] = {}
     documented = _DOCUMENTS.search(command) is not None
-    runs_python = re.search(r"(?<![\w./-])python[0-9.]*\s", command) is not None
+    runs_python = _RUNS_PYTHON.search(command) is not None
     for path in command_files(root, folder, command):
         if runs_python and path.endswith(".py"):
             facts = python_meaning(path, None, root, cache=cache, documented=documented)

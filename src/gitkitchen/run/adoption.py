@@ -27,8 +27,9 @@ def adopted(step: Step, building: Building, context: RunContext, tables: Tables)
 
     Its tests are still to be judged, and it is not saved yet. Infrastructure where the store fails.
     """
-    inputs = {name: bytes_seal(version) for name, version in building.inputs.items()}
-    for claim in context.claims(building.fingerprint):
+    claims = context.claims(building.fingerprint)
+    inputs = {name: bytes_seal(version) for name, version in building.inputs.items()} if claims else {}
+    for claim in claims:
         if dict(claim.inputs) != inputs:
             continue
         build = _claimed(claim, step, building, context)

@@ -142,7 +142,7 @@ class Building:
             params=late.render(node.params, known, node),
             env=late.environment(node, known),
             secrets=late.secrets_of(node, self.context),
-            log=self.context.folder / self._log(number),
+            log=f"{self.context.folder}/{self._log(number)}",
             context=self.context,
             tables=self.tables,
             cancel=self.cancel,

@@ -96,7 +96,8 @@ class Task:
     params: Mapping[str, Any]
     env: Mapping[str, str]
     secrets: Mapping[str, str]
-    log: Path
+    log: str
+    """Where what it prints is kept."""
     context: RunContext
     tables: Tables
     cancel: Cancel

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gitkitchen.process import Cancel
 
@@ -23,17 +23,18 @@ NAP = 0.25
 """Seconds that the waiting thread sleeps at most."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """A piece of work. ``order`` decides between units that may run; ``light``: no thread is started for it.
+    """A piece of work. ``order``, which no other has, decides between units that may run; ``light``: no
+    thread is started for it.
 
     At most as many units run at once as each of ``limits`` (name, number) allows.
     """
 
     order: tuple[int, int]
-    work: Callable[[], None] = field(compare=False)
-    light: bool = field(default=False, compare=False)
-    limits: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    work: Callable[[], None]
+    light: bool = False
+    limits: tuple[tuple[str, int], ...] = ()
 
 
 class Queue:
@@ -42,7 +43,7 @@ class Queue:
     def __init__(self, jobs: int, cancel: Cancel, watch: Callable[[], float | None]) -> None:
         """``watch`` is called at least as often as it asks: it returns seconds, or None for no need."""
         self._jobs, self._cancel, self._watch = jobs, cancel, watch
-        self._ready: list[Unit] = []
+        self._ready: list[tuple[tuple[int, int], Unit]] = []
         self._running: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -57,8 +58,8 @@ class Queue:
             return
         with self._changed:
             for unit in units:
-                heapq.heappush(self._ready, unit)
-            heavy = sum(1 for unit in self._ready if not unit.light)
+                heapq.heappush(self._ready, (unit.order, unit))
+            heavy = sum(1 for _, unit in self._ready if not unit.light)
             if len(self._ready) > 1:
                 self._changed.notify(len(self._ready))
             # Whoever adds takes one itself when it is done; the first unit of all has nobody.
@@ -147,13 +148,13 @@ class Queue:
         passed: list[Unit] = []
         found: Unit | None = None
         while self._ready and found is None:
-            unit = heapq.heappop(self._ready)
+            _, unit = heapq.heappop(self._ready)
             if all(self._running[name] < most for name, most in unit.limits):
                 found = unit
             else:
                 passed.append(unit)
         for unit in passed:
-            heapq.heappush(self._ready, unit)
+            heapq.heappush(self._ready, (unit.order, unit))
         if found is not None:
             for name, _ in found.limits:
                 self._running[name] += 1

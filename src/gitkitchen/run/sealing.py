@@ -66,12 +66,13 @@ def sealed(
         r.kind not in NO_PROGRAMS and r.state is not State.REUSED for r in results
     )
     found: dict[str, dict[str, Any]] = {}
+    steps = {step.node.name: step for step in plan.steps}
     for result in own:
         build = result.build
         if build is None or any(t.kind == result.kind for t in result.tests):
             continue
         inputs: dict[str, Version] = {}
-        for name in plan.step(result.node).reads:
+        for name in steps[result.node].reads:
             version = made.get(name) or find(name)
             if version is not None:
                 inputs[name] = version

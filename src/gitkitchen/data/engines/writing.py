@@ -11,7 +11,7 @@ from operator import xor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.engines.small import small_cursor
+from gitkitchen.data.engines.small import kept_cursor
 from gitkitchen.data.engines.statements import refuse_folded
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.stores import Store
@@ -240,10 +240,10 @@ def _measure_few(
     _cursor: DuckDBPyConnection, source: str, values: str
 ) -> tuple[tuple[Column, ...], list[int]]:
     """The same figures, summed here: for a few rows an aggregate costs the engine more than its rows."""
-    with small_cursor() as cursor:
-        cursor.execute(_hashes(source, values))
-        columns = _columns(cursor, 1)
-        hashes = [int(row[0]) for row in cursor.fetchall()]
+    cursor = kept_cursor()
+    cursor.execute(_hashes(source, values))
+    columns = _columns(cursor, 1)
+    hashes = [int(row[0]) for row in cursor.fetchall()]
     return columns, [len(hashes), sum(hashes), reduce(xor, hashes, 0)]
 
 

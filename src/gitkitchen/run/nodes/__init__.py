@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 from gitkitchen.run.context import Built, Task
@@ -24,5 +25,10 @@ PROCESSES = frozenset({"python", "run", "pytest", "dbt"})
 
 def execute(task: Task) -> Built:
     """Execute a task by its node's kind; the kind's module is imported when it is first used."""
-    function: Callable[[Task], Built] = import_module(KINDS[task.node.kind]).execute
-    return function(task)
+    return _function(task.node.kind)(task)
+
+
+@cache
+def _function(kind: str) -> Callable[[Task], Built]:
+    function: Callable[[Task], Built] = import_module(KINDS[kind]).execute
+    return function
