@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import unicodedata
 from collections import deque
-from collections.abc import Sequence
+from functools import cache
 
 TYPE_CHECKING = False  # `typing` itself takes as long to import as all of this
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Sequence
     from typing import BinaryIO
 
 _LINE = 8192
 _TAIL_BYTES = 65536
 _TAIL_LINES = 40
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
-_COMMANDS = re.compile(r"^(\s*):(?=:)|#(?=#(?:vso)?\[)")
+_ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?"
+_COMMANDS = r"^(\s*):(?=:)|#(?=#(?:vso)?\[)"
 _JOINERS = "\u200c\u200d"  # they belong to words and emoji and move nothing
 
 
@@ -28,15 +27,24 @@ def text_safe(line: str) -> str:
     beginning, also after spaces, and ``##[error]`` anywhere are pulled apart.
     """
     if not line.isprintable():
-        line = "".join(map(_printable, _ESCAPES.sub("", line)))
+        line = "".join(map(_printable, _pattern(_ESCAPES).sub("", line)))
     if "::" in line or "##" in line:
-        line = _COMMANDS.sub(lambda m: f"{m.group()} ", line)
+        line = _pattern(_COMMANDS).sub(lambda m: f"{m.group()} ", line)
     return line
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    import re  # late, as what else few lines need: a supervisor starts in half the time
+
+    return re.compile(text)
 
 
 def _printable(char: str) -> str:
     if char.isprintable() or char == "\t" or char in _JOINERS:
         return char
+    import unicodedata
+
     if char == "\n" or unicodedata.category(char) in ("Zs", "Zl", "Zp"):
         return " "
     return ""
@@ -52,6 +60,10 @@ def mask(text: str, secrets: Sequence[str]) -> str:
 
 def masks(values: Sequence[str]) -> tuple[str, ...]:
     """All texts under which secret values can show: as they are, by their lines, quoted by JSON or Python."""
+    if not values:
+        return ()
+    import json
+
     found: set[str] = set()
     for value in values:
         for text in (value, value.strip(), *value.splitlines()):

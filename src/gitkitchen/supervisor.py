@@ -11,7 +11,7 @@ it imports little, so that it is there soon.
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import mmap
 import os
 import select
@@ -82,7 +82,8 @@ class _Service:
         question = b""
         while not question:  # what is empty came after the answer before
             question = message(self.line)
-        answer = framed(json.dumps(self._run(*json.loads(question))).encode())
+        asked = marshal.loads(question)  # noqa: S302 - our own
+        answer = framed(marshal.dumps(self._run(*asked)))
         SERVED.pack_into(self.board, self.number * SERVED.size, 0, 0)
         self.line.sendall(answer)
 
