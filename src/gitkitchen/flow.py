@@ -13,7 +13,7 @@ import platform
 import secrets as randomness
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.holdings import base_finder, version_finder
 from gitkitchen.kitchen.authority import refusal
-from gitkitchen.ledger.protocol import Held, Unwritten
+from gitkitchen.ledger.protocol import Held, New, Unwritten
 from gitkitchen.model import (
     Build,
     Catalog,
@@ -186,7 +186,11 @@ def _run(
     run_id = request.resume or new_run_id(now)
     name = f"{place.kitchen.namespace}/{recipe.name}"
     barred = refusal(place.project.ledger, place.project.store, place.kitchen, request.environ)
-    with place.ledger.lease(name, run_id, publishes=request.publish and not barred) as held:
+    # An environment's jobs wait for each other at their host: one says nothing before it has something to
+    # say. What comes after a publication is done under a lease that everybody sees.
+    effectful = any(node.on == "publish" for node in recipe.nodes.values())
+    late = not place.kitchen.is_sandbox and not effectful
+    with place.ledger.lease(name, run_id, publishes=request.publish and not barred, late=late) as held:
         catalog = repair(place)
         if over:
             entries = {**catalog.entries, **over}
@@ -208,7 +212,12 @@ def _run(
             journal.sync()
             held.check()
             refuse_dropped(place)
-            publication, failed = _publish(place, plan, results, verdict, run_id, held, barred, request)
+            more = {**_occasion(request), **about(plan, results)}
+            end = _End(place, plan, catalog, run_id, now, cancel, clock, more)
+            along = partial(end.along, results, verdict) if place.ledger.whole and not effectful else None
+            publication, failed = _publish(
+                place, plan, results, verdict, run_id, held, barred, request, along
+            )
             if failed and not place.kitchen.is_sandbox:
                 verdict = Verdict.INFRASTRUCTURE
             if publication.state in ("published", "unchanged"):
@@ -217,17 +226,12 @@ def _run(
                     *effects(plan, context, publication.sequence, on_event=on_event, cancel=cancel),
                 )
                 verdict = judge_run(results)
-        outcome = _outcome(place, plan, results, verdict, publication, run_id, now, cancel)
-        outcome = replace(outcome, finished=clock())
-        # A cancelled run ends at once: it vouches for nothing, and what it built waits for the next one.
-        ended = not cancel.is_set
-        find = version_finder(place.store, catalog)
-        built = sealed(plan, results, find, place.store) if ended else {}
         changes = patch(plan, results, run_id) if over is not None and verdict is Verdict.PASSED else {}
         if changes:
             place.store.sync([r.build for r in results if r.build is not None and not r.continued])
-        record(place, outcome, built, {**_occasion(request), **about(plan, results)})
-        if ended:
+        outcome = end.record(results, verdict, publication)
+        # A cancelled run ends at once: what it built waits for the next one.
+        if not cancel.is_set:
             _finish(place, [r.build for r in results if r.build is not None], barred)
     place.close()
     return Candidate(outcome, plan, changes)
@@ -362,9 +366,11 @@ def _publish(
     held: Held,
     barred: str,
     request: Request,
+    along: Callable[[Publication], New] | None,
 ) -> tuple[Publication, bool]:
     """Write, audit, publish: the last step, or the reason why consumers keep what they have.
 
+    ``along``: makes the record of the run that goes with its publication.
     Also whether it failed for want of the ledger: all was well, and it should have been published.
     """
     if not request.publish:
@@ -373,7 +379,7 @@ def _publish(
     if reason or held.withheld:
         return Publication("withheld", reason or held.withheld), not reason
     try:
-        return _commit(place, plan, results, run_id, held), False
+        return _commit(place, plan, results, run_id, held, along), False
     except Denied as error:
         if not place.kitchen.is_sandbox:
             raise
@@ -395,7 +401,12 @@ def _finish(place: Workplace, builds: Sequence[Build], barred: str) -> None:
 
 
 def _commit(
-    place: Workplace, plan: Plan, results: Sequence[NodeResult], run_id: str, held: Held
+    place: Workplace,
+    plan: Plan,
+    results: Sequence[NodeResult],
+    run_id: str,
+    held: Held,
+    along: Callable[[Publication], New] | None,
 ) -> Publication:
     """The one commit point, and what is derived from it."""
     changes = patch(plan, results, run_id)
@@ -411,6 +422,9 @@ def _commit(
         if not (place.kitchen.is_sandbox and place.ledger.private):
             raise
     place.rehearse(plan.catalog, changes)
+    published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
+    removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
+    said = Publication("published", f"removed: {removed}" if removed else "", None, published)
     catalog = publish(
         place.ledger,
         place.project,
@@ -422,11 +436,10 @@ def _commit(
         fence=held.fence,
         subject=plan.subject,
         under=held,
+        along=(lambda number: along(replace(said, sequence=number))) if along else None,
     )
     place.show(catalog, built=built, asked=False)
-    published = tuple(sorted(d for d, entry in changes.items() if entry is not None))
-    removed = ", ".join(sorted(d for d, entry in changes.items() if entry is None))
-    return Publication("published", f"removed: {removed}" if removed else "", catalog.sequence, published)
+    return replace(said, sequence=catalog.sequence)
 
 
 def _outcome(
@@ -472,22 +485,64 @@ def _tools(place: Workplace) -> dict[str, str]:
     return tools
 
 
-def record(
-    place: Workplace,
-    outcome: Outcome,
-    built: Mapping[str, Any] | None = None,
-    more: Mapping[str, Any] | None = None,
-) -> None:
-    """Keep the outcome: whole in the run's folder, in essence (never row values) in the ledger.
+@dataclass
+class _End:
+    """The end of a run: its outcome, whole in the run's folder, in essence (never row values) in the ledger;
+    there with the publication, where that is the run's last deed, or by itself."""
 
-    ``built``: the builds that the run made itself (``run/sealing.py``); ``more``: what else the ledger's
-    record says.
-    """
-    text = to_json(outcome)
-    write_atomic(place.run_folder(outcome.run) / "outcome.json", text)
-    body = essence(outcome) | {"outcome": digest_bytes(text.encode()), "built": dict(built or {})}
-    body |= more or {}
-    place.ledger.deposit(f"runs/{outcome.kitchen.namespace}/{outcome.recipe}", body)
+    place: Workplace
+    plan: Plan
+    catalog: Catalog
+    run: str
+    began: datetime
+    cancel: Cancel
+    clock: Callable[[], datetime]
+    more: Mapping[str, Any]
+    """What the record says beyond the usual."""
+    told: Outcome | None = None
+    mark: str = field(default_factory=lambda: randomness.token_hex(8))
+    """What went with a publication that had no answer may arrive: the run's record is known by it."""
+
+    def along(self, results: Sequence[NodeResult], verdict: Verdict, publication: Publication) -> New:
+        self.told = outcome = self._outcome(results, verdict, publication)
+        return New(self._stream, self._body(outcome, to_json(outcome)), mark=self.mark)
+
+    def record(self, results: Sequence[NodeResult], verdict: Verdict, publication: Publication) -> Outcome:
+        written = self.told if publication.state == "published" else None
+        outcome = written or self._outcome(results, verdict, publication)
+        text = to_json(outcome)
+        write_atomic(self.place.run_folder(self.run) / "outcome.json", text)
+        if written is None:
+            self.place.ledger.deposit(self._stream, self._body(outcome, text), mark=self.mark)
+        return outcome
+
+    @property
+    def _stream(self) -> str:
+        return f"runs/{self.plan.kitchen.namespace}/{self.plan.recipe.name}"
+
+    def _outcome(self, results: Sequence[NodeResult], verdict: Verdict, publication: Publication) -> Outcome:
+        found = self.place, self.plan, results, verdict, publication, self.run, self.began, self.cancel
+        return replace(_outcome(*found), finished=self.clock())
+
+    def _body(self, outcome: Outcome, text: str) -> dict[str, Any]:
+        about = {"outcome": digest_bytes(text.encode()), "built": self._built(outcome)}
+        return essence(outcome) | about | dict(self.more)
+
+    def _built(self, outcome: Outcome) -> dict[str, Any]:
+        """The builds that the run made itself (``run/sealing.py``). A cancelled run vouches for nothing. Of
+        an environment's only those are named that its catalog does not name: nobody asks it for more."""
+        if self.cancel.is_set:
+            return {}
+        find = version_finder(self.place.store, self.catalog)
+        built = sealed(self.plan, outcome.nodes, find, self.place.store)
+        if self.plan.kitchen.is_sandbox:
+            return built
+        named = {entry.fingerprint for entry in self.catalog.entries.values()}
+        if outcome.publication.state == "published":
+            changes = patch(self.plan, outcome.nodes, self.run)
+            named |= {entry.fingerprint for entry in changes.values() if entry is not None}
+        own = ((node, seal["fingerprint"]) for node, seal in built.items())
+        return {node: {"fingerprint": found} for node, found in own if found not in named}
 
 
 def _occasion(request: Request) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,29 @@ def test_publishing_again_commits_nothing_more(desk: Desk) -> None:
     assert desk.ledger.head(stream_of(desk.prod.namespace)) == 1
 
 
+def test_of_two_that_were_late_with_one_lease_the_first_publishes(desk: Desk) -> None:
+    """Under the same fence a recipe is published once after what was read, whichever datasets it moves."""
+    desk.publish({"a": entry("a")}, run="first")
+    with pytest.raises(Conflict, match="run first published datasets of 'r' since"):
+        desk.publish({"b": entry("b")}, run="second", read_sequence=0)
+    desk.publish({"c": entry("c")}, run="third", recipe="other", read_sequence=0)
+
+
+def test_what_a_record_does_not_say_is_the_usual(desk: Desk) -> None:
+    """Records say what is not the usual of their recipe; those that say all are read as ever."""
+    own = replace(entry("a"), recipe="r", run="run1", node="a")
+    desk.publish({"a": own, "b": replace(own, dataset="b", fingerprint="g", run="before", zone="sandbox")})
+    (record,) = desk.ledger.read(stream_of(desk.prod.namespace))
+    assert record.body["datasets"]["a"] == {"fingerprint": own.fingerprint, "content": own.content}
+    assert set(record.body["datasets"]["b"]) == {"fingerprint", "content", "run", "node", "zone"}
+    assert desk.load().entries["a"] == replace(own, sequence=1)
+    whole = {"recipe": "r", "run": "old", "node": "made_a", "zone": "trusted"}
+    said = {"a": {"fingerprint": "f9", "content": "c9", **whole}}
+    body = {**record.body, "run": "run2", "datasets": said}
+    desk.ledger.append(stream_of(desk.prod.namespace), body)
+    assert desk.load().entries["a"] == Published("a", "f9", "c9", sequence=2, **whole)
+
+
 def test_a_stale_holder_of_a_lease_is_refused(desk: Desk) -> None:
     """A run whose lease was taken over cannot publish after its successor, whatever it writes."""
     desk.publish({"a": entry("a")}, run="new", fence=5)
@@ -300,6 +323,4 @@ def test_what_was_read_is_recorded(desk: Desk) -> None:
     }  # fmt: skip
     assert body["subject"]["tree"] == "0" * 40
     assert body["datasets"]["b"] is None
-    assert body["datasets"]["c"] == {
-        "fingerprint": "f2", "content": "c2", "recipe": "r", "node": "n_c", "run": "run2", "zone": "trusted",
-    }  # fmt: skip
+    assert body["datasets"]["c"] == {"fingerprint": "f2", "content": "c2", "node": "n_c"}

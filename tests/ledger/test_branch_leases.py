@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from gitkitchen.ledger.branch import BranchLedger
 from gitkitchen.ledger.branch_lease import BranchLease, _acquire
 from gitkitchen.ledger.layout import lease_file
 from gitkitchen.ledger.lease import LeaseLost
+from gitkitchen.ledger.protocol import New
 
 START = datetime(2026, 3, 29, 0, 59, tzinfo=UTC)
 NAME = "k_x/delays"
@@ -97,6 +99,85 @@ def test_few_pushes(host: Host) -> None:
     assert host.commits() == 3
     assert host.clone("b").ledger().streams() == ["publications/k_x", "runs/k_x/delays"]
     assert document(host)["released"] is True
+
+
+PUBLICATION, RUN = New("publications/k_x", {"n": 1}, 0), New("runs/k_x/delays", {"n": 1})
+
+
+def test_who_is_late_costs_one_push(host: Host) -> None:
+    """A run that nobody contends with is one commit: its publication and its record, and no lease."""
+    ledger = host.clone("a").ledger()
+    with ledger.lease(NAME, "run", late=True) as held:
+        ledger.append_together([PUBLICATION, RUN], under=held, last=True)
+    assert host.commits() == 1
+    assert host.clone("b").ledger().streams() == ["publications/k_x", "runs/k_x/delays"]
+    with ledger.lease(NAME, "idle", late=True):
+        pass
+    assert host.commits() == 1, "who writes nothing says nothing"
+
+
+def test_the_last_write_gives_the_lease_back(host: Host) -> None:
+    """Who told everybody that it began costs two pushes: the lease, and all else with the lease's return."""
+    ledger = host.clone("a").ledger()
+    with ledger.lease(NAME, "run") as held:
+        ledger.append_together([PUBLICATION, RUN], under=held, last=True)
+        assert document(host)["released"] is True
+    assert host.commits() == 2
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["at work", "gone again"])
+def test_who_is_late_is_refused_once_another_had_the_lease(host: Host, ended: bool) -> None:
+    """S14: what is written under a lease that is not on the branch is refused if anybody took it meanwhile,
+    be it for a moment."""
+    a, b = host.clone("a").ledger(), host.clone("b").ledger()
+    with pytest.raises(LeaseLost, match="passed to quick"), a.lease(NAME, "slow", late=True) as late:
+        with b.lease(NAME, "quick") as quick:
+            assert quick.fence == late.fence + 1
+            if not ended:
+                a.append_together([PUBLICATION, RUN], under=late, last=True)
+        a.append_together([PUBLICATION, RUN], under=late, last=True)
+    assert host.clone("c").ledger().streams() == []
+
+
+def test_who_is_late_waits_for_whoever_is_at_work(host: Host) -> None:
+    """A lease that is held refuses also who would be late; one that a dead process left is taken at once."""
+    a, b = host.clone("a"), host.clone("b")
+    with (
+        a.ledger().lease(NAME, "first", 60),
+        refused("is held by first"),
+        b.ledger().lease(NAME, "x", late=True),
+    ):
+        pass
+    script = HOLD.replace("time.sleep(", "import os; os._exit(9 + ")
+    words = [sys.executable, "-c", script.replace("float", "int"), str(a.root), "dead", "0"]
+    assert subprocess.run(words, check=False).returncode == 9
+    with b.ledger().lease(NAME, "next", late=True) as held:
+        assert (held.fence, document(host)["holder"]) == (3, "next")
+
+
+def test_who_is_late_takes_the_lease_when_it_takes_long(host: Host) -> None:
+    """With its first renewal a lease is everybody's to see: others are refused, and its end gives it back."""
+    a, b = host.clone("a").ledger(), host.clone("b").ledger()
+    with a.lease(NAME, "long", 0.6, late=True) as late:
+        deadline = time.monotonic() + 30
+        while late.fence == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with refused("is held by long"), b.lease(NAME, "other", late=True):
+            pass
+        a.append_together([PUBLICATION, RUN], under=late, last=True)
+    assert (document(host)["fence"], document(host)["released"]) == (1, True)
+
+
+def test_a_record_whose_publication_had_no_answer_is_there_once(host: Host) -> None:
+    """What is tried again under the same mark adds nothing where the first try has arrived."""
+    ledger = host.clone("a").ledger()
+    told = New("runs/k_x/delays", {"state": "published"}, mark="0123456789abcdef")
+    with ledger.lease(NAME, "run", late=True) as held:
+        base = ledger._entry(told.stream, told.body, told.mark)
+        ledger.append_together([PUBLICATION, told], under=held, last=True)
+        ledger._outbox.put(replace(base, body={"state": "withheld"}))
+    (record,) = host.clone("b").ledger().read("runs/k_x/delays")
+    assert record.body == {"state": "published"}
 
 
 def test_expiry_tolerates_a_clock_that_is_off(host: Host) -> None:

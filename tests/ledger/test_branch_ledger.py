@@ -293,9 +293,33 @@ def test_a_branch_that_was_rewritten_is_refused(host: Host) -> None:
 def test_the_form_is_stable() -> None:
     """Ledgers are kept for years: a record's path is the same in every release."""
     path = file_of("runs/k_main/delays", Slot(1234, "9f86d081884c7d65", ""), "@2026-11")
-    assert path == "runs/@00/k_main/delays/@2026-11/000012/000001234.9f86d081884c7d65.json"
+    name = "000001234.9f86d081884c7d65.gitkitchen.json"
+    assert path == f"runs/@00/k_main/delays/@2026-11.000012/{name}"
     assert folder_of("runs") == "runs"
     assert lease_file("k_main/delays") == "@leases/@00/k_main/delays/lease.json"
+
+
+def test_records_in_folders_of_before_are_read_and_followed(host: Host) -> None:
+    """A ledger whose records lie as an earlier release laid them goes on: numbers, chain and marks are one."""
+    clone = host.clone("a")
+    ledger = clone.ledger()
+    for n in range(3):
+        ledger.append(STREAM, {"n": n})
+    work = host.clone("b", "--branch", BRANCH).root
+    for path in sorted(work.glob("runs/*/*/*/@*/*.json")):
+        month, _, shard = path.parent.name.partition(".")
+        older = path.parent.parent / month / shard / path.name.replace(".gitkitchen.json", ".json")
+        older.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(older)
+    tree = git(work, "add", "-A") or git(work, "write-tree")
+    commit = git(work, "commit-tree", "-m", "as it was", tree)
+    git(work, "push", "-q", "--force", "origin", f"{commit}:refs/heads/{BRANCH}")
+    after = host.clone("c").ledger()
+    assert [record.body["n"] for record in after.read(STREAM)] == [0, 1, 2]
+    assert after.append(STREAM, {"n": 3}).sequence == 4
+    read = host.clone("d").ledger()
+    assert (read.head(STREAM), read.streams(), read.verify(STREAM)) == (4, [STREAM], [])
+    assert [record.body["n"] for record in read.read(STREAM, after=1)] == [1, 2, 3]
 
 
 @pytest.mark.long

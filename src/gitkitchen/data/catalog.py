@@ -7,7 +7,7 @@ record; everything else (the folded catalog in the cache, the consumers' view fi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from gitkitchen.errors import Conflict, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.lease import LeaseLost
-from gitkitchen.ledger.protocol import Held, Ledger
+from gitkitchen.ledger.protocol import Held, Ledger, New
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import Catalog, Kitchen, Project, Published, Subject
 
@@ -64,7 +64,7 @@ def entries_at(ledger: Ledger, kitchen_namespace: str, sequence: int) -> dict[st
         for dataset, value in record.body["datasets"].items():
             entries.pop(dataset, None)
             if value is not None:
-                entries[dataset] = _entry(dataset, value, record.sequence)
+                entries[dataset] = _entry(dataset, value, record)
     return entries
 
 
@@ -122,7 +122,7 @@ def _fold(
     for record in ledger.read(stream, after=sequence):
         sequence, last = record.sequence, record.id
         for dataset, value in record.body["datasets"].items():
-            entries[dataset] = None if value is None else _entry(dataset, value, record.sequence)
+            entries[dataset] = None if value is None else _entry(dataset, value, record)
     values = {d: None if e is None else plain(e) for d, e in entries.items()}
     write_atomic(cache, json.dumps({"version": 1, "sequence": sequence, "last": last, "entries": values}))
     return sequence, entries
@@ -139,17 +139,26 @@ def _cached(path: Path) -> tuple[int, str, dict[str, Published | None]]:
         return 0, "", {}
 
 
-def _entry(dataset: str, value: Mapping[str, Any], sequence: int) -> Published:
+def _entry(dataset: str, value: Mapping[str, Any], record: Record) -> Published:
+    usual = {**_usual(record.body, dataset), **value}
     return Published(
         dataset=dataset,
-        fingerprint=value["fingerprint"],
-        content=value["content"],
-        recipe=value["recipe"],
-        node=value["node"],
-        run=value["run"],
-        sequence=sequence,
-        zone=value["zone"],
+        fingerprint=usual["fingerprint"],
+        content=usual["content"],
+        recipe=usual["recipe"],
+        node=usual["node"],
+        run=usual["run"],
+        sequence=record.sequence,
+        zone=usual["zone"],
     )
+
+
+def _usual(body: Mapping[str, Any], dataset: str) -> dict[str, str]:
+    """What an entry of a recipe's own publication is where it does not say otherwise: the recipe's, made by
+    the node of its name in the run that publishes it. The record of a whole tree says all of each."""
+    if not body["recipe"]:
+        return {}
+    return {"recipe": body["recipe"], "run": body["run"], "node": dataset, "zone": "trusted"}
 
 
 def publish(
@@ -164,13 +173,15 @@ def publish(
     fence: int,
     subject: Subject,
     under: Held | None = None,
+    along: Callable[[int], New] | None = None,
 ) -> Catalog:
     """Commit a patch of one recipe's datasets to a kitchen's catalog: compare-and-swap on what it writes.
 
     Publications of other recipes since ``read_sequence`` are fine; one that touched the same datasets
     means that the run started from an older state, one of the same recipe under a higher ``fence`` that
     its lease was taken over: Conflict, and nothing is changed. So is one whose lease ``under`` has passed to
-    another holder. Asked again after it was committed, it commits nothing more.
+    another holder. Asked again after it was committed, it commits nothing more. ``along``: what is written in
+    the same commit, made of the publication's number, and the last under the lease.
     """
     stream = stream_of(kitchen.namespace)
     body = publication(recipe, run, patch, read_sequence=read_sequence, fence=fence, subject=subject)
@@ -179,9 +190,12 @@ def publish(
         since = list(ledger.read(stream, after=read_sequence))
         if any(r.body["run"] == run and r.body["datasets"] == body["datasets"] for r in since):
             return load_catalog(ledger, project, kitchen)
-        _refuse_overtaken(since, recipe, patch, fence)
+        _refuse_overtaken(since, recipe, run, patch, fence)
         try:
-            ledger.append(stream, body, expect=head, under=under)
+            if along is None:
+                ledger.append(stream, body, expect=head, under=under)
+            else:
+                ledger.append_together([New(stream, body, head), along(head + 1)], under=under, last=True)
         except LeaseLost:
             raise
         except Conflict:
@@ -206,15 +220,16 @@ def publication(
     subject: Subject,
 ) -> dict[str, Any]:
     """The record that moves datasets in a catalog. ``recipe`` is "" where they are those of a whole tree."""
-    return {
+    body = {
         "kind": "publication",
         "recipe": recipe,
         "run": run,
         "fence": fence,
         "read": read_sequence,
         "subject": plain(subject),
-        "datasets": {d: None if e is None else _value(e) for d, e in sorted(patch.items())},
     }
+    values = {d: None if e is None else _value(e, _usual(body, d)) for d, e in sorted(patch.items())}
+    return body | {"datasets": values}
 
 
 def plain(value: Published | Subject) -> dict[str, Any]:
@@ -222,18 +237,20 @@ def plain(value: Published | Subject) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _value(entry: Published) -> dict[str, Any]:
+def _value(entry: Published, usual: Mapping[str, str]) -> dict[str, Any]:
     value = plain(entry)
     del value["sequence"], value["dataset"]
-    return value
+    return {name: said for name, said in value.items() if usual.get(name) != said}
 
 
 def _refuse_overtaken(
-    since: Sequence[Record], recipe: str, patch: Mapping[str, Published | None], fence: int
+    since: Sequence[Record], recipe: str, run: str, patch: Mapping[str, Published | None], fence: int
 ) -> None:
     for record in since:
-        touched = sorted(set(record.body["datasets"]) & set(patch))
-        newer = record.body["recipe"] == recipe and record.body["fence"] > fence
+        body = record.body
+        touched = sorted(set(body["datasets"]) & set(patch))
+        # Under the same fence: a run that was late with its lease, as we are.
+        newer = body["recipe"] == recipe and body["run"] != run and body["fence"] >= fence
         if touched or newer:
             names = ", ".join(touched[:5]) or f"datasets of '{recipe}'"
             raise Conflict(

@@ -107,6 +107,18 @@ class BranchLedger:
             self._known = None
             self._committer.look()
 
+    def now(self) -> View:
+        """The state as this command saw it on the remote itself. Unreachable where it does not answer."""
+        with self._lock:
+            if self._committer.state is None:
+                try:
+                    self._committer.look()
+                except Unreachable as error:
+                    self._go_on(error)
+                    raise
+            assert self._committer.state is not None
+            return self._committer.state.view
+
     def view(self) -> View:
         """The state that this command answers from."""
         with self._lock:
@@ -151,22 +163,27 @@ class BranchLedger:
                 raise self._kept(error, [entry]) from error
 
     def append_together(
-        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+        self,
+        entries: Sequence[New],
+        *,
+        under: Held | None = None,
+        beside: Moves | None = None,
+        last: bool = False,
     ) -> list[Record]:
-        guard: Guard | None = getattr(under, "guard", None)
+        guard: Guard | None = getattr(under, "ending" if last else "guard", None)
         with self._lock:
-            wants = [Want(self._entry(e.stream, e.body), e.expect) for e in entries]
+            wants = [Want(self._entry(e.stream, e.body, e.mark), e.expect) for e in entries]
             try:
                 found = self.commit(wants, guard, beside=beside)
             except Unreachable as error:
                 raise Unwritten(*error.problems) from error
             return [found[want.entry.mark] for want in wants]
 
-    def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
+    def deposit(self, stream: str, body: Mapping[str, Any], *, mark: str = "") -> None:
         if not stream.startswith(WAITING):
             raise ValueError(f"records of {stream!r} cannot wait")
         with self._lock:
-            self._outbox.put(self._entry(stream, body))
+            self._outbox.put(self._entry(stream, body, mark))
 
     def append_made(self, stream: str, make: Callable[[Newest], Mapping[str, Any]]) -> Record:
         with self._lock:
@@ -193,11 +210,17 @@ class BranchLedger:
                     self._say(self._kept(error, waiting).problems[0])
 
     def lease(
-        self, name: str, holder: str, seconds: float | None = None, *, publishes: bool = True
+        self,
+        name: str,
+        holder: str,
+        seconds: float | None = None,
+        *,
+        publishes: bool = True,
+        late: bool = False,
     ) -> AbstractContextManager[Held]:
         from gitkitchen.ledger.branch_lease import hold
 
-        return hold(self, name, holder, seconds, publishes=publishes)
+        return hold(self, name, holder, seconds, publishes=publishes, late=late)
 
     def commit(
         self,
@@ -217,12 +240,12 @@ class BranchLedger:
             finally:
                 self._known = self._committer.state or self._known
 
-    def _entry(self, stream: str, body: Mapping[str, Any]) -> Pending:
+    def _entry(self, stream: str, body: Mapping[str, Any], mark: str = "") -> Pending:
         folder_of(stream)
         plain = seal(stream, 1, body, "").body  # TypeError or ValueError before anything is written
         if len(canonical(plain)) > MOST // 2:
             raise ValueError(f"a record of more than {MOST // 2} bytes is none that a ledger should hold")
-        return Pending(stream, plain, secrets.token_hex(8), self.view().head(stream))
+        return Pending(stream, plain, mark or secrets.token_hex(8), self.view().head(stream))
 
     def _kept(self, error: Infrastructure, entries: Sequence[Pending]) -> Kept:
         """Put entries on a ref of their own where the branch was not to be had; else they stay here."""

@@ -13,7 +13,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,11 @@ class BranchLease:
             raise lost(self.name, self.holder, str(current.get("holder", "someone else")))
         return {}
 
+    def ending(self, view: View) -> Mapping[str, bytes | None]:
+        """The condition of the last that is written under this lease, which is given back with it."""
+        self.guard(view)
+        return {lease_file(self.name): self._file(released=True)}
+
     def renewed(self, view: View) -> Mapping[str, bytes | None]:
         """The lease with its full time again."""
         self.guard(view)
@@ -95,13 +100,62 @@ class BranchLease:
         return _document(self, self.ledger.clock() + timedelta(seconds=self.seconds), released=released)
 
 
+@dataclass(slots=True)
+class LateLease:
+    """A lease that was free when its holder looked, and is not on the branch before its first renewal.
+
+    What is written under it until then is refused, in the same compare-and-swap, if anybody has taken the
+    lease since. Its fence is the one of the holder before: two that were late at once are told apart by what
+    they publish (``data/catalog.py``), of which the second sees the first.
+    """
+
+    ledger: BranchLedger
+    name: str
+    holder: str
+    before: int
+    seconds: float
+    withheld: str = ""
+    taken: BranchLease | None = field(default=None)
+
+    @property
+    def fence(self) -> int:
+        return self.taken.fence if self.taken else self.before
+
+    def check(self) -> None:
+        self.guard(self.ledger.view())
+
+    def renew(self) -> None:
+        """Take it, or give it its full time again: see BranchLease."""
+        if self.taken:
+            self.taken.renew()
+            return
+        try:
+            self.taken = _acquire(self.ledger, self.name, self.holder, self.seconds, after=self.before)
+        except Unreachable as error:
+            raise Unwritten(*error.problems) from error
+
+    def guard(self, view: View) -> Mapping[str, bytes | None]:
+        """The condition of everything that is written under this lease."""
+        if self.taken:
+            return self.taken.guard(view)
+        _refuse_other(view, self.name, self.holder, self.before)
+        return {}
+
+    def ending(self, view: View) -> Mapping[str, bytes | None]:
+        return self.taken.ending(view) if self.taken else self.guard(view)
+
+    def given_back(self, view: View) -> Mapping[str, bytes | None]:
+        return self.taken.given_back(view) if self.taken else {}
+
+
 @contextmanager
 def hold(
-    ledger: BranchLedger, name: str, holder: str, seconds: float | None, *, publishes: bool
+    ledger: BranchLedger, name: str, holder: str, seconds: float | None, *, publishes: bool, late: bool
 ) -> Iterator[Held]:
     """The lease for the length of a block; at its end it is given back with what waits, in one push.
 
-    Where the remote cannot be reached or written, the block runs under a lease that publishes nothing.
+    ``late``: it is taken with the first renewal, if the block lasts so long. Where the remote cannot be
+    reached or written, the block runs under a lease that publishes nothing.
     """
     lease_file(name)
     with lease(ledger.state / "ledger", name, holder=holder, seconds=LOCAL_SECONDS) as local:
@@ -112,7 +166,7 @@ def hold(
                 ledger.settle()
             return
         try:
-            held = _acquire(ledger, name, holder, seconds or SECONDS)
+            held = (_look if late else _acquire)(ledger, name, holder, seconds or SECONDS)
         except (Unreachable, NotWon) as error:
             try:
                 yield Local(local, withheld=error.problems[0].message)
@@ -125,7 +179,7 @@ def hold(
 
 
 @contextmanager
-def _renewals(held: BranchLease) -> Iterator[None]:
+def _renewals(held: BranchLease | LateLease) -> Iterator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=_beat, args=(held, stop), name=f"lease {held.name}", daemon=True)
     thread.start()
@@ -137,27 +191,47 @@ def _renewals(held: BranchLease) -> Iterator[None]:
         held.ledger.settle(held.given_back)
 
 
-def _beat(held: BranchLease, stop: threading.Event) -> None:
+def _beat(held: BranchLease | LateLease, stop: threading.Event) -> None:
     while not stop.wait(held.seconds / 3):
         try:
-            held.ledger.commit([], held.renewed)
+            held.renew()
         except LeaseLost:
             return  # the holder learns it when it writes
         except GitKitchenError:
             continue  # the next beat may succeed; otherwise it expires
 
 
-def _acquire(ledger: BranchLedger, name: str, holder: str, seconds: float) -> BranchLease:
+def _look(ledger: BranchLedger, name: str, holder: str, seconds: float) -> BranchLease | LateLease:
+    """The lease, not on the branch where it is free: then nobody is told. One that its holder left behind is
+    taken from it at once. Unreachable where the remote does not answer."""
+    current = _read(ledger.now(), name)
+    if current and not current.get("released"):
+        return _acquire(ledger, name, holder, seconds)
+    return LateLease(ledger, name, holder, _number(current), seconds)
+
+
+def _refuse_other(view: View, name: str, holder: str, before: int) -> None:
+    """Raise LeaseLost where anybody has taken a lease that was free after fence ``before``."""
+    current = _read(view, name)
+    if _number(current) != before or (current and not current.get("released")):
+        raise lost(name, holder, str(current.get("holder", "someone else")))
+
+
+def _acquire(
+    ledger: BranchLedger, name: str, holder: str, seconds: float, *, after: int | None = None
+) -> BranchLease:
+    """Take the lease. ``after``: LeaseLost where it is not as free as it was behind that fence."""
     mark = secrets.token_hex(8)
     taken: list[BranchLease] = []
 
     def take(view: View) -> Mapping[str, bytes | None]:
         current = _read(view, name)
-        number = current.get("fence")
-        fence = number if isinstance(number, int) else 0
+        fence = _number(current)
         if current.get("mark") == mark:  # a push whose answer was lost has arrived
             taken[:] = [BranchLease(ledger, name, holder, fence, mark, seconds)]
             return {}
+        if after is not None:
+            _refuse_other(view, name, holder, after)
         if not _free(ledger, name, current):
             raise in_use(name, current)
         mine = BranchLease(ledger, name, holder, fence + 1, mark, seconds)
@@ -221,6 +295,11 @@ def _read(view: View, name: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _number(current: Mapping[str, Any]) -> int:
+    number = current.get("fence")
+    return number if isinstance(number, int) else 0
 
 
 def _document(held: BranchLease, expires: datetime, *, released: bool) -> bytes:

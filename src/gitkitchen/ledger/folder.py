@@ -71,14 +71,19 @@ class FolderLedger:
         raise Conflict(Problem(f"stream '{stream}' is too busy to append to", hint="run the command again"))
 
     def append_together(
-        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+        self,
+        entries: Sequence[New],
+        *,
+        under: Held | None = None,
+        beside: Moves | None = None,
+        last: bool = False,  # noqa: ARG002 (a lease costs nothing here)
     ) -> list[Record]:
         """Add records one after the other: see ``whole``. ValueError for refs: a folder has none."""
         if beside:
             raise ValueError("a ledger in a folder moves no refs")
         return [self.append(e.stream, e.body, expect=e.expect, under=under) for e in entries]
 
-    def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
+    def deposit(self, stream: str, body: Mapping[str, Any], *, mark: str = "") -> None:  # noqa: ARG002
         """Add a record to the end of ``stream``: at once, for nothing is saved by waiting."""
         self.append(stream, body)
 
@@ -154,6 +159,7 @@ class FolderLedger:
         seconds: float | None = None,
         *,
         publishes: bool = True,  # noqa: ARG002 (all work in one place)
+        late: bool = False,  # noqa: ARG002
     ) -> AbstractContextManager[Held]:
         """Hold ``name`` for the length of a block: see lease.py. It lasts a minute after each renewal."""
         return lease(self.root, name, holder=holder, seconds=seconds or 60.0)

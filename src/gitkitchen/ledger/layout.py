@@ -1,10 +1,15 @@
 """Where a record lies on the ledger's branch: paths that stay short, in folders that stay small.
 
-``runs/@5c/k_main_0123456789ab/delays/@2026-11/000012/000001234.9f86d081884c7d65.json``: the parts of the
-stream's name, with two hexadecimal digits of the second one's digest before it (there are many kitchens),
-the month in which it was written, the hundred that its sequence belongs to, its sequence, and a number
-drawn by its writer, by which the writer finds it again when the answer to a push was lost.
+``runs/@5c/k_main_0123456789ab/delays/@2026-11.000012/000001234.9f86d081884c7d65.gitkitchen.json``: the
+parts of the stream's name, with two hexadecimal digits of the second one's digest before it (there are many
+kitchens), the month in which it was written and the hundred that its sequence belongs to, its sequence, and
+a number drawn by its writer, by which the writer finds it again when the answer to a push was lost.
 Names that begin with ``@`` are never parts of a stream's name.
+
+Git looks for what is alike among files whose names end alike, in their last 16 characters (``pack_name_hash``
+in its pack-objects.h): so all records end alike, and each is kept as what differs from another. Each folder
+on the way to a record is some 50 bytes of a commit: so month and hundred are one. Records that were written
+before have them as two, ``@2026-11/000012``, and end with ``.json`` alone; they are read as ever.
 """
 
 from __future__ import annotations
@@ -22,9 +27,9 @@ from gitkitchen.plumbing import Objects, Tree
 SHARD = 100
 LEASES = "@leases"
 
-_MONTH = re.compile(r"@\d{4}-\d{2}")
+_MONTH = re.compile(r"(@\d{4}-\d{2})(?:\.(\d{6,9}))?")
 _SHARD = re.compile(r"\d{6,9}")
-_FILE = re.compile(r"(\d{9})\.([0-9a-f]{16})\.json")
+_FILE = re.compile(r"(\d{9})\.([0-9a-f]{16})(?:\.gitkitchen)?\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ def lease_file(name: str) -> str:
 
 
 def file_of(stream: str, slot: Slot, month: str) -> str:
-    return f"{folder_of(stream)}/{month}/{slot.sequence // SHARD:06d}/{slot.sequence:09d}.{slot.mark}.json"
+    shard = f"{month}.{slot.sequence // SHARD:06d}"
+    return f"{folder_of(stream)}/{shard}/{slot.sequence:09d}.{slot.mark}.gitkitchen.json"
 
 
 def month_of(now: datetime, last: str) -> str:
@@ -101,7 +107,8 @@ class View:
 
     def last_month(self, stream: str) -> str:
         """The newest month of a stream; "" where it is empty."""
-        return max(filter(_MONTH.fullmatch, self.folder(folder_of(stream))), default="")
+        found = map(_MONTH.fullmatch, self.folder(folder_of(stream)))
+        return max((match[1] for match in found if match), default="")
 
     def slots(self, stream: str, after: int = 0) -> list[Slot]:
         """The records behind ``after`` by number; a number that was given twice stands there twice."""
@@ -135,13 +142,20 @@ class View:
 
     def _shards(self, stream: str, least: int) -> Iterator[str]:
         """The folders of a stream's records from hundred ``least`` on, the newest first."""
-        top = folder_of(stream)
-        for month in sorted(filter(_MONTH.fullmatch, self.folder(top)), reverse=True):
-            folder = self.folder(f"{top}/{month}")
-            numbers = sorted(
-                (int(n), e.oid) for n, e in folder.items() if _SHARD.fullmatch(n) and e.is_folder
-            )
-            yield from (oid for number, oid in reversed(numbers) if number >= least)
+        months: dict[str, list[tuple[int, int, str]]] = {}
+        for name, entry in self.folder(folder_of(stream)).items():
+            match = _MONTH.fullmatch(name)
+            if not match or not entry.is_folder:
+                continue
+            shards = months.setdefault(match[1], [])
+            if match[2]:
+                shards.append((int(match[2]), 1, entry.oid))
+                continue
+            older = self._tree(entry.oid)
+            shards += [(int(n), 0, e.oid) for n, e in older.items() if _SHARD.fullmatch(n) and e.is_folder]
+        for month in sorted(months, reverse=True):
+            numbers = sorted(months[month])
+            yield from (oid for number, _, oid in reversed(numbers) if number >= least)
             if numbers and numbers[0][0] < least:
                 return  # numbers grow with time: the months before have older ones only
 

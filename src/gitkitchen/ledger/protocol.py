@@ -60,6 +60,8 @@ class New:
     stream: str
     body: Mapping[str, Any]
     expect: int | None = None
+    mark: str = ""
+    """16 hexadecimal digits, where its writer may ask for it again (``deposit``): it is written once."""
 
 
 class Ledger(Protocol):
@@ -87,16 +89,23 @@ class Ledger(Protocol):
         ...
 
     def append_together(
-        self, entries: Sequence[New], *, under: Held | None = None, beside: Moves | None = None
+        self,
+        entries: Sequence[New],
+        *,
+        under: Held | None = None,
+        beside: Moves | None = None,
+        last: bool = False,
     ) -> list[Record]:
         """Add records to several streams; where the ledger is ``whole``, all or none, and with them the refs
-        ``beside`` move. Conflict where a condition does not hold or a ref is elsewhere."""
+        ``beside`` move. Conflict where a condition does not hold or a ref is elsewhere. ``last``: nothing
+        more will be published under the lease, so it may be given back in the same write."""
         ...
 
-    def deposit(self, stream: str, body: Mapping[str, Any]) -> None:
+    def deposit(self, stream: str, body: Mapping[str, Any], *, mark: str = "") -> None:
         """Add a record to the end of ``stream`` when it suits, at the latest with the end of the lease.
 
-        It survives a kill when this returns. For streams below ``runs/``: nothing waits for them.
+        It survives a kill when this returns. For streams below ``runs/``: nothing waits for them. ``mark``:
+        of what was tried before and may have arrived; then nothing is added.
         """
         ...
 
@@ -122,11 +131,18 @@ class Ledger(Protocol):
         ...
 
     def lease(
-        self, name: str, holder: str, seconds: float | None = None, *, publishes: bool = True
+        self,
+        name: str,
+        holder: str,
+        seconds: float | None = None,
+        *,
+        publishes: bool = True,
+        late: bool = False,
     ) -> AbstractContextManager[Held]:
         """Hold ``name`` for the length of a block. Conflict, naming the holder, while somebody else has it.
 
         ``seconds``: how long it lasts after its last renewal (the ledger's own default). Who ``publishes``
-        nothing does not keep those waiting who work elsewhere.
+        nothing does not keep those waiting who work elsewhere. Who is ``late`` says nothing to those
+        elsewhere before the first renewal: what is written until then is refused if anybody took the lease.
         """
         ...
