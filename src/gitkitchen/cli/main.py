@@ -188,6 +188,10 @@ def _reading_commands(command: Any) -> None:
     query = command("query", "tables", "run a SELECT over the kitchen's datasets")
     query.add_argument("sql", help="one SELECT, or the name of a dataset; - reads standard input")
     query.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    query.add_argument("--json", action="store_true", help="the same as --format json")
+    query.add_argument(
+        "--ledger", action="store_true", help="ask the ledger's tables (runs, publications, ...) instead"
+    )
     query.add_argument(
         "--limit", type=int, default=40, metavar="N", help="rows shown by --format table (default 40)"
     )

@@ -30,6 +30,10 @@ DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def query(options: argparse.Namespace) -> int:
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     place = workplace.enter(request(options), looks=True, subject=workplace.UNASKED)
+    if options.json:
+        options.format = "json"
+    if options.ledger:
+        return _query_ledger(place, sql, options)
     candidate = past.find_run(place, options.candidate) if options.candidate else None
     with holdings.open_tables(place, candidate) as engine, _empty_is_said(place, candidate):
         if DATASET.fullmatch(sql.strip()):
@@ -37,6 +41,28 @@ def query(options: argparse.Namespace) -> int:
         # One row more than is shown tells whether there are more.
         limit = options.limit + 1 if options.format == "table" else None
         names, rows = engine.fetch(sql, limit=limit)
+    _write(names, rows, options.format, options.limit)
+    return PASSED
+
+
+def _query_ledger(place: workplace.Workplace, sql: str, options: argparse.Namespace) -> int:
+    """Ask the whole ledger, of all kitchens, rather than the datasets of one."""
+    from gitkitchen.data.ledger_tables import VIEWS, LedgerTables
+
+    if options.candidate:
+        raise Mistake(
+            Problem("--ledger reads records, and a candidate has none", hint="leave one of them out")
+        )
+    with LedgerTables(place.ledger) as tables:
+        if DATASET.fullmatch(sql.strip()):
+            sql = f'select * from "{sql.strip()}"'
+        try:
+            names, rows = tables.fetch(sql, limit=options.limit + 1 if options.format == "table" else None)
+        except Mistake as error:
+            if _UNKNOWN.search(error.problems[0].message):
+                hint = f"the tables of the ledger are records, {', '.join(VIEWS)}"
+                raise Mistake(Problem(error.problems[0].message, hint=hint)) from None
+            raise
     _write(names, rows, options.format, options.limit)
     return PASSED
 
