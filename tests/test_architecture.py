@@ -22,7 +22,7 @@ FLOORS = [
     {"past"},
     {"workplace", "start"},
     {"offering", "automation"},
-    {"alerts"},
+    {"alerts", "exports"},
     {"report"},
     {"promote"},
     {"run"},
@@ -64,6 +64,8 @@ OWNERS = {
     "junit_xml": {"report"},
     "requests": {"data/stores/http"},
     "smtplib": {"alerts/channels/smtp"},
+    "openlineage": {"exports/openlineage", "exports/sending"},
+    "opentelemetry": {"exports/opentelemetry", "exports/sending"},
     "s3fs": {"data/stores/objects"},
     "botocore": {"data/stores/objects"},
 }

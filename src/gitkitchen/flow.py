@@ -124,7 +124,21 @@ def run(
     before(entered, request)
     with at_work(entered, now) as place, Supervisors(request.jobs) as supervisors:
         done = _run(place, request, supervisors, on_event=on_event, cancel=cancel, now=now, clock=clock)
-        return done.outcome
+    _export(place, request, done)
+    return done.outcome
+
+
+def _export(place: Workplace, request: Request, done: Candidate) -> None:
+    """Tell the tools that ``exports:`` names. All is decided and recorded."""
+    if not place.project.exports:
+        return
+    from gitkitchen.exports.sending import tell
+    from gitkitchen.exports.shapes import of_run
+
+    server, name = (request.environ.get(f"GITHUB_{word}", "") for word in ("SERVER_URL", "REPOSITORY"))
+    repository = f"{server}/{name}" if server.startswith("https://") and name else ""
+    told = of_run(done.outcome, done.plan, interval=request.interval, repository=repository)
+    tell(place.project, told, request.environ, request.say)
 
 
 @dataclass(frozen=True, slots=True)

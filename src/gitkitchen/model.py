@@ -186,6 +186,21 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Another tool that runs are told to: at ``url``, or for OpenLineage in a ``file`` below the project's
+    folder. ``secret``: the variable whose value is sent as a bearer's token; ``seconds``: how long it is
+    waited for."""
+
+    kind: Literal["openlineage", "opentelemetry"]
+    url: str = ""
+    file: str = ""
+    secret: str = ""
+    sandboxes: bool = False
+    seconds: float = 10.0
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """What ``kitchen.yml`` says. ``root`` is the work tree's top; other paths are relative to it."""
 
@@ -201,6 +216,7 @@ class Project:
     store: str = ".gitkitchen/store"
     ledger: str = "folder"
     pools: Mapping[str, int] = field(default_factory=dict)
+    exports: tuple[Export, ...] = ()
     public_by_default: bool = False
     policy: Policy | None = None
     alerts: Alerts = field(default_factory=Alerts)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -130,12 +130,13 @@ def test_who_is_late_is_refused_once_another_had_the_lease(host: Host, ended: bo
     """S14: what is written under a lease that is not on the branch is refused if anybody took it meanwhile,
     be it for a moment."""
     a, b = host.clone("a").ledger(), host.clone("b").ledger()
-    with pytest.raises(LeaseLost, match="passed to quick"), a.lease(NAME, "slow", late=True) as late:
-        with b.lease(NAME, "quick") as quick:
-            assert quick.fence == late.fence + 1
-            if not ended:
-                a.append_together([PUBLICATION, RUN], under=late, last=True)
-        a.append_together([PUBLICATION, RUN], under=late, last=True)
+    with a.lease(NAME, "slow", late=True) as late, ExitStack() as stack:
+        quick = stack.enter_context(b.lease(NAME, "quick"))
+        assert quick.fence == late.fence + 1
+        if ended:
+            stack.close()
+        with pytest.raises(LeaseLost, match="passed to quick"):
+            a.append_together([PUBLICATION, RUN], under=late, last=True)
     assert host.clone("c").ledger().streams() == []
 
 

@@ -300,7 +300,7 @@ def test_the_form_is_stable() -> None:
 
 
 def test_records_in_folders_of_before_are_read_and_followed(host: Host) -> None:
-    """A ledger whose records lie as an earlier release laid them goes on: numbers, chain and marks are one."""
+    """A ledger whose records lie as an earlier release laid them goes on with the same numbers and chain."""
     clone = host.clone("a")
     ledger = clone.ledger()
     for n in range(3):

@@ -178,7 +178,7 @@ class LedgerTables:
 
     def columns(self) -> dict[str, Sequence[tuple[str, str]]]:
         """All tables with their columns: (name, type)."""
-        found = {}
+        found: dict[str, Sequence[tuple[str, str]]] = {}
         for name in ("records", *VIEWS):
             described = self._connection.execute(f"DESCRIBE {name}").fetchall()
             found[name] = [(str(row[0]), str(row[1])) for row in described]

@@ -18,10 +18,11 @@ from gitkitchen.kitchen.gates import read_gate, source_of
 from gitkitchen.kitchen.policy import own_problems, read_policy
 from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
-from gitkitchen.model import Environment, Project
+from gitkitchen.model import Environment, Export, Project
 
 FILE = "kitchen.yml"
 DEFAULT_STORE = ".gitkitchen/store"
+_SECRET = re.compile(r"\s*\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
 
 
 def find_root(start: Path) -> Path:
@@ -89,6 +90,7 @@ def _project(root: Path, document: Document) -> Project:
         store=value.get("store", DEFAULT_STORE),
         ledger=value.get("ledger", "folder"),
         pools=value.get("pools") or {},
+        exports=tuple(_exports(document)),
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
         policy=read_policy(value),
         alerts=read_alerts(value),
@@ -115,6 +117,30 @@ def _environments(document: Document) -> Iterator[Environment]:
             source=source_of(name, value, list(environments)),
             gate=read_gate(value.get("gate")),
         )
+
+
+def _exports(document: Document) -> Iterator[Export]:
+    for kind, value in (document.value.get("exports") or {}).items():
+        secret = _SECRET.fullmatch(str(value.get("token", "")))
+        yield Export(
+            kind=kind,
+            url=value.get("url", ""),
+            file=value.get("file", ""),
+            secret=secret[1] if secret else "",
+            sandboxes=value.get("sandboxes", False),
+            seconds=float(value.get("timeout", 10)),
+            place=document.place("exports", kind),
+        )
+
+
+def _export_problems(document: Document, exports: dict[str, Any]) -> Iterator[Problem]:
+    """Where to is said once: an address, or a file."""
+    for kind, value in exports.items():
+        place = document.place("exports", kind)
+        if not isinstance(value, dict) or ("url" in value) != ("file" in value):
+            continue
+        what = "both `url` and `file`" if "url" in value else "neither `url` nor `file`"
+        yield Problem(f"exports.{kind} names {what}", place, "name one of them", "invalid")
 
 
 def _places(document: Document) -> dict[str, Place]:
@@ -152,6 +178,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
     yield from alert_problems(document, value, names)
     for name, connection in (value.get("connections") or {}).items():
         yield from _connection(document, name, connection)
+    yield from _export_problems(document, value.get("exports") or {})
     store = value.get("store")
     if store is not None:
         yield from store_problems(root, store, document.place("store"))

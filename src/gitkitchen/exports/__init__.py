@@ -1,0 +1,1 @@
+"""Runs told to other tools, in their own words: OpenLineage and OpenTelemetry."""

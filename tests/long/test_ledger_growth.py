@@ -1,0 +1,86 @@
+"""What a year of hourly runs costs in a packed repository: the figures of docs/ledger.md, with a bound."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ledger import quick
+
+from gitkitchen.ledger.branch import BranchLedger
+from gitkitchen.ledger.protocol import New
+
+pytestmark = pytest.mark.long
+RUNS = 1000
+KITCHEN = "k_main_0123456789ab"
+
+
+def run(ledger: BranchLedger, number: int, nodes: int, changed: int, draw: random.Random) -> None:
+    """One hour's run, as flow.py writes it: its publication and its record in one commit, under no lease."""
+    begun = quick.CLOCK.now
+    name = f"{begun:%Y%m%dT%H%M%S}123Z-{draw.randbytes(3).hex()}"
+    names = [f"dataset_{n:02d}" for n in range(nodes)]
+    days = random.Random(begun.toordinal())  # a new tree every day
+    subject = {"commit": days.randbytes(20).hex(), "tree": days.randbytes(20).hex(), "dirty": False}
+    ended = begun + timedelta(seconds=round(draw.random() * 60, 6))
+    digests = {d: {k: draw.randbytes(32).hex() for k in ("content", "fingerprint")} for d in names[:changed]}
+    publication = {
+        "kind": "publication",
+        "recipe": "delays",
+        "run": name,
+        "fence": 0,
+        "read": number,
+        "subject": {"branch": "main", "repository": "", **subject},
+        "datasets": digests,
+    }
+    record = {
+        "run": name,
+        "recipe": "delays",
+        "variation": None,
+        "kitchen": {"repository": "", "branch": "main", "birth": 1},
+        "subject": subject,
+        "verdict": "passed",
+        "started": begun.isoformat(),
+        "finished": ended.isoformat(),
+        "publication": {"state": "published" if changed else "unchanged", "sequence": number + 1},
+        "nodes": {"passed": names[:changed], "reused": names[changed:]},
+        "tests": {"passed": nodes * 3},
+        "failing": [],
+        "outcome": draw.randbytes(32).hex(),
+        "event": "workflow_dispatch",
+        "interval": [begun.isoformat(), (begun + timedelta(hours=1)).isoformat()],
+        "built": {},
+    }
+    with ledger.lease(f"{KITCHEN}/delays", name, late=True) as held:
+        if changed:
+            entries = [
+                New(f"publications/{KITCHEN}", publication, number),
+                New(f"runs/{KITCHEN}/delays", record),
+            ]
+            ledger.append_together(entries, under=held, last=True)
+        else:
+            ledger.deposit(f"runs/{KITCHEN}/delays", record)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "changed", "most"),
+    [(12, 12, 2450), (12, 3, 1600), (12, 0, 800), (40, 10, 2300)],
+    ids=["12 of 12", "3 of 12", "none of 12", "10 of 40"],
+)
+def test_a_run_costs_what_the_docs_say(
+    tmp_path: Path, monkeypatch: Any, nodes: int, changed: int, most: int
+) -> None:
+    """After `git gc`, with history: bytes a run, of records, folders and commits; one commit a run."""
+    draw = random.Random(nodes * 100 + changed)
+    runs = RUNS if (nodes, changed) == (12, 12) else RUNS // 4
+    folder = tmp_path / "repo"
+    ledger = quick.open_quick(folder, monkeypatch)
+    for number in range(runs):
+        quick.CLOCK.now = quick.START + timedelta(hours=number)
+        run(ledger, number, nodes, changed, draw)
+    assert ledger.head(f"runs/{KITCHEN}/delays") == runs
+    cost = quick.packed(folder) / runs
+    assert cost <= most, f"{cost:.0f} bytes a run: {quick.where(folder)}"
