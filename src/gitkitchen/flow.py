@@ -25,6 +25,7 @@ from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.holdings import base_finder, version_finder
 from gitkitchen.kitchen.authority import refusal
+from gitkitchen.kitchen.event import run_url
 from gitkitchen.ledger.protocol import Held, New, Unwritten
 from gitkitchen.model import (
     Build,
@@ -46,6 +47,7 @@ from gitkitchen.plan.build import build_plan
 from gitkitchen.plan.decide import probe_source
 from gitkitchen.reading import counting_waivers, declared_effects, read
 from gitkitchen.recipe.waivers import waive
+from gitkitchen.report.essence import essence
 from gitkitchen.report.outcome import to_json
 from gitkitchen.run.publication import patch, withheld
 from gitkitchen.run.sealing import Claims, sealed
@@ -227,7 +229,7 @@ def _run(
             held.check()
             refuse_dropped(place)
             more = {**_occasion(request), **about(plan, results)}
-            end = _End(place, plan, catalog, run_id, now, cancel, clock, more)
+            end = _End(place, plan, catalog, run_id, now, cancel, clock, more, run_url(request.environ))
             along = partial(end.along, results, verdict) if place.ledger.whole and not effectful else None
             publication, failed = _publish(
                 place, plan, results, verdict, run_id, held, barred, request, along
@@ -513,6 +515,8 @@ class _End:
     clock: Callable[[], datetime]
     more: Mapping[str, Any]
     """What the record says beyond the usual."""
+    url: str
+    """Of the job that runs it."""
     told: Outcome | None = None
     mark: str = field(default_factory=lambda: randomness.token_hex(8))
     """What went with a publication that had no answer may arrive: the run's record is known by it."""
@@ -540,7 +544,7 @@ class _End:
 
     def _body(self, outcome: Outcome, text: str) -> dict[str, Any]:
         about = {"outcome": digest_bytes(text.encode()), "built": self._built(outcome)}
-        return essence(outcome) | about | dict(self.more)
+        return essence(outcome, self.url) | about | dict(self.more)
 
     def _built(self, outcome: Outcome) -> dict[str, Any]:
         """The builds that the run made itself (``run/sealing.py``). A cancelled run vouches for nothing. Of
@@ -569,47 +573,3 @@ def _occasion(request: Request) -> dict[str, Any]:
     if request.period is not None:
         found["backfill"] = [moment.isoformat() for moment in request.period]
     return found
-
-
-def essence(outcome: Outcome) -> dict[str, Any]:
-    """What the ledger remembers of a run: verdict, each node's state, failing tests; no row values."""
-    states: dict[str, list[str]] = {}
-    for node in outcome.nodes:
-        states.setdefault(node.state.value, []).append(node.node)
-    counts: dict[str, int] = {}
-    for test in outcome.tests:
-        counts[test.state.value] = counts.get(test.state.value, 0) + 1
-    failing = [
-        {
-            "id": t.id,
-            "state": t.state.value,
-            "severity": t.severity.value,
-            "failing": t.failing,
-            "tested": t.tested,
-            **({"waived": [t.waived.approver, t.waived.expires]} if t.waived else {}),
-        }
-        for t in outcome.tests
-        if t.state.value in ("failed", "error")
-    ]
-    return {
-        "run": outcome.run,
-        "recipe": outcome.recipe,
-        "variation": outcome.variation,
-        "kitchen": {
-            "repository": outcome.kitchen.repository,
-            "branch": outcome.kitchen.branch,
-            "birth": outcome.kitchen.birth,
-        },
-        "subject": {
-            "commit": outcome.subject.commit,
-            "tree": outcome.subject.tree,
-            "dirty": outcome.subject.dirty,
-        },
-        "verdict": outcome.verdict.value,
-        "started": outcome.started.isoformat(),
-        "finished": outcome.finished.isoformat(),
-        "publication": {"state": outcome.publication.state, "sequence": outcome.publication.sequence},
-        "nodes": states,
-        "tests": counts,
-        "failing": failing,
-    }

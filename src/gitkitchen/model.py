@@ -201,6 +201,18 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """``page:``: the status page. ``recent`` and ``stale_after`` are seconds: how far back lists and histories
+    go, and after how long a page that was not made again says that it is old."""
+
+    title: str = ""
+    url: str = ""
+    """Where it is served; "" where nobody said."""
+    recent: float = 90 * 86400.0
+    stale_after: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """What ``kitchen.yml`` says. ``root`` is the work tree's top; other paths are relative to it."""
 
@@ -220,6 +232,7 @@ class Project:
     public_by_default: bool = False
     policy: Policy | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    page: PageSettings | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each dotted key of the file stands, for messages: ``{"vars.region": Place(...)}``."""
     home: Path | None = None

@@ -130,14 +130,6 @@ def write_summary(environ: Mapping[str, str], report: Report) -> None:
         _append(Path(path), encodable(summary(report, run_url=run_url(environ))))
 
 
-def run_url(environ: Mapping[str, str]) -> str:
-    """The page of the job's own run; "" where it is not known."""
-    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT")
-    server, repository, run, attempt = (environ.get(name, "") for name in names)
-    whole = server and repository and run and attempt
-    return f"{server}/{repository}/actions/runs/{run}/attempts/{attempt}" if whole else ""
-
-
 def summary(report: Report, limit: int = SUMMARY_BYTES, run_url: str = "") -> str:
     """The summary as Markdown, at most ``limit`` bytes; what is cut is counted."""
     wrong = [*problems_of(report.failures), *report.warnings]

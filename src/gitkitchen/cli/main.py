@@ -20,7 +20,6 @@ from gitkitchen.errors import BUG, INFRASTRUCTURE, INTERRUPTED, MISTAKE, UNREAD,
 
 LATER = frozenset(
     (
-        "page",
         "coverage",
         "suggest",
         "baseline",
@@ -61,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _road_commands(command)
     _clock_commands(command)
     _audit_commands(command)
+    _page(command)
     _upkeep_commands(command)
     _job_commands(command)
     _alert_commands(command)
@@ -468,6 +468,28 @@ def _alert_commands(command: Any) -> None:
     test = deeds.add_parser("test", help="send a message that says it is a test", allow_abbrev=False)
     test.add_argument("channel", nargs="?", default="", help="a channel of kitchen.yml (default: all)")
     deeds.add_parser("send", help="send now what waits to be sent", allow_abbrev=False)
+
+
+def _page(command: Any) -> None:
+    page = command("page", "page", "write the status page: what the ledger remembers, as a static site")
+    page.add_argument(
+        "--out", type=Path, metavar="DIR", help="its folder (default: .gitkitchen/page); one of its own"
+    )
+    page.add_argument(
+        "--serve",
+        nargs="?",
+        const=8765,
+        type=_port,
+        metavar="PORT",
+        help="then serve it to this machine alone (default port 8765; 0: any that is free)",
+    )
+    page.add_argument("--json", action="store_true", help="print status.json instead of text")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port")
+    return int(text)
 
 
 def _job_commands(command: Any) -> None:

@@ -18,7 +18,7 @@ from gitkitchen.kitchen.gates import read_gate, source_of
 from gitkitchen.kitchen.policy import own_problems, read_policy
 from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
-from gitkitchen.model import Environment, Export, Project
+from gitkitchen.model import Environment, Export, PageSettings, Project
 
 FILE = "kitchen.yml"
 DEFAULT_STORE = ".gitkitchen/store"
@@ -94,7 +94,20 @@ def _project(root: Path, document: Document) -> Project:
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
         policy=read_policy(value),
         alerts=read_alerts(value),
+        page=_page(value.get("page")),
         places=_places(document),
+    )
+
+
+def _page(value: dict[str, Any] | None) -> PageSettings | None:
+    if value is None:
+        return None
+    plain = PageSettings()
+    return PageSettings(
+        title=value.get("title", plain.title),
+        url=value.get("url", plain.url),
+        recent=_ttl(value.get("recent")) or plain.recent,
+        stale_after=_ttl(value.get("stale_after")) or plain.stale_after,
     )
 
 

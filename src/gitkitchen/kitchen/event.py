@@ -68,3 +68,11 @@ def head_of_event(event: Event) -> Head | None:
         branch = event.ref.removeprefix("refs/heads/")
         return Head(event.home, branch, event.home, commit=event.sha)
     return None
+
+
+def run_url(environ: Mapping[str, str]) -> str:
+    """The page of the job's own run; "" where it is not known."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT")
+    server, repository, run, attempt = (environ.get(name, "") for name in names)
+    whole = server and repository and run and attempt
+    return f"{server}/{repository}/actions/runs/{run}/attempts/{attempt}" if whole else ""

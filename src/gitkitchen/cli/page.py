@@ -1,0 +1,34 @@
+"""``page``: the status page of the project, as a folder of files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+
+from gitkitchen.cli.runs import request
+from gitkitchen.errors import PASSED
+
+
+def page(options: argparse.Namespace) -> int:
+    from gitkitchen.page.machines import status
+    from gitkitchen.page.views.parts import Studio
+    from gitkitchen.page.writing import write_site
+    from gitkitchen.report.text import count, safe
+    from gitkitchen.showing import site
+
+    premises, found = site(request(options), datetime.now(UTC))
+    folder = options.out or premises.project.state / "page"
+    written = write_site(found, folder)
+    if options.json:
+        print(json.dumps(status(Studio.of(found)), ensure_ascii=False, indent=2))
+    else:
+        what = f"{count(written.pages, 'page')}, {count(written.changed, 'file')} written"
+        print(safe(f"{what}: {folder / 'index.html'}"))
+        for line in found.lacks:
+            print(safe(f"not known: {line}"))
+    if options.serve is not None:
+        from gitkitchen.page.serving import serve
+
+        serve(folder, options.serve, lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
+    return PASSED

@@ -1,0 +1,93 @@
+"""Templates become pages: everything escaped, what a reader cannot see or should not trust made visible.
+
+The pages forbid by their own policy whatever an escape could have missed: no inline script, no inline style,
+nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gitkitchen.files import digest_bytes
+from gitkitchen.page.markdown import as_html
+from gitkitchen.report.text import encodable, safe
+from gitkitchen.shipped import find
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+MARKS: Mapping[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}
+"""A mark for each tone, so that no colour is needed to tell them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to be: where it goes, its template, what the template is given. ``lasting``: it tells of what has
+    ended, and is the same whenever it is made."""
+
+    path: str
+    template: str
+    values: Mapping[str, Any]
+    lasting: bool = False
+
+    @property
+    def root(self) -> str:
+        """The way from the page to the top of the site."""
+        return "../" * self.path.count("/")
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        if isinstance(value, str) and not isinstance(value, Markup):
+            return value if value.isprintable() else safe(encodable(value))
+        return value
+
+    made = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(str(find("templates/page"))),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    made.globals["marks"] = MARKS
+    made.globals["policy"] = POLICY
+    made.filters["markdown"] = lambda text: Markup(as_html(text))  # noqa: S704 - sanitized there
+    return made
+
+
+def render(page: Page) -> str:
+    """The text of a page."""
+    text = environment().get_template(page.template).render(page.values, root=page.root)
+    return encodable(re.sub(r"\n\s*\n+", "\n", text))
+
+
+@lru_cache(maxsize=1)
+def look() -> str:
+    """The digest of all that decides how a page looks: templates and style."""
+    folder = find("templates/page")
+    return digest_bytes(b"".join(p.name.encode() + p.read_bytes() for p in sorted(folder.iterdir())))
+
+
+_SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+
+
+def slug(*parts: str) -> str:
+    """A file's name for a name, the same for ever: what is no plain name gets a digest beside what can be read."""
+    words = [p for p in parts if p]
+    text = "--".join(words)
+    if all(_SLUG.fullmatch(w) and "--" not in w for w in words) and len(text) <= 160:
+        return text
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", text)[:40].strip("-") or "x"
+    return f"{readable}--{digest_bytes(encodable(chr(0).join(words)).encode())[:10]}"

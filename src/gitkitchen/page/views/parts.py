@@ -1,0 +1,219 @@
+"""What the pages are put together from: cells, blocks, and what all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from gitkitchen.page.drawing import HEIGHT, WIDTH, line
+from gitkitchen.page.health import Standing, of_run, standings, troubles
+from gitkitchen.page.measures import Delivery, delivery
+from gitkitchen.page.rendering import Page, slug
+from gitkitchen.page.shapes import Place, RecipeFact, Run, Site, Tone
+from gitkitchen.report.text import clip, duration, number
+
+MENU = (
+    ("index.html", "Overview"),
+    ("recipes.html", "Recipes"),
+    ("datasets.html", "Datasets"),
+    ("tests.html", "Tests"),
+    ("promotions.html", "Promotions"),
+    ("incidents.html", "Incidents"),
+    ("delivery.html", "Delivery"),
+    ("kitchens.html", "Kitchens"),
+    ("waivers.html", "Waivers"),
+)
+LETTERS: Mapping[str, str] = {"passed": "P", "failed": "F", "could_not_check": "?", "nothing_tested": "0", "cancelled": "C"}
+DOTS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table: text, a link, a state, or the last runs. ``head``: it names its row."""
+
+    text: str = ""
+    href: str = ""
+    tone: str = ""
+    mark: str = ""
+    cls: str = ""
+    head: bool = False
+    outside: bool = False
+    """The link leads out of the site."""
+    dots: Sequence[Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    cells: Sequence[Cell]
+    anchor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A section of a page: a heading, and any of what can stand below one."""
+
+    title: str
+    small: str = ""
+    anchor: str = ""
+    text: str = ""
+    head: Sequence[Cell] = ()
+    rows: Sequence[Row] = ()
+    figures: Sequence[tuple[str, str, str]] = ()
+    weeks: Sequence[float] = ()
+    weeks_said: str = ""
+    graph: Mapping[str, Any] | None = None
+    articles: Sequence[Mapping[str, Any]] = ()
+    charts: Sequence[Mapping[str, Any]] = ()
+    note: str = ""
+    items: Sequence[Cell] = ()
+    more: str = ""
+
+
+def heads(*words: str) -> tuple[Cell, ...]:
+    """The names of columns; ``n:`` before one sets it flush right, ``o:`` leaves it out on a phone."""
+    kinds = {"n": "n", "o": "optional", "no": "n optional"}
+    found = []
+    for word in words:
+        kind, colon, text = word.partition(":")
+        found.append(Cell(text, cls=kinds[kind]) if colon and kind in kinds else Cell(word))
+    return tuple(found)
+
+
+def article(title: str, tone: str, **more: Any) -> dict[str, Any]:
+    return {"title": title, "tone": tone, "href": "", "word": "", "small": "", "text": "", "fields": (),
+            "command": "", "anchor": ""} | more  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A site with all that several pages need of it, worked out once."""
+
+    site: Site
+    standings: Mapping[tuple[str, str, str], Standing]
+    troubles: tuple[Any, ...]
+    deliveries: Mapping[str, Delivery]
+    facts: Mapping[str, RecipeFact]
+    spaces: Mapping[str, str]
+    shared: Mapping[str, Any]
+    makers: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    """Dataset -> recipe and node."""
+    incident_pages: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, site: Site) -> Studio:
+        found = troubles(site)
+        made = [d for r in site.recipes for n in r.nodes for d in n.datasets]
+        makers = {d: (r.name, n) for r in site.recipes for n in r.nodes for d in n.datasets} if made else {}
+        about = f"GitKitchen {site.version}" + (f" · recipes as of commit {site.commit[:12]}" if site.commit else "")
+        shared = {
+            "title": site.title,
+            "menu": MENU,
+            "made": site.made.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "stale": site.stale.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "made_said": when(site.made),
+            "stale_said": when(site.stale),
+            "lacks": site.lacks,
+            "about": about,
+        }
+        return cls(
+            site,
+            standings(site),
+            found,
+            {p.name: delivery(site, p) for p in site.places},
+            {r.name: r for r in site.recipes},
+            {p.namespace: p.name for p in site.places},
+            shared,
+            makers,
+            {(t.environment, t.id): f"incident/{slug(t.environment, t.id)}.html" for t in found},
+        )
+
+    def page(self, path: str, template: str, menu: str, *, lasting: bool = False, **values: Any) -> Page:
+        """A page with what every page has."""
+        plain = {"over": "", "lead": "", "tone": "", "next": "", "facts": (), "blocks": (), "title": ""}
+        given = {**plain, "site": self.shared, "menu": menu, "lasting": lasting, **values}
+        given["title"] = given["title"] or given["headline"]
+        return Page(path, template, given, lasting)
+
+    def incident(self, environment: str, name: str) -> str:
+        return self.incident_pages[environment, name]
+
+    def place(self, name: str) -> Place | None:
+        return next((p for p in self.site.places if p.name == name), None)
+
+
+def when(at: datetime) -> str:
+    """``2026-11-21 07:01 UTC``."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """``3 h 12 min before``, as seen when the page was made: it does not go on counting."""
+    seconds = (now - at).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 60 else "just now" if seconds >= 0 else when(at)
+
+
+def run_href(run: Run | str) -> str:
+    return f"run/{slug(run if isinstance(run, str) else run.id)}.html"
+
+
+def recipe_href(recipe: str) -> str:
+    return f"recipe/{slug(recipe)}.html"
+
+
+def dataset_href(dataset: str) -> str:
+    return f"dataset/{slug(dataset)}.html"
+
+
+def grid_href(s: Standing) -> str:
+    return f"grid/{slug(s.environment, s.recipe, s.variation)}.html"
+
+
+def metrics_href(s: Standing) -> str:
+    return f"metrics/{slug(s.environment, s.recipe, s.variation)}.html"
+
+
+def dot(run: Run) -> dict[str, str]:
+    health = of_run(run)
+    letter = "W" if health.tone == "warn" else LETTERS.get(run.verdict, "?")
+    label = f"{health.word} {when(run.started)}"
+    return {"tone": health.tone, "letter": letter, "href": run_href(run), "label": label}
+
+
+def dots(runs: Sequence[Run], most: int = DOTS) -> list[dict[str, str]]:
+    return [dot(r) for r in runs[-most:]]
+
+
+def chart(
+    title: str,
+    points: Sequence[tuple[datetime, float]],
+    marks: Sequence[tuple[datetime, str, str]],
+) -> dict[str, Any] | None:
+    drawn = line(points, marks)
+    if drawn is None:
+        return None
+    last = number(points[-1][1])
+    said = f"least {number(drawn.least)}, most {number(drawn.most)}, {len(points):,} runs"
+    landed = sum(kind == "landed" for _, kind, _ in drawn.marks)
+    incidents = len(drawn.marks) - landed
+    label = f"{title}: {last} at last, {said}; {landed} promotions, {incidents} incidents in this time"
+    return {
+        "title": title, "anchor": slug(title), "last": last, "said": said, "label": label, "marks": drawn.marks,
+        "parts": drawn.parts, "width": WIDTH, "height": HEIGHT,
+        "first": when(drawn.first), "end": when(drawn.end),
+    }  # fmt: skip
+
+
+def boxes(graph: Any, about: Mapping[str, tuple[Tone, str, str, str]], here: str = "") -> dict[str, Any]:
+    """A graph for its template. ``about``: name -> tone, mark, what is said below it, link."""
+    from gitkitchen.page.drawing import BOX_H, BOX_W
+
+    made = []
+    for b in graph.boxes:
+        tone, mark, said, href = about.get(b.name, ("unknown", "?", "", ""))
+        made.append(
+            {"x": round(b.x, 1), "y": round(b.y, 1), "w": BOX_W, "h": BOX_H, "short": clip(b.name, 24),
+             "tone": tone, "mark": mark, "said": clip(said, 26), "href": href, "here": b.name == here}
+        )  # fmt: skip
+    return {"boxes": made, "curves": graph.curves, "width": round(graph.width), "height": round(graph.height), "more": ""}
