@@ -202,8 +202,8 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """``page:``: the status page. ``recent`` and ``stale_after`` are seconds: how far back lists and histories
-    go, and after how long a page that was not made again says that it is old."""
+    """``page:``: the status page. ``recent`` and ``stale_after`` are seconds: how far back lists and
+    histories go, and after how long a page that was not made again says that it is old."""
 
     title: str = ""
     url: str = ""

@@ -1,4 +1,5 @@
-"""The status page of a project: what ``page`` is given beside ledger and Git, from the files and the store."""
+"""The status page of a project: what ``page`` is given beside ledger and Git, from the files and the
+store."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from gitkitchen.workplace import Request
 
 
 def site(request: Request, now: datetime) -> tuple[Premises, Site]:
-    """All that the status page shows at ``now``. Mistake where there is no project; Infrastructure names a bad
-    record. A recipe that cannot be read, and a store that is away, are told on the page."""
+    """All that the status page shows at ``now``. Mistake where there is no project; Infrastructure names a
+    bad record. A recipe that cannot be read, and a store that is away, are told on the page."""
     premises = find_premises(request.start, request.say)
 
     def recipes(columns: Columns) -> Sequence[RecipeFact]:

@@ -19,6 +19,7 @@ from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Place, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.github.artifacts import CLAIM, NOTHING, PROBLEMS, PULL, Claim, claim_document
 from gitkitchen.github.events import Event, Group, Pull, dispatched_pull
+from gitkitchen.kitchen.event import run_url
 from gitkitchen.merging import Merged, Unmergeable
 from gitkitchen.model import Outcome, Verdict
 from gitkitchen.report import annotations as remarked

@@ -56,9 +56,7 @@ def recipe_fact(project: Project, recipe: Recipe, known: Collection[str], column
             )
         )
     variations = {v.name: _schedule(v.schedule) for v in recipe.variations.values()}
-    return RecipeFact(
-        recipe.name, recipe.description, recipe.owner, recipe.file, tuple(nodes), variations
-    )
+    return RecipeFact(recipe.name, recipe.description, recipe.owner, recipe.file, tuple(nodes), variations)
 
 
 def _schedule(schedule: Mapping[str, object]) -> str:

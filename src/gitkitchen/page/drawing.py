@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 WIDTH, HEIGHT = 720.0, 120.0
 PAD = 6.0
 POINTS = 240
 BOX_W, BOX_H = 190, 44
-GAP_X, GAP_Y = 56, 16
+GAP_X, GAP_Y = 48, 16
+LANE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,51 +93,81 @@ class Graph:
 
 def graph(after: Mapping[str, Sequence[str]]) -> Graph:
     """A layout of nodes, each with those that it comes after: layers by the longest way, each layer in the
-    order of what it hangs on (Sugiyama's barycentres), from left to right. Circles are cut where they close."""
-    layers = _layers(after)
-    columns: dict[int, list[str]] = {}
-    for name, layer in layers.items():
-        columns.setdefault(layer, []).append(name)
-    below: dict[str, list[str]] = {name: [] for name in after}
+    order of what it hangs on (Sugiyama's barycentres), from left to right. An edge over several layers
+    keeps a lane free in each, so that it crosses no box. Circles are cut where they close."""
+    layers: dict[Spot, int] = {}
+    layers.update({name: layer for name, layer in _layers(after).items()})
+    above: dict[Spot, list[Spot]] = {name: [] for name in after}
+    chains: list[list[Spot]] = []
     for name, befores in after.items():
         for before in befores:
-            if before in below:
-                below[before].append(name)
-    order = {name: float(i) for column in columns.values() for i, name in enumerate(column)}
-    for turn in range(6):
-        neighbours = after if turn % 2 == 0 else below
+            if before not in layers or layers[before] >= layers[name]:
+                continue
+            lanes: list[Spot] = [(before, name, n) for n in range(layers[before] + 1, layers[name])]
+            layers |= {lane: lane[2] for lane in lanes if isinstance(lane, tuple)}
+            chain: list[Spot] = [before, *lanes, name]
+            chains.append(chain)
+            for start, end in pairwise(chain):
+                above.setdefault(end, []).append(start)
+    columns = _ordered(layers, above)
+    tall = {n: sum(_height(s) for s in column) for n, column in columns.items()}
+    height = max(tall.values(), default=0.0)
+    spots: dict[Spot, tuple[float, float]] = {}
+    for layer, column in columns.items():
+        y = (height - tall[layer]) / 2
+        for spot in column:
+            spots[spot] = (layer * (BOX_W + GAP_X) + 2, y + _height(spot) / 2)
+            y += _height(spot)
+    boxes = tuple(Box(n, x, y - BOX_H / 2) for n, (x, y) in spots.items() if isinstance(n, str))
+    width = (max(columns, default=0) + 1) * (BOX_W + GAP_X) - GAP_X + 4
+    return Graph(
+        boxes, tuple(_curve([spots[s] for s in chain]) for chain in chains), width, max(height, BOX_H)
+    )
+
+
+Spot = str | tuple[str, str, int]
+"""A node, or the lane that an edge keeps free in a layer."""
+
+
+def _height(spot: Spot) -> float:
+    return BOX_H + GAP_Y if isinstance(spot, str) else LANE
+
+
+def _ordered(layers: Mapping[Spot, int], above: Mapping[Spot, Sequence[Spot]]) -> dict[int, list[Spot]]:
+    columns: dict[int, list[Spot]] = {}
+    for spot, layer in layers.items():
+        columns.setdefault(layer, []).append(spot)
+    below: dict[Spot, list[Spot]] = {}
+    for spot, befores in above.items():
+        for before in befores:
+            below.setdefault(before, []).append(spot)
+    order = {spot: float(i) for column in columns.values() for i, spot in enumerate(column)}
+    for turn in range(8):
+        neighbours = below if turn % 2 else above
         for layer in sorted(columns, reverse=bool(turn % 2)):
             column = columns[layer]
-            weights = {n: _centre([order[m] for m in neighbours[n] if m in order], order[n]) for n in column}
-            column.sort(key=lambda n: (weights[n], order[n]))
-            order |= {name: float(i) for i, name in enumerate(column)}
-    tallest = max((len(c) for c in columns.values()), default=0)
-    height = tallest * (BOX_H + GAP_Y)
-    spots: dict[str, tuple[float, float]] = {}
-    for layer, column in columns.items():
-        top = (height - len(column) * (BOX_H + GAP_Y)) / 2
-        for i, name in enumerate(column):
-            spots[name] = (layer * (BOX_W + GAP_X) + 2, top + i * (BOX_H + GAP_Y) + GAP_Y / 2)
-    curves = tuple(
-        _curve(spots[before], spots[name])
-        for name, befores in after.items()
-        for before in befores
-        if before in spots and layers[before] < layers[name]
-    )
-    width = (max(columns, default=0) + 1) * (BOX_W + GAP_X) - GAP_X + 4
-    boxes = tuple(Box(name, x, y) for name, (x, y) in spots.items())
-    return Graph(boxes, curves, width, max(height, BOX_H))
+            weights = {s: _centre([order[n] for n in neighbours.get(s, ())], order[s]) for s in column}
+            column.sort(key=lambda s: (weights[s], order[s]))
+            order |= {spot: float(i) for i, spot in enumerate(column)}
+    return columns
 
 
 def _centre(values: Sequence[float], own: float) -> float:
     return sum(values) / len(values) if values else own
 
 
-def _curve(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x1, y1 = start[0] + BOX_W, start[1] + BOX_H / 2
-    x2, y2 = end[0], end[1] + BOX_H / 2
-    bend = min(GAP_X, (x2 - x1)) / 2 + 8
-    return f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+def _curve(spots: Sequence[tuple[float, float]]) -> str:
+    """From the right side of the first, through the lanes, to the left side of the last."""
+    x, y = spots[0][0] + BOX_W, spots[0][1]
+    drawn = [f"M{x:.0f} {y:.0f}"]
+    for index, (left, middle) in enumerate(spots[1:], 1):
+        bend = GAP_X / 2
+        drawn.append(f"C{x + bend:.0f} {y:.0f} {left - bend:.0f} {middle:.0f} {left:.0f} {middle:.0f}")
+        x, y = left, middle
+        if index < len(spots) - 1:
+            x += BOX_W
+            drawn.append(f"H{x:.0f}")
+    return "".join(drawn)
 
 
 def _layers(after: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -167,7 +199,9 @@ def neighbourhood(
     kept = dict.fromkeys(c for c in list(centres)[:most] if c in after)
     ring = list(kept)
     for _ in range(steps):
-        ring = [m for n in ring for m in (*after.get(n, ()), *below.get(n, ())) if m in after and m not in kept]
+        ring = [
+            m for n in ring for m in (*after.get(n, ()), *below.get(n, ())) if m in after and m not in kept
+        ]
         for name in dict.fromkeys(ring):
             if len(kept) < most:
                 kept[name] = None

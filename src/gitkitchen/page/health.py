@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 
 from gitkitchen.model import Gate
 from gitkitchen.page.shapes import Alert, Health, Place, Run, Site, Tone
 from gitkitchen.promote.gates.clock import freezes, opening, thaw
 from gitkitchen.promote.moves import breaks
 from gitkitchen.promote.shapes import Hold, Incident, Landing, Release
-from gitkitchen.report.text import count, duration, moment, names
+from gitkitchen.report.text import count, duration, names
 
 RANK: dict[Tone, int] = {"bad": 0, "warn": 1, "unknown": 2, "good": 3}
 VERDICTS: Mapping[str, tuple[Tone, str]] = {
@@ -66,8 +67,8 @@ class Standing:
 
 
 def standings(site: Site) -> dict[tuple[str, str, str], Standing]:
-    """Every recipe in every environment, by environment, recipe and variation: those that ran there, and those
-    that are checked out. Runs of a part of a recipe say nothing of the whole."""
+    """Every recipe in every environment, by environment, recipe and variation: those that ran there, and
+    those that are checked out. Runs of a part of a recipe say nothing of the whole."""
     spaces = {p.namespace: p.name for p in site.places}
     found: dict[tuple[str, str, str], list[Run]] = {}
     for place in site.places:
@@ -78,9 +79,10 @@ def standings(site: Site) -> dict[tuple[str, str, str], Standing]:
             found.setdefault((spaces[run.namespace], run.recipe, run.variation), []).append(run)
     # Where all runs are of a variation, the recipe as such is not looked for.
     varied = {(e, r) for (e, r, v), runs in found.items() if v and runs}
+    road = {place.name: i for i, place in enumerate(site.places)}
     return {
         (e, r, v): Standing(e, r, v, of_run(runs[-1] if runs else None), tuple(runs))
-        for (e, r, v), runs in sorted(found.items())
+        for (e, r, v), runs in sorted(found.items(), key=lambda f: (f[0][1], f[0][2], road[f[0][0]]))
         if runs or v or (e, r) not in varied
     }
 
@@ -131,19 +133,23 @@ def waits_for(place: Place, source: Place | None, at: datetime) -> list[str]:
     if any(freezes(f, at) for f in gate.freeze):
         until = thaw(gate.freeze, at)
         reason = next(f.reason for f in gate.freeze if freezes(f, at))
-        found.append(f"a freeze ({reason})" + (f" until {moment(until)}" if until else ""))
+        found.append(f"a freeze ({reason})" + (f" until {_minute(until)}" if until else ""))
     if gate.allow:
         opens = opening(gate.allow, at)
         if opens is None:
             found.append("a window, and none opens in the next three weeks")
         elif opens > at:
-            found.append(f"its window opens {moment(opens)}")
+            found.append(f"its window opens {_minute(opens)}")
     if gate.approvals is not None:
         found.append(f"{count(gate.approvals.count, 'approval')} of this tree")
     return found
 
 
-# --- incidents ---------------------------------------------------------------------------------------------
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
+
+
+# --- incidents ----------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +179,7 @@ def troubles(site: Site) -> tuple[Trouble, ...]:
         tone: Tone = "bad" if a.severity == "stop" else "warn"
         title = f"{a.recipe}: {a.about}" if a.recipe and a.about else a.recipe or a.about or a.event
         kind = a.event.replace("_", " ") or "alert"
-        found.append(
-            Trouble(a.id, a.environment, kind, title, a.said, a.opened, a.closed, tone, a, a.commit)
-        )
+        found.append(Trouble(a.id, a.environment, kind, title, a.said, a.opened, a.closed, tone, a, a.commit))
     return tuple(sorted(found, key=lambda t: (not t.open, -t.opened.timestamp(), t.id)))
 
 
@@ -193,9 +197,16 @@ def _of_moves(place: Place) -> list[Trouble]:
         over = move.at if move.closed else None
         title = first.kind.replace("-", " ")
         found[move.id] = Trouble(
-            move.id, place.name, title, f"{place.name}: {title}", first.said, first.at, over, tone,
+            move.id,
+            place.name,
+            title,
+            f"{place.name}: {title}",
+            first.said,
+            first.at,
+            over,
+            tone,
             commit=first.commit,
-        )  # fmt: skip
+        )
     return list(found.values())
 
 
@@ -215,13 +226,13 @@ def sentences(place: Place) -> list[tuple[datetime, str, str]]:
     return found
 
 
-# --- flaky tests -------------------------------------------------------------------------------------------
+# --- flaky tests ----------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How a test, or a node (``test`` ""), did in runs of late. ``marks``: the oldest first, of each run P, F,
-    W (warned), E (could not be evaluated), R (passed after a retry), - (did not run)."""
+    """How a test, or a node (``test`` ""), did in runs of late. ``marks``: the oldest first, of each run P,
+    F, W (warned), E (could not be evaluated), R (passed after a retry), - (did not run)."""
 
     environment: str
     recipe: str
@@ -258,7 +269,7 @@ def histories(standing: Standing, most: int = 60) -> list[History]:
 
 
 def _of_test(standing: Standing, runs: Sequence[Run], test: str) -> History:
-    node = test.partition("/")[0]
+    node = next((r.node_of(test) for r in runs if any(t.get("id") == test for t in r.failing)), "")
     marks = ""
     for run in runs:
         own = next((t for t in run.failing if t.get("id") == test), None)
@@ -286,7 +297,7 @@ def _of_node(standing: Standing, runs: Sequence[Run], node: str) -> History:
 
 def _history(standing: Standing, runs: Sequence[Run], node: str, test: str, marks: str) -> History:
     judged = [(m in "FEW", run.tree) for m, run in zip(marks, runs, strict=True) if m != "-"]
-    flips = sum(a[0] != b[0] and a[1] == b[1] for a, b in zip(judged, judged[1:], strict=False))
+    flips = sum(a[0] != b[0] and a[1] == b[1] for a, b in pairwise(judged))
     return History(
         environment=standing.environment,
         recipe=standing.label,

@@ -1,9 +1,10 @@
-"""The same for programs: ``status.json``, an Atom feed, OpenMetrics, badges, the index of the search. Pure."""
+"""The same for programs: ``status.json``, an Atom feed, OpenMetrics, badges, the index of the search.
+Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -13,7 +14,16 @@ from gitkitchen.page.health import of_place, waits_for
 from gitkitchen.page.rendering import slug
 from gitkitchen.page.shapes import Health, Tone
 from gitkitchen.page.views.freshness import freshness
-from gitkitchen.page.views.parts import MENU, Studio, dataset_href, grid_href, metrics_href, recipe_href, run_href, when
+from gitkitchen.page.views.parts import (
+    MENU,
+    Studio,
+    dataset_href,
+    grid_href,
+    metrics_href,
+    recipe_href,
+    run_href,
+    when,
+)
 from gitkitchen.promote.shapes import Landing
 from gitkitchen.report.text import cells, clip, encodable, encodable_values, safe
 
@@ -35,7 +45,7 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-# --- status.json -------------------------------------------------------------------------------------------------
+# --- status.json ----------------------------------------
 
 
 def status(studio: Studio) -> dict[str, Any]:
@@ -52,37 +62,73 @@ def status(studio: Studio) -> dict[str, Any]:
                 "environment": p.name,
                 "branch": p.environment.branch,
                 **_said(health),
-                "live": {"commit": p.live or None, "tree": p.course.tree or None, "since": iso(landing.at) if landing else None},
-                "on_its_way": None if p.way is None else {"from": p.way.source, "commits": len(p.way.commits) + p.way.more if p.way.known else None},
-                "holds": [{"id": h.id, "by": h.by, "at": iso(h.at), "reason": h.reason} for h in p.course.holds],
+                "live": {
+                    "commit": p.live or None,
+                    "tree": p.course.tree or None,
+                    "since": iso(landing.at) if landing else None,
+                },
+                "on_its_way": None
+                if p.way is None
+                else {
+                    "from": p.way.source,
+                    "commits": len(p.way.commits) + p.way.more if p.way.known else None,
+                },
+                "holds": [
+                    {"id": h.id, "by": h.by, "at": iso(h.at), "reason": h.reason} for h in p.course.holds
+                ],
                 "waits_for": waits_for(p, source, site.made) if p.way or p.course.holds else [],
                 "delivery": {
-                    "since": iso(found.since), "deployments": found.landings, "per_week": round(found.frequency, 4),
-                    "lead_seconds": found.lead, "fail_rate": found.fail_rate, "restore_seconds": found.restore,
-                    "caught_before": found.before, "seen_after": found.after,
+                    "since": iso(found.since),
+                    "deployments": found.landings,
+                    "per_week": round(found.frequency, 4),
+                    "lead_seconds": found.lead,
+                    "fail_rate": found.fail_rate,
+                    "restore_seconds": found.restore,
+                    "caught_before": found.before,
+                    "seen_after": found.after,
                 },
             }
-        )  # fmt: skip
+        )
     recipes = [
         {
             "recipe": s.recipe,
             "variation": s.variation or None,
             "environment": s.environment,
             **_said(s.health),
-            "last": {"run": s.last.id, "verdict": s.last.verdict, "started": iso(s.last.started), "commit": s.last.commit or None} if s.last else None,
+            "last": {
+                "run": s.last.id,
+                "verdict": s.last.verdict,
+                "started": iso(s.last.started),
+                "commit": s.last.commit or None,
+            }
+            if s.last
+            else None,
             "last_green": s.green.id if s.green else None,
         }
         for s in studio.standings.values()
     ]
     incidents = [
-        {"id": t.id, "environment": t.environment, "kind": t.kind, "said": t.said, "opened": iso(t.opened),
-         "page": studio.incident(t.environment, t.id)}
-        for t in studio.troubles if t.open
-    ]  # fmt: skip
+        {
+            "id": t.id,
+            "environment": t.environment,
+            "kind": t.kind,
+            "said": t.said,
+            "opened": iso(t.opened),
+            "page": studio.incident(t.environment, t.id),
+        }
+        for t in studio.troubles
+        if t.open
+    ]
     fresh = [
-        {"dataset": f["dataset"], "environment": f["environment"], "state": f["tone"], "promise": f["promise"], "confirmed": f["confirmed"]}
+        {
+            "dataset": f["dataset"],
+            "environment": f["environment"],
+            "state": f["tone"],
+            "promise": f["promise"],
+            "confirmed": f["confirmed"],
+        }
         for f in freshness(studio)
-    ]  # fmt: skip
+    ]
     return {
         "version": 1,
         "project": site.project,
@@ -100,7 +146,7 @@ def _said(health: Health) -> dict[str, Any]:
     return {"state": health.tone, "word": health.word, "why": health.why}
 
 
-# --- Atom (RFC 4287) ------------------------------------------------------------------------------------------------
+# --- Atom (RFC 4287) ----------------------------------------
 
 
 def feed(studio: Studio) -> str:
@@ -109,13 +155,31 @@ def feed(studio: Studio) -> str:
     entries: list[tuple[datetime, str, str, str, str]] = []
     for t in studio.troubles:
         page = studio.incident(t.environment, t.id)
-        entries.append((t.opened, f"opened/{t.environment}/{t.id}", f"{t.environment}: {t.title}", t.said, page))
+        entries.append(
+            (t.opened, f"opened/{t.environment}/{t.id}", f"{t.environment}: {t.title}", t.said, page)
+        )
         if t.over is not None:
-            entries.append((t.over, f"closed/{t.environment}/{t.id}", f"{t.environment}: {t.title} is over", t.said, page))
+            entries.append(
+                (
+                    t.over,
+                    f"closed/{t.environment}/{t.id}",
+                    f"{t.environment}: {t.title} is over",
+                    t.said,
+                    page,
+                )
+            )
     for p in site.places:
         for m in p.moves:
             if isinstance(m.move, Landing):
-                entries.append((m.move.at, f"landing/{m.record}", f"{p.name}: {m.move.intent.value} {m.move.commit[:10]}", m.move.reason, "promotions.html"))
+                entries.append(
+                    (
+                        m.move.at,
+                        f"landing/{m.record}",
+                        f"{p.name}: {m.move.intent.value} {m.move.commit[:10]}",
+                        m.move.reason,
+                        "promotions.html",
+                    )
+                )
     for run in site.runs:
         if run.namespace in studio.spaces and run.verdict == "failed":
             label = f"{studio.spaces[run.namespace]}: {run.label} failed"
@@ -133,7 +197,7 @@ def feed(studio: Studio) -> str:
         f"<author><name>{_xml(site.project)}</name></author>",
     ]
     if base:
-        lines.append(f"<link rel=\"self\" href={quoteattr(_plain(base + 'feed.xml'))}/>")
+        lines.append(f'<link rel="self" href={quoteattr(_plain(base + "feed.xml"))}/>')
         lines.append(f"<link href={quoteattr(_plain(base))}/>")
     for at, key, title, said, page in entries[:FEED]:
         lines += [
@@ -156,7 +220,7 @@ def _xml(text: str) -> str:
     return escape(_plain(text))
 
 
-# --- OpenMetrics ------------------------------------------------------------------------------------------------------
+# --- OpenMetrics ----------------------------------------
 
 STATES: tuple[Tone, ...] = ("good", "warn", "bad", "unknown")
 
@@ -167,7 +231,9 @@ def open_metrics(studio: Studio) -> str:
     site = studio.site
     lines: list[str] = []
 
-    def family(name: str, kind: str, text: str, samples: list[tuple[Mapping[str, str], float]], unit: str = "") -> None:
+    def family(
+        name: str, kind: str, text: str, samples: Sequence[tuple[Mapping[str, str], float]], unit: str = ""
+    ) -> None:
         if not samples:
             return
         lines.append(f"# TYPE {name} {kind}")
@@ -178,27 +244,65 @@ def open_metrics(studio: Studio) -> str:
             shown = ",".join(f'{k}="{_label(v)}"' for k, v in labels.items() if v)
             lines.append(f"{name}{{{shown}}} {value:.15g}" if shown else f"{name} {value:.15g}")
 
-    family("gitkitchen_page_made_timestamp_seconds", "gauge", "When the page was made.", [({}, site.made.timestamp())], "seconds")
+    family(
+        "gitkitchen_page_made_timestamp_seconds",
+        "gauge",
+        "When the page was made.",
+        [({}, site.made.timestamp())],
+        "seconds",
+    )
     states = []
     for p in site.places:
         tone = of_place(p, studio.standings.values(), site.alerts).tone
-        states += [({"environment": p.name, "gitkitchen_environment_state": s}, float(s == tone)) for s in STATES]
+        states += [
+            ({"environment": p.name, "gitkitchen_environment_state": s}, float(s == tone)) for s in STATES
+        ]
     family("gitkitchen_environment_state", "stateset", "How an environment is.", states)
     recipes = [
-        ({"environment": s.environment, "recipe": s.recipe, "variation": s.variation, "gitkitchen_recipe_state": tone}, float(tone == s.health.tone))
-        for s in studio.standings.values() for tone in STATES
-    ]  # fmt: skip
+        (
+            {
+                "environment": s.environment,
+                "recipe": s.recipe,
+                "variation": s.variation,
+                "gitkitchen_recipe_state": tone,
+            },
+            float(tone == s.health.tone),
+        )
+        for s in studio.standings.values()
+        for tone in STATES
+    ]
     family("gitkitchen_recipe_state", "stateset", "How the last run of a recipe ended.", recipes)
     ran = [s for s in studio.standings.values() if s.last]
     labels = [{"environment": s.environment, "recipe": s.recipe, "variation": s.variation} for s in ran]
-    family("gitkitchen_run_started_timestamp_seconds", "gauge", "When the last run began.",
-           [(n, s.last.started.timestamp()) for n, s in zip(labels, ran, strict=True) if s.last], "seconds")
-    family("gitkitchen_run_duration_seconds", "gauge", "How long the last run took.",
-           [(n, s.last.seconds) for n, s in zip(labels, ran, strict=True) if s.last], "seconds")
-    family("gitkitchen_open_incidents", "gauge", "Incidents that are open.",
-           [({"environment": p.name}, float(sum(t.open and t.environment == p.name for t in studio.troubles))) for p in site.places])
-    family("gitkitchen_deployments", "gauge", "Deployments in the time that the page looks back.",
-           [({"environment": n}, float(d.landings)) for n, d in studio.deliveries.items()])
+    family(
+        "gitkitchen_run_started_timestamp_seconds",
+        "gauge",
+        "When the last run began.",
+        [(n, s.last.started.timestamp()) for n, s in zip(labels, ran, strict=True) if s.last],
+        "seconds",
+    )
+    family(
+        "gitkitchen_run_duration_seconds",
+        "gauge",
+        "How long the last run took.",
+        [(n, s.last.seconds) for n, s in zip(labels, ran, strict=True) if s.last],
+        "seconds",
+    )
+    family(
+        "gitkitchen_open_incidents",
+        "gauge",
+        "Incidents that are open.",
+        [
+            ({"environment": p.name}, float(sum(t.open and t.environment == p.name for t in studio.troubles)))
+            for p in site.places
+        ],
+    )
+    family(
+        "gitkitchen_deployments",
+        "gauge",
+        "Deployments in the time that the page looks back.",
+        [({"environment": n}, float(d.landings)) for n, d in studio.deliveries.items()],
+    )
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -206,20 +310,23 @@ def _label(text: str) -> str:
     return _plain(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-# --- badges ---------------------------------------------------------------------------------------------------------------
+# --- badges ----------------------------------------
 
 COLOURS = {"good": "#16654b", "warn": "#805000", "bad": "#ac2318", "unknown": "#625e56"}
 
 
 def badges(studio: Studio) -> Iterator[tuple[str, str]]:
-    """A badge for each environment, and for each recipe in each. Each carries its date: of one that is not made
-    again nobody thinks that it is of today."""
+    """A badge for each environment, and for each recipe in each. Each carries its date: of one that is not
+    made again nobody thinks that it is of today."""
     made = studio.site.made
     for p in studio.site.places:
         health = of_place(p, studio.standings.values(), studio.site.alerts)
         yield f"badge/{slug(p.name)}.svg", badge(p.name, health, made)
     for s in studio.standings.values():
-        yield f"badge/{slug(s.environment, s.recipe, s.variation)}.svg", badge(f"{s.label} · {s.environment}", s.health, made)
+        yield (
+            f"badge/{slug(s.environment, s.recipe, s.variation)}.svg",
+            badge(f"{s.label} · {s.environment}", s.health, made),
+        )
 
 
 def badge(name: str, health: Health, made: datetime) -> str:
@@ -227,18 +334,20 @@ def badge(name: str, health: Health, made: datetime) -> str:
     mark = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}[health.tone]
     left, right = clip(_plain(name), 40), f"{mark} {health.word} · {made.astimezone(UTC):%Y-%m-%d}"
     a, b = 7 * cells(left) + 12, 7 * cells(right) + 12
-    title = _xml(f"{name}: {health.word}, as of {when(made)}")
+    said = f"{name}: {health.word}, as of {when(made)}"
+    fit = 'lengthAdjust="spacingAndGlyphs"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img" aria-label={quoteattr(_plain(f"{name}: {health.word}, as of {when(made)}"))}>'
-        f"<title>{title}</title>"
-        f'<rect width="{a}" height="20" fill="#3c3a36"/><rect x="{a}" width="{b}" height="20" fill="{COLOURS[health.tone]}"/>'
-        f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
-        f'<text x="6" y="14" textLength="{a - 12}" lengthAdjust="spacingAndGlyphs">{_xml(left)}</text>'
-        f'<text x="{a + 6}" y="14" textLength="{b - 12}" lengthAdjust="spacingAndGlyphs">{_xml(right)}</text></g></svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img" '
+        f"aria-label={quoteattr(_plain(said))}><title>{_xml(said)}</title>"
+        f'<rect width="{a}" height="20" fill="#3c3a36"/>'
+        f'<rect x="{a}" width="{b}" height="20" fill="{COLOURS[health.tone]}"/>'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
+        f'<text x="6" y="14" textLength="{a - 12}" {fit}>{_xml(left)}</text>'
+        f'<text x="{a + 6}" y="14" textLength="{b - 12}" {fit}>{_xml(right)}</text></g></svg>\n'
     )
 
 
-# --- search -----------------------------------------------------------------------------------------------------------------
+# --- search ----------------------------------------
 
 
 def search(studio: Studio) -> str:
@@ -256,7 +365,10 @@ def search(studio: Studio) -> str:
             if n.name not in n.datasets:
                 found.append((n.name, f"node of {r.name}", page))
             found += [(d, f"dataset of {r.name}", dataset_href(d)) for d in n.datasets]
-            found += [(f"{n.name}: {t.name}", f"test of {r.name}", f"{page}#tests" if n.datasets else page) for t in n.tests]
+            found += [
+                (f"{n.name}: {t.name}", f"test of {r.name}", f"{page}#tests" if n.datasets else page)
+                for t in n.tests
+            ]
     found += [(t.title, f"incident {t.id}", studio.incident(t.environment, t.id)) for t in studio.troubles]
     for run in reversed(site.runs[-FOUND:]):
         found.append((run.id, f"{run.label} {run.verdict}", run_href(run)))

@@ -25,8 +25,11 @@ def _reader() -> MarkdownIt:
     return made
 
 
-def _link(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:  # noqa: ARG001
-    tokens[index].attrSet("rel", "noopener noreferrer")
+def _link(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    token = tokens[index]
+    if not str(token.attrGet("href") or "").lower().startswith(ALLOWED):
+        token.attrs.pop("href", None)  # an empty one would lead to the page itself
+    token.attrSet("rel", "noopener noreferrer")
     return str(self.renderToken(tokens, index, options, env))
 
 

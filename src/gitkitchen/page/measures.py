@@ -1,9 +1,9 @@
 """How delivery does, by DORA's four measures and one of our own. Pure.
 
-The definitions are DORA's (https://dora.dev/guides/dora-metrics-four-keys/): change lead time, the time from a
-change's commit to its deployment; deployment frequency; change fail rate, the share of deployments that need
-to be mended at once, by a rollback or a hotfix; failed deployment recovery time, how long that takes. A
-deployment is a landing in an environment; what rolls back, or mends, is not one that is counted as a change.
+The definitions are DORA's (https://dora.dev/guides/dora-metrics-four-keys/): change lead time, the time
+from a change's commit to its deployment; deployment frequency; change fail rate, the share of deployments
+that need to be mended at once, by a rollback or a hotfix; failed deployment recovery time, how long that
+takes. A deployment is a landing in an environment; what rolls back is not one that is counted as a change.
 """
 
 from __future__ import annotations
@@ -72,9 +72,19 @@ def delivery(site: Site, place: Place) -> Delivery:
             weekly[-1 - index] += 1
     before, after = _caught(site, place, since)
     return Delivery(
-        place.name, since, len(forward), weeks, median(leads) if leads else None, len(leads), failed,
-        median(times) if times else None, len(times), before, after, tuple(weekly),
-    )  # fmt: skip
+        place.name,
+        since,
+        len(forward),
+        weeks,
+        median(leads) if leads else None,
+        len(leads),
+        failed,
+        median(times) if times else None,
+        len(times),
+        before,
+        after,
+        tuple(weekly),
+    )
 
 
 def _failures(place: Place, since: datetime) -> tuple[int, list[float]]:
@@ -118,15 +128,17 @@ def breaks_before(place: Place, end: Incident) -> bool:
 
 
 def _caught(site: Site, place: Place, since: datetime) -> tuple[int, int]:
-    """Data that was wrong: how often a stop test kept it from readers (in a sandbox, an environment before, or
-    here, where it was not published), and how often readers saw it."""
+    """Data that was wrong: how often a stop test kept it from readers (in a sandbox, an environment before,
+    or here, where it was not published), and how often readers saw it."""
     before = sum(
         run.started >= since
         and run.verdict == "failed"
-        and any(t.get("severity") == "stop" and t.get("state") == "failed" and not t.get("waived")
-                for t in run.failing)
+        and any(
+            t.get("severity") == "stop" and t.get("state") == "failed" and not t.get("waived")
+            for t in run.failing
+        )
         for run in site.runs
-    )  # fmt: skip
+    )
     kinds = ("rollback", "drift-data", "torn", "wrong-tree")
     after = sum(
         isinstance(m.move, Incident) and not m.move.closed and m.move.at >= since and m.move.kind in kinds

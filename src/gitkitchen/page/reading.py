@@ -99,7 +99,7 @@ def read_site(
     )
 
 
-# --- runs -----------------------------------------------------------------------------------------------
+# --- runs ----------------------------------------
 
 
 def _kept(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ def _last_of_each(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(sorted(found.values(), key=lambda run: (run.started, run.id)))
 
 
-# --- environments ---------------------------------------------------------------------------------------
+# --- environments ----------------------------------------
 
 
 def _places(
@@ -123,9 +123,7 @@ def _places(
     courses: dict[str, tuple[Course, tuple[Moved, ...]]] = {}
     for environment in project.environments:
         records = streams.records(stream_of(environment.name))
-        moves = tuple(
-            Moved(r.sequence, r.id, m) for r, m in zip(records, moves_of(records), strict=True)
-        )
+        moves = tuple(Moved(r.sequence, r.id, m) for r, m in zip(records, moves_of(records), strict=True))
         courses[environment.name] = fold(environment.name, (m.move for m in moves)), moves
     for environment in project.environments:
         course, moves = courses[environment.name]
@@ -178,7 +176,7 @@ def _way(
         return None
     base = here.last.source if here.last is not None else own
     try:
-        commits = [c for c in history.line(root, ahead, below=[b for b in (base, own) if b], most=1_000)]
+        commits = list(history.line(root, ahead, below=[b for b in (base, own) if b], most=1_000))
     except GitKitchenError:
         lacks.append(f"Git could not tell what {source.name} has and {environment.name} has not")
         return Way(source.name, known=False)
@@ -237,7 +235,7 @@ def _head(premises: Premises) -> str:
         return ""
 
 
-# --- what else the ledger says ----------------------------------------------------------------------------
+# --- what else the ledger says ----------------------------------------
 
 
 def _kitchens(names: Iterable[str], streams: Streams) -> Iterator[KitchenEntry]:
@@ -298,7 +296,9 @@ def fold_alert(environment: str, name: str, bodies: Sequence[Mapping[str, Any]])
             merged.update({k: v for k, v in flat.items() if isinstance(v, str) and v})
     if opened is None:
         return None
-    about = "/".join(filter(None, (merged.get("node", ""), merged.get("test", "")))) or merged.get("about", "")
+    about = "/".join(filter(None, (merged.get("node", ""), merged.get("test", "")))) or merged.get(
+        "about", ""
+    )
     return Alert(
         id=name,
         environment=environment,
@@ -343,7 +343,7 @@ def _schedules(names: Iterable[str], streams: Streams) -> Iterator[Said]:
             )
 
 
-# --- what the files say -------------------------------------------------------------------------------------
+# --- what the files say ----------------------------------------
 
 
 def _waivers(project: Project, today: date, lacks: list[str]) -> Iterator[Excuse]:
@@ -351,9 +351,7 @@ def _waivers(project: Project, today: date, lacks: list[str]) -> Iterator[Excuse
     lacks += [_sentence(problem) for problem in problems[:5]]
     for w in waivers:
         why = "expired" if today > w.expires else void_anywhere(w, project.policy, today)
-        yield Excuse(
-            w.file, w.recipe, w.node, w.rule, w.reason, w.approver, w.expires.isoformat(), why
-        )
+        yield Excuse(w.file, w.recipe, w.node, w.rule, w.reason, w.approver, w.expires.isoformat(), why)
 
 
 def _sentence(problem: Problem) -> str:

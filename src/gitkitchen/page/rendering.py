@@ -20,15 +20,18 @@ from gitkitchen.shipped import find
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'"
+)
 MARKS: Mapping[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}
 """A mark for each tone, so that no colour is needed to tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to be: where it goes, its template, what the template is given. ``lasting``: it tells of what has
-    ended, and is the same whenever it is made."""
+    """A page to be: where it goes, its template, what the template is given. ``lasting``: it tells of what
+    has ended, and is the same whenever it is made."""
 
     path: str
     template: str
@@ -84,10 +87,10 @@ _SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
 
 def slug(*parts: str) -> str:
-    """A file's name for a name, the same for ever: what is no plain name gets a digest beside what can be read."""
+    """A file's name for a name, the same for ever: what is no plain name gets a digest."""
     words = [p for p in parts if p]
     text = "--".join(words)
-    if all(_SLUG.fullmatch(w) and "--" not in w for w in words) and len(text) <= 160:
+    if words and all(_SLUG.fullmatch(w) and "--" not in w for w in words) and len(text) <= 160:
         return text
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", text)[:40].strip("-") or "x"
     return f"{readable}--{digest_bytes(encodable(chr(0).join(words)).encode())[:10]}"

@@ -31,7 +31,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
-    def list_directory(self, path: object) -> None:  # type: ignore[override]  # noqa: ARG002
+    def list_directory(self, path: object) -> None:  # noqa: ARG002
         self.send_error(404)
 
     def log_message(self, *args: object) -> None:
@@ -44,7 +44,11 @@ def serve(folder: Path, port: int, ready: Callable[[str], None]) -> None:
         server = ThreadingHTTPServer((HOST, port), partial(_Handler, directory=str(folder)))
     except OSError as error:
         raise Infrastructure(
-            Problem(f"port {port} cannot be had: {error.strerror}", hint="--serve 0 takes one that is free", code="port")
+            Problem(
+                f"port {port} cannot be had: {error.strerror}",
+                hint="--serve 0 takes one that is free",
+                code="port",
+            )
         ) from error
     with server:
         ready(f"http://{HOST}:{server.server_address[1]}/")

@@ -158,9 +158,16 @@ class Run:
 
     @cached_property
     def failing(self) -> tuple[Mapping[str, Any], ...]:
-        """Tests that failed or could not be evaluated: ``id``, ``state``, ``severity``, and what they said."""
+        """Tests that failed or could not be evaluated: ``id``, ``state``, ``severity``, what they said."""
         value = self.body.get("failing")
         return tuple(t for t in value if isinstance(t, dict)) if isinstance(value, list) else ()
+
+    def node_of(self, test: str) -> str:
+        """The node that a test is of, by its id: ``node/phase/kind(arguments)``."""
+        first = test.partition("/")[0]
+        if first in self.states:
+            return first
+        return max((n for n in self.states if test.startswith(f"{n}/")), key=len, default=first)
 
     @property
     def failed(self) -> Mapping[str, Mapping[str, Any]]:

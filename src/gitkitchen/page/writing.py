@@ -64,7 +64,11 @@ def _write(site: Site, folder: Path, known: Mapping[str, str]) -> Written:
     keys[".nojekyll"] = ""
     there = _there(folder, "run")
     for page in pages(site):
-        key = digest_bytes(f"{style} {site.title} {page.values!r}".encode(errors="replace")) if page.lasting else ""
+        key = (
+            digest_bytes(f"{style} {site.title} {page.values!r}".encode(errors="replace"))
+            if page.lasting
+            else ""
+        )
         keys[page.path] = key
         if page.lasting and known.get(page.path) == key and page.path in there:
             continue
@@ -111,7 +115,9 @@ def _before(folder: Path) -> dict[str, str]:
     except FileNotFoundError:
         strangers = sorted(p.name for p in folder.iterdir() if p.name not in OWN) if folder.is_dir() else []
         if folder.exists() and not folder.is_dir():
-            raise Mistake(Problem(f"{folder} is a file", hint="name a folder with --out", code="page-folder")) from None
+            raise Mistake(
+                Problem(f"{folder} is a file", hint="name a folder with --out", code="page-folder")
+            ) from None
         if strangers:
             raise Mistake(
                 Problem(

@@ -36,9 +36,9 @@ def essence(outcome: Outcome, url: str = "") -> dict[str, Any]:
     """The body of a run's record. ``url``: of the job that ran it, "" where it was none.
 
     ``nodes``: state -> names. ``at``: seconds from the run's start, ``took``: seconds (columns, see above);
-    ``tries``: node -> attempts, of those with more than one. ``rows``: dataset -> rows of what the run vouches
-    for. ``metrics``: ``node.name`` -> figure. ``failing``: tests; ``failed``: node -> why, with hint, reasons
-    and tail. What is empty is left out.
+    ``tries``: node -> attempts, of those with more than one. ``rows``: dataset -> rows of what the run
+    vouches for. ``metrics``: ``node.name`` -> figure. ``failing``: tests; ``failed``: node -> why, with
+    hint, reasons and tail. What is empty is left out.
     """
     states: dict[str, list[str]] = {}
     for node in outcome.nodes:
@@ -47,7 +47,10 @@ def essence(outcome: Outcome, url: str = "") -> dict[str, Any]:
     for test in outcome.tests:
         counts[test.state.value] = counts.get(test.state.value, 0) + 1
     failing = [t for t in outcome.tests if t.state in _BAD]
-    publication = {"state": outcome.publication.state, "sequence": outcome.publication.sequence}
+    publication: dict[str, Any] = {
+        "state": outcome.publication.state,
+        "sequence": outcome.publication.sequence,
+    }
     if outcome.publication.state == "withheld" and outcome.publication.reason:
         publication["reason"] = _text(facts.public_message(outcome, outcome.publication.reason))
     body = {
@@ -75,9 +78,7 @@ def essence(outcome: Outcome, url: str = "") -> dict[str, Any]:
     return body | {key: value for key, value in _shown(outcome, states, url) if value}
 
 
-def _shown(
-    outcome: Outcome, states: Mapping[str, Sequence[str]], url: str
-) -> Iterator[tuple[str, Any]]:
+def _shown(outcome: Outcome, states: Mapping[str, Sequence[str]], url: str) -> Iterator[tuple[str, Any]]:
     """What nobody judges by, and the page shows."""
     results = {n.node: n for n in outcome.nodes}
     order = [results[name] for state in sorted(states) for name in states[state]]
@@ -134,12 +135,12 @@ def _figures(outcome: Outcome) -> Iterator[tuple[str, float]]:
     """What nodes measured of themselves, and tests of kinds whose figure somebody asked for by name."""
     for node in outcome.nodes:
         for name, value in node.metrics.items():
-            if value == value and abs(value) != float("inf"):  # noqa: PLR0124 (NaN is no figure)
+            if value == value and abs(value) != float("inf"):
                 yield _text(f"{node.node}.{name}"), float(f"{value:.6g}")
     for test in outcome.tests:
         if test.kind == "value" and test.state in (TestState.PASSED, TestState.FAILED):
             for name, value in test.metrics.items():
-                if value == value and abs(value) != float("inf"):  # noqa: PLR0124
+                if value == value and abs(value) != float("inf"):
                     yield _text(f"{test.id}.{name}"), float(f"{value:.6g}")
 
 

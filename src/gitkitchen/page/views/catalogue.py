@@ -52,7 +52,7 @@ def _own(studio: Studio, recipe: str) -> list[Standing]:
     return [s for s in studio.standings.values() if s.recipe == recipe]
 
 
-# --- recipes ------------------------------------------------------------------------------------------------
+# --- recipes ----------------------------------------
 
 
 def _recipes(studio: Studio) -> Page:
@@ -61,9 +61,13 @@ def _recipes(studio: Studio) -> Page:
     for name in everything:
         fact = studio.facts.get(name, RecipeFact(name))
         health = worst(s.health for s in _own(studio, name))
-        cells = [Cell(health.word, tone=health.tone), Cell(name, href=recipe_href(name), head=True),
-                 Cell(fact.description, cls="why"), Cell(fact.owner, cls="optional"),
-                 Cell(f"{len(fact.nodes):,}" if fact.nodes else "", cls="n optional")]  # fmt: skip
+        cells = [
+            Cell(health.word, tone=health.tone),
+            Cell(name, href=recipe_href(name), head=True),
+            Cell(fact.description, cls="why"),
+            Cell(fact.owner, cls="optional"),
+            Cell(f"{len(fact.nodes):,}" if fact.nodes else "", cls="n optional"),
+        ]
         rows.append((RANK[health.tone], name, Row(cells)))
     block = Block(
         "By state",
@@ -72,9 +76,13 @@ def _recipes(studio: Studio) -> Page:
         text="" if rows else "There is no recipe yet.",
     )
     return studio.page(
-        "recipes.html", "blocks.html.j2", "recipes.html", headline="Recipes",
-        lead=f"{count(len(everything), 'recipe')}, what fails first.", blocks=[block],
-    )  # fmt: skip
+        "recipes.html",
+        "blocks.html.j2",
+        "recipes.html",
+        headline="Recipes",
+        lead=f"{count(len(everything), 'recipe')}, what fails first.",
+        blocks=[block],
+    )
 
 
 def _recipe(studio: Studio, fact: RecipeFact) -> Page:
@@ -86,42 +94,73 @@ def _recipe(studio: Studio, fact: RecipeFact) -> Page:
     blocks.append(_standing_block(studio, own))
     if fact.nodes:
         blocks.append(_graph_block(studio, fact, own))
-        blocks.append(_nodes_block(fact, own))
+        blocks.append(_nodes_block(fact))
     found = [t for t in studio.troubles if t.alert is not None and t.alert.recipe == fact.name]
     if found:
-        shown = [article(t.title, t.tone if t.open else "unknown", word=t.kind, text=t.said,
-                         href=studio.incident(t.environment, t.id),
-                         small=f"{t.environment} · {when(t.opened)}" + ("" if t.open else f" to {when(t.over)}"))
-                 for t in found[:10]]  # fmt: skip
+        shown = [
+            article(
+                t.title,
+                t.tone if t.open else "unknown",
+                word=t.kind,
+                text=t.said,
+                href=studio.incident(t.environment, t.id),
+                small=f"{t.environment} · {when(t.opened)}" + ("" if t.open else f" to {when(t.over)}"),
+            )
+            for t in found[:10]
+        ]
         blocks.append(Block("Incidents", str(len(found)), articles=shown))
     facts = [(label, Cell(text)) for label, text in (("owner", fact.owner), ("file", fact.file)) if text]
     facts += [(f"variation {v}", Cell(s or "when asked")) for v, s in fact.variations.items()]
     return studio.page(
-        recipe_href(fact.name), "blocks.html.j2", "recipes.html", headline=fact.name, tone=health.tone,
-        over=f"recipe · {count(len(fact.nodes), 'node')}", lead=fact.description, facts=facts, blocks=blocks,
-    )  # fmt: skip
+        recipe_href(fact.name),
+        "blocks.html.j2",
+        "recipes.html",
+        headline=fact.name,
+        tone=health.tone,
+        over=f"recipe · {count(len(fact.nodes), 'node')}",
+        lead=fact.description,
+        facts=facts,
+        blocks=blocks,
+    )
 
 
 def _standing_block(studio: Studio, own: list[Standing]) -> Block:
     rows = []
     for s in own:
         last = s.last
-        rows.append(Row([
-            Cell(s.health.word, tone=s.health.tone),
-            Cell(s.environment + (f" ({s.variation})" if s.variation else ""), href=grid_href(s) if s.runs else "", head=True),
-            Cell(dots=dots(s.runs)),
-            Cell(ago(last.started, studio.site.made) if last else "never ran", href=run_href(last) if last else "", cls="t"),
-            Cell("metrics" if s.runs else "", href=metrics_href(s) if s.runs else "", cls="optional"),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(s.health.word, tone=s.health.tone),
+                    Cell(
+                        s.environment + (f" ({s.variation})" if s.variation else ""),
+                        href=grid_href(s) if s.runs else "",
+                        head=True,
+                    ),
+                    Cell(dots=dots(s.runs)),
+                    Cell(
+                        ago(last.started, studio.site.made) if last else "never ran",
+                        href=run_href(last) if last else "",
+                        cls="t",
+                    ),
+                    Cell("metrics" if s.runs else "", href=metrics_href(s) if s.runs else "", cls="optional"),
+                ]
+            )
+        )
     return Block(
-        "Environments", anchor="environments", rows=rows,
+        "Environments",
+        anchor="environments",
+        rows=rows,
         head=heads("state", "grid of runs", "last runs", "last run", "o:history"),
-    )  # fmt: skip
+    )
 
 
 def _about(studio: Studio, fact: RecipeFact, own: list[Standing]) -> dict[str, tuple[Tone, str, str, str]]:
     """Of each node: how it did in the last run of the environment furthest down the road."""
-    last = next((s.last for p in reversed(studio.site.places) for s in own if s.environment == p.name and s.last), None)
+    last = next(
+        (s.last for p in reversed(studio.site.places) for s in own if s.environment == p.name and s.last),
+        None,
+    )
     found: dict[str, tuple[Tone, str, str, str]] = {}
     for node in fact.nodes:
         state = last.states.get(node.name, "") if last else ""
@@ -140,43 +179,77 @@ def _graph_block(studio: Studio, fact: RecipeFact, own: list[Standing]) -> Block
     around = neighbourhood(after, bad or [n for n in after if not after[n]][:6], most=WHOLE // 2)
     drawn = boxes(graph(around), about)
     what = "what failed" if bad else "where it begins"
-    drawn["more"] = f"{len(around)} of {len(after):,} nodes are drawn, around {what}; each dataset's page draws its own neighbourhood."
+    drawn["more"] = (
+        f"{len(around)} of {len(after):,} nodes are drawn, around {what}; "
+        "each dataset's page draws its own neighbourhood."
+    )
     return Block("Graph", "from left to right", "graph", graph=drawn)
 
 
-def _nodes_block(fact: RecipeFact, own: list[Standing]) -> Block:
+def _nodes_block(fact: RecipeFact) -> Block:
     rows = []
     for node in fact.nodes:
         made = node.datasets[0] if node.datasets else ""
-        rows.append(Row([
-            Cell(node.name, href=dataset_href(made) if made else "", head=True),
-            Cell(node.kind), Cell(", ".join(node.reads) or ", ".join(node.after), cls="why"),
-            Cell(f"{len(node.tests):,}", cls="n"), Cell(node.owner, cls="optional"),
-            Cell(node.runbook, href=node.runbook if node.runbook.startswith("https://") else "", outside=True, cls="optional"),
-        ], anchor=""))  # fmt: skip
-    return Block("Nodes", str(len(rows)), "nodes", head=heads("node", "kind", "reads", "n:tests", "o:owner", "o:runbook"), rows=rows)
+        rows.append(
+            Row(
+                [
+                    Cell(node.name, href=dataset_href(made) if made else "", head=True),
+                    Cell(node.kind),
+                    Cell(", ".join(node.reads) or ", ".join(node.after), cls="why"),
+                    Cell(f"{len(node.tests):,}", cls="n"),
+                    Cell(node.owner, cls="optional"),
+                    Cell(
+                        node.runbook,
+                        href=node.runbook if node.runbook.startswith("https://") else "",
+                        outside=True,
+                        cls="optional",
+                    ),
+                ],
+                anchor="",
+            )
+        )
+    return Block(
+        "Nodes",
+        str(len(rows)),
+        "nodes",
+        head=heads("node", "kind", "reads", "n:tests", "o:owner", "o:runbook"),
+        rows=rows,
+    )
 
 
-# --- datasets -------------------------------------------------------------------------------------------------
+# --- datasets ----------------------------------------
 
 
 def _datasets(studio: Studio) -> Page:
     rows = []
     for dataset, (recipe, node) in sorted(studio.makers.items()):
         columns = studio.site.columns.get(dataset, ())
-        rows.append(Row([
-            Cell(dataset, href=dataset_href(dataset), head=True), Cell(recipe, href=recipe_href(recipe)),
-            Cell(node.owner, cls="optional"), Cell(f"{len(columns):,}" if columns else "", cls="n optional"),
-            Cell(f"{len(node.tests):,}", cls="n"), Cell(_published_in(studio, dataset), cls="why"),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(dataset, href=dataset_href(dataset), head=True),
+                    Cell(recipe, href=recipe_href(recipe)),
+                    Cell(node.owner, cls="optional"),
+                    Cell(f"{len(columns):,}" if columns else "", cls="n optional"),
+                    Cell(f"{len(node.tests):,}", cls="n"),
+                    Cell(_published_in(studio, dataset), cls="why"),
+                ]
+            )
+        )
     block = Block(
-        "By name", head=heads("dataset", "recipe", "o:owner", "no:columns", "n:tests", "published in"), rows=rows,
+        "By name",
+        head=heads("dataset", "recipe", "o:owner", "no:columns", "n:tests", "published in"),
+        rows=rows,
         text="" if rows else "No recipe that is checked out makes a dataset.",
-    )  # fmt: skip
+    )
     return studio.page(
-        "datasets.html", "blocks.html.j2", "datasets.html", headline="Datasets",
-        lead=f"{count(len(rows), 'dataset')} of the recipes that are checked out.", blocks=[block],
-    )  # fmt: skip
+        "datasets.html",
+        "blocks.html.j2",
+        "datasets.html",
+        headline="Datasets",
+        lead=f"{count(len(rows), 'dataset')} of the recipes that are checked out.",
+        blocks=[block],
+    )
 
 
 def _published_in(studio: Studio, dataset: str) -> str:
@@ -193,26 +266,41 @@ def _dataset(studio: Studio, fact: RecipeFact, node: NodeFact, dataset: str) -> 
     columns = site.columns.get(dataset, ())
     lineage = node.lineage.get(dataset, {})
     own = _own(studio, fact.name)
-    blocks = [_state_block(studio, own, node), _contract_block(node, dataset, columns, lineage)]
+    blocks = [_state_block(studio, own, node), _contract_block(node, columns, lineage)]
     if node.tests:
-        rows = [Row([Cell(t.name, head=True), Cell(t.severity), Cell(t.description, cls="why")]) for t in node.tests]
-        blocks.append(Block("Tests", str(len(rows)), "tests", head=heads("test", "severity", "what for"), rows=rows))
+        rows = [
+            Row([Cell(t.name, head=True), Cell(t.severity), Cell(t.description, cls="why")])
+            for t in node.tests
+        ]
+        blocks.append(
+            Block("Tests", str(len(rows)), "tests", head=heads("test", "severity", "what for"), rows=rows)
+        )
     readers = [
         (r.name, n) for r in site.recipes for n in r.nodes if dataset in n.reads and n.name != node.name
     ]
     blocks.append(_around_block(studio, fact, node, own, readers))
     blocks.append(_versions_block(studio, dataset))
-    facts = [("owner", Cell(node.owner or "nobody named")), ("recipe", Cell(fact.name, href=recipe_href(fact.name))),
-             ("node", Cell(f"{node.name} ({node.kind})")), ("declared in", Cell(node.file))]  # fmt: skip
+    facts = [
+        ("owner", Cell(node.owner or "nobody named")),
+        ("recipe", Cell(fact.name, href=recipe_href(fact.name))),
+        ("node", Cell(f"{node.name} ({node.kind})")),
+        ("declared in", Cell(node.file)),
+    ]
     if node.key:
         facts.append(("key", Cell(", ".join(node.key))))
     if node.runbook:
         web = node.runbook.startswith("https://")
         facts.append(("runbook", Cell(node.runbook, href=node.runbook if web else "", outside=True)))
     return studio.page(
-        dataset_href(dataset), "blocks.html.j2", "datasets.html", headline=dataset, over="dataset",
-        lead=node.description, facts=facts, blocks=blocks,
-    )  # fmt: skip
+        dataset_href(dataset),
+        "blocks.html.j2",
+        "datasets.html",
+        headline=dataset,
+        over="dataset",
+        lead=node.description,
+        facts=facts,
+        blocks=blocks,
+    )
 
 
 def _state_block(studio: Studio, own: list[Standing], node: NodeFact) -> Block:
@@ -222,19 +310,29 @@ def _state_block(studio: Studio, own: list[Standing], node: NodeFact) -> Block:
         state = s.last.states.get(node.name, "") if s.last else ""
         tone, mark = NODES.get(state, ("unknown", "?"))
         amount = run.rows.get(next(iter(node.datasets), ""), None) if run else None
-        rows.append(Row([
-            Cell(WORDS.get(state, "not known"), tone=tone, mark=mark), Cell(s.environment + (f" ({s.variation})" if s.variation else ""), head=True),
-            Cell(f"{ago(run.finished, studio.site.made)}" if run else "never", href=run_href(run) if run else ""),
-            Cell(f"{amount:,.0f}" if amount is not None else "", cls="n"),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(WORDS.get(state, "not known"), tone=tone, mark=mark),
+                    Cell(s.environment + (f" ({s.variation})" if s.variation else ""), head=True),
+                    Cell(
+                        f"{ago(run.finished, studio.site.made)}" if run else "never",
+                        href=run_href(run) if run else "",
+                    ),
+                    Cell(f"{amount:,.0f}" if amount is not None else "", cls="n"),
+                ]
+            )
+        )
     return Block(
-        "Freshness", anchor="freshness", rows=rows,
+        "Freshness",
+        anchor="freshness",
+        rows=rows,
         head=heads("last run", "environment", "confirmed", "n:rows"),
-    )  # fmt: skip
+    )
 
 
 def _contract_block(
-    node: NodeFact, dataset: str, columns: tuple[tuple[str, str], ...], lineage: Mapping[str, tuple[str, ...]]
+    node: NodeFact, columns: tuple[tuple[str, str], ...], lineage: Mapping[str, tuple[str, ...]]
 ) -> Block:
     """Columns, as published last; where they come from, as the SQL that is checked out says."""
     known = columns or tuple((c, "") for c in lineage)
@@ -242,17 +340,32 @@ def _contract_block(
     rows = []
     for name, type_ in known[:2_000]:
         public = "*" in node.public or name in node.public
-        rows.append(Row([
-            Cell(name, head=True), Cell(type_), Cell("key" if name in node.key else "", cls="optional"),
-            Cell("public" if public else "", cls="optional"), Cell(", ".join(low.get(name.lower(), ())), cls="why"),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(name, head=True),
+                    Cell(type_),
+                    Cell("key" if name in node.key else "", cls="optional"),
+                    Cell("public" if public else "", cls="optional"),
+                    Cell(", ".join(low.get(name.lower(), ())), cls="why"),
+                ]
+            )
+        )
     said = f"Where its columns come from cannot be told: {node.unknown}." if node.unknown else ""
     if not rows:
-        return Block("Contract", anchor="contract", text=said or "Its columns are not known here: nothing was published, or the store is elsewhere.")
+        return Block(
+            "Contract",
+            anchor="contract",
+            text=said or "Its columns are not known here: nothing was published, or the store is elsewhere.",
+        )
     return Block(
-        "Contract", count(len(rows), "column"), "contract",
-        head=heads("column", "type", "o:key", "o:values", "comes from"), rows=rows, more=said,
-    )  # fmt: skip
+        "Contract",
+        count(len(rows), "column"),
+        "contract",
+        head=heads("column", "type", "o:key", "o:values", "comes from"),
+        rows=rows,
+        more=said,
+    )
 
 
 def _around_block(
@@ -274,13 +387,21 @@ def _versions_block(studio: Studio, dataset: str) -> Block:
             content = q.datasets[dataset]
             how = "with a promotion" if q.landing else "by a run"
             ran = any(r.id == q.run for r in studio.site.runs[-2000:])
-            cells = [Cell(when(q.at), cls="t"), Cell(place.name), Cell((content or "")[:12] or "removed"),
-                     Cell(how, href=run_href(q.run) if ran else ""), Cell(f"{q.sequence:,}", cls="n optional")]  # fmt: skip
+            cells = [
+                Cell(when(q.at), cls="t"),
+                Cell(place.name),
+                Cell((content or "")[:12] or "removed"),
+                Cell(how, href=run_href(q.run) if ran else ""),
+                Cell(f"{q.sequence:,}", cls="n optional"),
+            ]
             rows.append((q.at, Row(cells)))
     shown = [row for _, row in sorted(rows, key=lambda p: p[0], reverse=True)]
     return Block(
-        "Versions", count(len(shown), "publication"), "versions",
-        head=heads("published", "environment", "content", "how", "no:publication"), rows=shown[:VERSIONS],
+        "Versions",
+        count(len(shown), "publication"),
+        "versions",
+        head=heads("published", "environment", "content", "how", "no:publication"),
+        rows=shown[:VERSIONS],
         text="" if shown else "It was never published to an environment.",
         more=f"and {len(shown) - VERSIONS:,} before." if len(shown) > VERSIONS else "",
-    )  # fmt: skip
+    )

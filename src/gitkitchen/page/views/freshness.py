@@ -33,9 +33,13 @@ def freshness(studio: Studio) -> list[dict[str, Any]]:
         schedule = recipe.variations.get(s.variation, "")
         for node in recipe.nodes:
             tests = [t for t in node.tests if t.kind == "freshness"]
-            promise = "; ".join(filter(None, [schedule and f"on schedule {schedule}", *(t.name for t in tests)]))
+            promise = "; ".join(
+                filter(None, [schedule and f"on schedule {schedule}", *(t.name for t in tests)])
+            )
             if promise:
-                found += [_row(studio, s, node.name, d, promise, [t.id for t in tests]) for d in node.datasets]
+                found += [
+                    _row(studio, s, node.name, d, promise, [t.id for t in tests]) for d in node.datasets
+                ]
     return sorted(found, key=lambda f: (RANK[f["tone"]], f["dataset"], f["environment"]))
 
 
@@ -45,8 +49,16 @@ def _row(
     last = s.last
     run = confirmed(s, node)
     late = last is not None and any(t.get("id") in tests and t.get("state") == "failed" for t in last.failing)
-    missed = [x for x in studio.site.schedules if (x.environment, x.recipe, x.variation) == (s.environment, s.recipe, s.variation)]
-    gone = bool(missed) and missed[-1].kind in ("missed", "lateness") and (run is None or missed[-1].at > run.finished)
+    missed = [
+        x
+        for x in studio.site.schedules
+        if (x.environment, x.recipe, x.variation) == (s.environment, s.recipe, s.variation)
+    ]
+    gone = (
+        bool(missed)
+        and missed[-1].kind in ("missed", "lateness")
+        and (run is None or missed[-1].at > run.finished)
+    )
     if late or gone:
         tone, word = "bad", "late"
     elif run is None or last is None or last.states.get(node) not in GOOD:
@@ -54,6 +66,11 @@ def _row(
     else:
         tone, word = "good", "fresh"
     return {
-        "tone": tone, "word": word, "dataset": dataset, "environment": s.environment, "href": dataset_href(dataset),
-        "confirmed": ago(run.finished, studio.site.made) if run else "never", "promise": promise,
-    }  # fmt: skip
+        "tone": tone,
+        "word": word,
+        "dataset": dataset,
+        "environment": s.environment,
+        "href": dataset_href(dataset),
+        "confirmed": ago(run.finished, studio.site.made) if run else "never",
+        "promise": promise,
+    }

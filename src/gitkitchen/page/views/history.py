@@ -28,39 +28,66 @@ def _tests(studio: Studio) -> Page:
     found.sort(key=lambda h: (-h.flakiness, -h.failures, h.environment, h.recipe, h.node, h.test))
     rows = []
     for h in found[:TESTS]:
-        rows.append(Row([
-            Cell(f"{100 * h.flakiness:.0f}%", cls="n"), Cell(f"{h.node}: {h.test}" if h.test else f"{h.node} (the node)", head=True),
-            Cell(h.recipe), Cell(h.environment), Cell(f"{h.flips:,}", cls="n optional"), Cell(f"{h.retries:,}", cls="n optional"),
-            Cell(f"{h.failures:,}", cls="n"), Cell(h.marks[-30:], cls="marks"),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    Cell(f"{100 * h.flakiness:.0f}%", cls="n"),
+                    Cell(f"{h.node}: {h.test}" if h.test else f"{h.node} (the node)", head=True),
+                    Cell(h.recipe),
+                    Cell(h.environment),
+                    Cell(f"{h.flips:,}", cls="n optional"),
+                    Cell(f"{h.retries:,}", cls="n optional"),
+                    Cell(f"{h.failures:,}", cls="n"),
+                    Cell(h.marks[-30:], cls="marks"),
+                ]
+            )
+        )
     flaky = sum(h.flakiness > 0 for h in found)
     ranking = Block(
-        "Flaky first", f"{flaky} of {len(found)} that ever failed or were tried again", "flaky",
-        head=heads("n:flaky", "test", "recipe", "environment", "no:flips", "no:retries", "n:failed", "last runs"), rows=rows,
+        "Flaky first",
+        f"{flaky} of {len(found)} that ever failed or were tried again",
+        "flaky",
+        head=heads(
+            "n:flaky", "test", "recipe", "environment", "no:flips", "no:retries", "n:failed", "last runs"
+        ),
+        rows=rows,
         text="" if rows else "No test failed and no node was tried again in the runs of late.",
-        more="Flaky: changes of verdict between two runs of the same files, and passes that needed a retry, for each run "
-        "that judged it. Last runs, the newest at the right: P passed, F failed, W warned or waived, E could not be "
-        "evaluated, R passed after a retry, - was not judged.",
-    )  # fmt: skip
+        more="Flaky: changes of verdict between two runs of the same files, and passes that needed a retry, "
+        "for each run that judged it. Last runs, the newest at the right: P passed, F failed, W warned or "
+        "waived, E could not be evaluated, R passed after a retry, - was not judged.",
+    )
     recipes = []
     for s in studio.standings.values():
         if s.last is None:
             continue
         counts = s.last.tests
-        recipes.append(Row([
-            Cell(s.label, href=grid_href(s), head=True), Cell(s.environment), Cell(f"{counts.get('passed', 0):,}", cls="n"),
-            Cell(f"{counts.get('failed', 0):,}", cls="n"), Cell(f"{counts.get('error', 0):,}", cls="n"),
-            Cell(when(s.last.started), cls="t optional"),
-        ]))  # fmt: skip
+        recipes.append(
+            Row(
+                [
+                    Cell(s.label, href=grid_href(s), head=True),
+                    Cell(s.environment),
+                    Cell(f"{counts.get('passed', 0):,}", cls="n"),
+                    Cell(f"{counts.get('failed', 0):,}", cls="n"),
+                    Cell(f"{counts.get('error', 0):,}", cls="n"),
+                    Cell(when(s.last.started), cls="t optional"),
+                ]
+            )
+        )
     last = Block(
-        "Of the last runs", anchor="last", rows=recipes,
+        "Of the last runs",
+        anchor="last",
+        rows=recipes,
         head=heads("recipe", "environment", "n:passed", "n:failed", "n:not evaluated", "o:run"),
         text="" if recipes else "Nothing ran in an environment yet.",
-    )  # fmt: skip
+    )
     return studio.page(
-        "tests.html", "blocks.html.j2", "tests.html", headline="Tests",
-        lead="Which tests to trust less: those that change their mind.", blocks=[ranking, last],
-    )  # fmt: skip
+        "tests.html",
+        "blocks.html.j2",
+        "tests.html",
+        headline="Tests",
+        lead="Which tests to trust less: those that change their mind.",
+        blocks=[ranking, last],
+    )
 
 
 def _metrics(studio: Studio, standing: Standing) -> Page:
@@ -77,20 +104,35 @@ def _metrics(studio: Studio, standing: Standing) -> Page:
     marks = _marks(studio, standing.environment)
     drawn = [c for name, points in list(series.items())[:CHARTS] if (c := chart(name, points, marks))]
     block = Block(
-        "By run", f"since {studio.site.since:%Y-%m-%d}", charts=drawn,
+        "By run",
+        f"since {studio.site.since:%Y-%m-%d}",
+        charts=drawn,
         text="" if drawn else "There are not two runs in this time whose figures could be compared.",
         more="A dashed line is a promotion, a full one an incident; each says its words to a pointer. "
         + (f"{count(len(series) - CHARTS, 'figure')} more are not drawn." if len(series) > CHARTS else ""),
-    )  # fmt: skip
+    )
     return studio.page(
-        metrics_href(standing), "blocks.html.j2", "recipes.html", over="metric history",
-        headline=f"{standing.label} in {standing.environment}", tone=standing.health.tone,
-        lead=f"{count(len(runs), 'run')} of late.", blocks=[block],
-    )  # fmt: skip
+        metrics_href(standing),
+        "blocks.html.j2",
+        "recipes.html",
+        over="metric history",
+        headline=f"{standing.label} in {standing.environment}",
+        tone=standing.health.tone,
+        lead=f"{count(len(runs), 'run')} of late.",
+        blocks=[block],
+    )
 
 
 def _marks(studio: Studio, environment: str) -> list[tuple[datetime, str, str]]:
     place = studio.place(environment)
-    found = [(m.at, "landed", f"{m.intent.value} {m.commit[:10]} {when(m.at)}") for m in changes(place)] if place else []
-    found += [(t.opened, "incident", f"{t.title} {when(t.opened)}") for t in studio.troubles if t.environment == environment]
+    found = (
+        [(m.at, "landed", f"{m.intent.value} {m.commit[:10]} {when(m.at)}") for m in changes(place)]
+        if place
+        else []
+    )
+    found += [
+        (t.opened, "incident", f"{t.title} {when(t.opened)}")
+        for t in studio.troubles
+        if t.environment == environment
+    ]
     return sorted(found)[-200:]

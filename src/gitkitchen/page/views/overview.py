@@ -38,8 +38,15 @@ def overview(studio: Studio) -> Page:
         environments=[_environment(studio, p, health[p.name]) for p in site.places],
         environments_said=", then ".join(p.name for p in site.places) if len(site.places) > 1 else "",
         troubles=[
-            {"title": t.title, "tone": t.tone, "kind": t.kind, "environment": t.environment, "said": t.said,
-             "since": when(t.opened), "href": studio.incident(t.environment, t.id)}
+            {
+                "title": t.title,
+                "tone": t.tone,
+                "kind": t.kind,
+                "environment": t.environment,
+                "said": t.said,
+                "since": when(t.opened),
+                "href": studio.incident(t.environment, t.id),
+            }
             for t in open_[:20]
         ],
         recipes=recipes[:ROWS],
@@ -47,29 +54,40 @@ def overview(studio: Studio) -> Page:
         recipes_more=f"and {len(recipes) - ROWS:,} more." if len(recipes) > ROWS else "",
         fresh=fresh[:ROWS],
         freshness_said=f"{len(late)} late" if late else "",
-        freshness_none="No schedule and no freshness test promises anything yet, so nothing is known to be fresh.",
+        freshness_none="No schedule and no freshness test promises anything: nothing is known to be fresh.",
         delivery=_delivery(studio),
-    )  # fmt: skip
+    )
 
 
 def _headline(health: dict[str, Health]) -> str:
     if not health:
         return "No environment yet"
     for tone, word in (("bad", "failing"), ("warn", "to be looked at"), ("unknown", "not known")):
-        found = [name for name, h in health.items() if h.tone == tone]
+        found = [name for name, h in reversed(health.items()) if h.tone == tone]
         if found:
             verb = "is" if len(found) == 1 else "are"
-            return f"{names(found, 4)} {verb} {word}"
+            return f"{_listed(found)} {verb} {word}"
     return "All is well" if len(health) > 1 else f"{next(iter(health))} is well"
+
+
+def _listed(items: list[str]) -> str:
+    """``prod, staging and dev``: what is furthest down the road comes first."""
+    if len(items) > 4:
+        return names(items, 3)
+    *most, last = [names([item]) for item in items]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _over(studio: Studio) -> str:
     site = studio.site
-    return f"{count(len(site.places), 'environment')} · {count(len(site.recipes), 'recipe')} · {count(len(site.runs), 'run')} recorded"
+    parts = (len(site.places), "environment"), (len(site.recipes), "recipe"), (len(site.runs), "run")
+    return " · ".join(count(amount, word) for amount, word in parts) + " recorded"
 
 
 def _lead(studio: Studio, open_: int, late: int) -> str:
-    parts = [f"{count(open_, 'incident')} {'is' if open_ == 1 else 'are'} open" if open_ else "No incident is open"]
+    parts = [
+        f"{count(open_, 'incident')} {'is' if open_ == 1 else 'are'} open" if open_ else "No incident is open"
+    ]
     if late:
         parts.append(f"{count(late, 'dataset')} {'is' if late == 1 else 'are'} older than promised")
     held = [p.name for p in studio.site.places if p.course.holds]
@@ -102,27 +120,40 @@ def _environment(studio: Studio, place: Place, health: Health) -> dict[str, Any]
     source = studio.place(way.source) if way else None
     waits = waits_for(place, source, site.made) if way or place.course.holds else []
     return {
-        "name": place.name, "tone": health.tone, "word": health.word, "why": health.why,
-        "live": place.live[:10], "subject": place.subject, "since": since,
-        "way": said, "commits": commits, "waits": waits,
+        "name": place.name,
+        "tone": health.tone,
+        "word": health.word,
+        "why": health.why,
+        "live": place.live[:10],
+        "subject": place.subject,
+        "since": since,
+        "way": said,
+        "commits": commits,
+        "waits": waits,
         "open": sum(t.open and t.environment == place.name for t in studio.troubles),
-    }  # fmt: skip
+    }
 
 
 def _recipes(studio: Studio) -> Iterator[dict[str, Any]]:
     order = {p.name: i for i, p in enumerate(reversed(studio.site.places))}
     found = sorted(
-        studio.standings.values(), key=lambda s: (RANK[s.health.tone], s.recipe, s.variation, order[s.environment])
+        studio.standings.values(),
+        key=lambda s: (RANK[s.health.tone], s.recipe, s.variation, order[s.environment]),
     )
     for s in found:
         last = s.last
         published = next((r for r in reversed(s.runs) if r.published in ("published", "unchanged")), None)
         yield {
-            "tone": s.health.tone, "word": s.health.word, "label": s.label, "environment": s.environment,
-            "recipe_href": recipe_href(s.recipe), "dots": dots(s.runs), "grid": grid_href(s) if s.runs else "",
+            "tone": s.health.tone,
+            "word": s.health.word,
+            "label": s.label,
+            "environment": s.environment,
+            "recipe_href": recipe_href(s.recipe),
+            "dots": dots(s.runs),
+            "grid": grid_href(s) if s.runs else "",
             "when": ago(last.started, studio.site.made) if last else "",
             "published": ago(published.finished, studio.site.made) if published else "",
-        }  # fmt: skip
+        }
 
 
 def _delivery(studio: Studio) -> dict[str, Any] | None:
@@ -131,17 +162,39 @@ def _delivery(studio: Studio) -> dict[str, Any] | None:
     found = studio.deliveries[studio.site.places[-1].name]
     if not found.landings:
         return None
-    return {"environment": found.environment, "since": f"since {found.since:%Y-%m-%d}", "figures": figures(found)}
+    return {
+        "environment": found.environment,
+        "since": f"since {found.since:%Y-%m-%d}",
+        "figures": figures(found),
+    }
 
 
-def figures(d: Delivery) -> list[tuple[str, str, str]]:
-    """The measures for people: label, figure, what it is made of."""
+def figures(d: Delivery, *, last: bool = True) -> list[tuple[str, str, str]]:
+    """The measures for people: label, figure, what it is made of. ``last``: of the last environment, which
+    readers read."""
     rate = d.fail_rate
-    return [
-        ("change lead time", duration(d.lead) if d.lead is not None else "not known", f"median of {count(d.leads, 'change')}"),
+    none = "none failed" if not d.failed else "not yet"
+    found = [
+        (
+            "change lead time",
+            duration(d.lead) if d.lead is not None else "not known",
+            f"median of {count(d.leads, 'change')}",
+        ),
         ("deployment frequency", f"{number(round(d.frequency, 2))} a week", count(d.landings, "deployment")),
-        ("change fail rate", f"{100 * rate:.0f}%" if rate is not None else "not known", f"{d.failed} of {d.landings} were mended at once"),
-        ("time to restore", duration(d.restore) if d.restore is not None else ("none failed" if not d.failed else "not yet"), f"median of {d.restored}"),
-        ("caught before production", f"{d.before:,}", "runs in which a stop test kept data from readers"),
-        ("seen in production", f"{d.after:,}", "incidents of data that readers saw"),
-    ]  # fmt: skip
+        (
+            "change fail rate",
+            f"{100 * rate:.0f}%" if rate is not None else "not known",
+            f"{d.failed} of {d.landings} were mended at once",
+        ),
+        (
+            "time to restore",
+            duration(d.restore) if d.restore is not None else none,
+            f"median of {d.restored}" if d.restored else "",
+        ),
+    ]
+    if last:
+        found += [
+            ("caught before production", f"{d.before:,}", "runs in which a stop test kept data from readers"),
+            ("seen in production", f"{d.after:,}", "incidents of data that readers saw"),
+        ]
+    return found

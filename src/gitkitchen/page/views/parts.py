@@ -12,7 +12,7 @@ from gitkitchen.page.health import Standing, of_run, standings, troubles
 from gitkitchen.page.measures import Delivery, delivery
 from gitkitchen.page.rendering import Page, slug
 from gitkitchen.page.shapes import Place, RecipeFact, Run, Site, Tone
-from gitkitchen.report.text import clip, duration, number
+from gitkitchen.report.text import clip, number
 
 MENU = (
     ("index.html", "Overview"),
@@ -25,7 +25,13 @@ MENU = (
     ("kitchens.html", "Kitchens"),
     ("waivers.html", "Waivers"),
 )
-LETTERS: Mapping[str, str] = {"passed": "P", "failed": "F", "could_not_check": "?", "nothing_tested": "0", "cancelled": "C"}
+LETTERS: Mapping[str, str] = {
+    "passed": "P",
+    "failed": "F",
+    "could_not_check": "?",
+    "nothing_tested": "0",
+    "cancelled": "C",
+}
 DOTS = 14
 
 
@@ -82,8 +88,17 @@ def heads(*words: str) -> tuple[Cell, ...]:
 
 
 def article(title: str, tone: str, **more: Any) -> dict[str, Any]:
-    return {"title": title, "tone": tone, "href": "", "word": "", "small": "", "text": "", "fields": (),
-            "command": "", "anchor": ""} | more  # fmt: skip
+    return {
+        "title": title,
+        "tone": tone,
+        "href": "",
+        "word": "",
+        "small": "",
+        "text": "",
+        "fields": (),
+        "command": "",
+        "anchor": "",
+    } | more
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,9 @@ class Studio:
         found = troubles(site)
         made = [d for r in site.recipes for n in r.nodes for d in n.datasets]
         makers = {d: (r.name, n) for r in site.recipes for n in r.nodes for d in n.datasets} if made else {}
-        about = f"GitKitchen {site.version}" + (f" · recipes as of commit {site.commit[:12]}" if site.commit else "")
+        about = f"GitKitchen {site.version}" + (
+            f" · recipes as of commit {site.commit[:12]}" if site.commit else ""
+        )
         shared = {
             "title": site.title,
             "menu": MENU,
@@ -149,9 +166,16 @@ def when(at: datetime) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """``3 h 12 min before``, as seen when the page was made: it does not go on counting."""
-    seconds = (now - at).total_seconds()
-    return f"{duration(seconds)} ago" if seconds >= 60 else "just now" if seconds >= 0 else when(at)
+    """``3 h ago``, as it was when the page was made: it does not go on counting."""
+    minutes = (now - at).total_seconds() / 60
+    if minutes < 0:
+        return when(at)
+    if minutes < 1:
+        return "just now"
+    for size, word in ((1440.0, "d"), (60.0, "h"), (1.0, "min")):
+        if minutes >= 2 * size or size == 1:
+            return f"{int(minutes / size)} {word} ago"
+    return ""
 
 
 def run_href(run: Run | str) -> str:
@@ -199,10 +223,18 @@ def chart(
     incidents = len(drawn.marks) - landed
     label = f"{title}: {last} at last, {said}; {landed} promotions, {incidents} incidents in this time"
     return {
-        "title": title, "anchor": slug(title), "last": last, "said": said, "label": label, "marks": drawn.marks,
-        "parts": drawn.parts, "width": WIDTH, "height": HEIGHT,
-        "first": when(drawn.first), "end": when(drawn.end),
-    }  # fmt: skip
+        "title": title,
+        "anchor": slug(title),
+        "last": last,
+        "said": said,
+        "label": label,
+        "marks": drawn.marks,
+        "parts": drawn.parts,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "first": when(drawn.first),
+        "end": when(drawn.end),
+    }
 
 
 def boxes(graph: Any, about: Mapping[str, tuple[Tone, str, str, str]], here: str = "") -> dict[str, Any]:
@@ -213,7 +245,23 @@ def boxes(graph: Any, about: Mapping[str, tuple[Tone, str, str, str]], here: str
     for b in graph.boxes:
         tone, mark, said, href = about.get(b.name, ("unknown", "?", "", ""))
         made.append(
-            {"x": round(b.x, 1), "y": round(b.y, 1), "w": BOX_W, "h": BOX_H, "short": clip(b.name, 24),
-             "tone": tone, "mark": mark, "said": clip(said, 26), "href": href, "here": b.name == here}
-        )  # fmt: skip
-    return {"boxes": made, "curves": graph.curves, "width": round(graph.width), "height": round(graph.height), "more": ""}
+            {
+                "x": round(b.x, 1),
+                "y": round(b.y, 1),
+                "w": BOX_W,
+                "h": BOX_H,
+                "short": clip(b.name, 24),
+                "tone": tone,
+                "mark": mark,
+                "said": clip(said, 26),
+                "href": href,
+                "here": b.name == here,
+            }
+        )
+    return {
+        "boxes": made,
+        "curves": graph.curves,
+        "width": round(graph.width),
+        "height": round(graph.height),
+        "more": "",
+    }

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from markupsafe import Markup
+
 from gitkitchen.history import Commit
 from gitkitchen.page.health import Standing, of_run
 from gitkitchen.page.rendering import Page
@@ -16,6 +18,7 @@ from gitkitchen.report.text import WORDS, count, duration, names, number, share
 
 GRID = 100
 COMMITS = 40
+DATASETS = 8
 NODES: Mapping[str, tuple[Tone, str]] = {
     "passed": ("good", "✓"),
     "reused": ("good", "="),
@@ -27,9 +30,18 @@ NODES: Mapping[str, tuple[Tone, str]] = {
     "skipped": ("unknown", "-"),
 }
 _ORDER = {"failed": 0, "error": 0, "timed_out": 0, "cancelled": 1, "blocked": 2}
-_CLASS = {"passed": "p", "reused": "r", "failed": "f", "error": "f", "timed_out": "f", "cancelled": "c",
-          "blocked": "b", "skipped": "b"}  # fmt: skip
-_CELLS = {state: f'<td class="{c}">{NODES[state][1]}</td>' for state, c in _CLASS.items()}
+_CLASS = {
+    "passed": "p",
+    "reused": "r",
+    "failed": "f",
+    "error": "f",
+    "timed_out": "f",
+    "cancelled": "c",
+    "blocked": "b",
+    "skipped": "b",
+}
+_CELLS = {state: Markup('<td class="{}">{}</td>').format(c, NODES[state][1]) for state, c in _CLASS.items()}
+NONE = Markup("<td></td>")
 
 
 def pages(studio: Studio) -> Iterator[Page]:
@@ -45,13 +57,11 @@ def pages(studio: Studio) -> Iterator[Page]:
             green[key] = run
 
 
-# --- the grid ---------------------------------------------------------------------------------------------
+# --- the grid ----------------------------------------
 
 
 def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
     """Nodes, in the order of the recipe, by runs, the newest first: what fails is seen without scrolling."""
-    from markupsafe import Markup
-
     runs = standing.runs[-most:][::-1]
     fact = studio.facts.get(standing.recipe)
     seen = {n: None for r in runs for n in r.states}
@@ -59,7 +69,10 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
     order += [n for n in seen if n not in set(order)]
     rows = [
         # The cells are our own constants: no name of anybody's is in them.
-        {"name": name, "cells": Markup("".join(_CELLS.get(r.states.get(name, ""), "<td></td>") for r in runs))}  # noqa: S704
+        {
+            "name": name,
+            "cells": Markup("").join(_CELLS.get(r.states.get(name, ""), NONE) for r in runs),
+        }
         for name in order
     ]
     days = [
@@ -75,7 +88,7 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
         headline=f"{standing.label} in {standing.environment}",
         tone=standing.health.tone,
         over=f"grid of {count(len(order), 'node')} by {count(len(runs), 'run')}",
-        lead=f"The last run {standing.health.word}{': ' + standing.health.why if standing.health.why else ''}.",
+        lead=": ".join(filter(None, [f"The last run {standing.health.word}", standing.health.why])) + ".",
         said=f"From {when(runs[-1].started)} to {when(last.started)}.",
         days=days,
         runs=[dot(r) for r in runs],
@@ -83,7 +96,7 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
     )
 
 
-# --- a run -------------------------------------------------------------------------------------------------
+# --- a run ----------------------------------------
 
 
 def run_page(studio: Studio, run: Run, green: Run | None, logs: Mapping[str, Mapping[str, int]]) -> Page:
@@ -154,36 +167,63 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 def _findings(run: Run) -> Iterator[dict[str, Any]]:
     """Nodes that failed first, then tests: those that stop before those that warn."""
-    told = {str(t.get("id") or "").partition("/")[0] for t in run.failing if t.get("severity") == "stop"}
+    told = {run.node_of(str(t.get("id") or "")) for t in run.failing if t.get("severity") == "stop"}
     for index, (node, state) in enumerate(run.states.items()):
         why = run.failed.get(node, {})
         explained = state == "failed" and node in told and not why.get("said")
         if state in ("failed", "error", "timed_out") and not explained:
             yield {
-                "anchor": f"n{index}", "title": node, "tone": "bad", "word": WORDS.get(state, state),
-                "fields": [("why", _text(why.get("said"))), ("hint", _text(why.get("hint"))),
-                           ("tried", f"{run.tries[node]} times" if node in run.tries else "")],
-                "tail": [str(x) for x in why.get("tail") or ()], "command": _command(run, node),
-            }  # fmt: skip
+                "anchor": f"n{index}",
+                "title": node,
+                "tone": "bad",
+                "word": WORDS.get(state, state),
+                "fields": [
+                    ("why", _text(why.get("said"))),
+                    ("hint", _text(why.get("hint"))),
+                    ("tried", f"{run.tries[node]} times" if node in run.tries else ""),
+                ],
+                "tail": [str(x) for x in why.get("tail") or ()],
+                "command": _command(run, node),
+            }
     rank = {"stop": 0, "warn": 1, "log": 2}
     tests = sorted(enumerate(run.failing), key=lambda p: rank.get(str(p[1].get("severity")), 0))
     for index, test in tests:
         name = str(test.get("id") or "")
-        node = name.partition("/")[0]
+        node = run.node_of(name)
         severity = str(test.get("severity") or "stop")
         waived = test.get("waived")
         tone = "bad" if severity == "stop" and not waived else "warn"
-        word = "not evaluated" if test.get("state") == "error" else "waived" if waived else {"warn": "warning", "log": "noted"}.get(severity, "failed")
+        word = (
+            "not evaluated"
+            if test.get("state") == "error"
+            else "waived"
+            if waived
+            else {"warn": "warning", "log": "noted"}.get(severity, "failed")
+        )
         failing, tested = test.get("failing"), test.get("tested")
-        rows = share(failing, tested) if isinstance(failing, int) and isinstance(tested, int) and tested else ""
+        rows = (
+            share(failing, tested) if isinstance(failing, int) and isinstance(tested, int) and tested else ""
+        )
         yield {
-            "anchor": f"t{index}", "title": f"{node}: {name.removeprefix(node + '/').removeprefix('outputs/')}",
-            "tone": tone, "word": word,
-            "fields": [("observed", _text(test.get("observed"))), ("expected", _text(test.get("expected"))),
-                       ("failing", rows), ("why", _text(test.get("message"))),
-                       ("waived", f"until {waived[1]} by {waived[0]}" if isinstance(waived, list) and len(waived) == 2 else "")],
-            "tail": [], "command": _command(run, node) if tone == "bad" else "",
-        }  # fmt: skip
+            "anchor": f"t{index}",
+            "title": f"{node}: {name.removeprefix(node + '/').removeprefix('outputs/')}",
+            "tone": tone,
+            "word": word,
+            "fields": [
+                ("observed", _text(test.get("observed"))),
+                ("expected", _text(test.get("expected"))),
+                ("failing", rows),
+                ("why", _text(test.get("message"))),
+                (
+                    "waived",
+                    f"until {waived[1]} by {waived[0]}"
+                    if isinstance(waived, list) and len(waived) == 2
+                    else "",
+                ),
+            ],
+            "tail": [],
+            "command": _command(run, node) if tone == "bad" else "",
+        }
 
 
 def _text(value: object) -> str:
@@ -203,23 +243,29 @@ def _nodes(run: Run) -> Iterator[dict[str, Any]]:
         tone, mark = NODES.get(state, ("unknown", "?"))
         at, took = times.get(name, (0.0, 0.0))
         x = min(1000 * at / length, 996.0)
-        ran = bool(took) or bool(times) and state in ("passed", "failed")
+        ran = bool(took) or (bool(times) and state in ("passed", "failed"))
         yield {
-            "name": name, "tone": tone, "mark": mark, "word": WORDS.get(state, state),
-            "rows": f"{rows[name]:,.0f}" if name in rows else "", "x": round(x, 1),
+            "name": name,
+            "tone": tone,
+            "mark": mark,
+            "word": WORDS.get(state, state),
+            "rows": f"{rows[name]:,.0f}" if name in rows else "",
+            "x": round(x, 1),
             "width": round(max(4.0, min(1000 * took / length, 1000 - x)), 1) if ran else 0,
             "time": duration(took) if ran else "",
-        }  # fmt: skip
+        }
 
 
 def _counted(run: Run) -> str:
     seen: dict[str, int] = {}
     for state in run.states.values():
         seen[state] = seen.get(state, 0) + 1
-    return ", ".join(f"{n:,} {WORDS.get(s, s)}" for s, n in sorted(seen.items(), key=lambda p: _ORDER.get(p[0], 3)))
+    return ", ".join(
+        f"{n:,} {WORDS.get(s, s)}" for s, n in sorted(seen.items(), key=lambda p: _ORDER.get(p[0], 3))
+    )
 
 
-# --- what changed --------------------------------------------------------------------------------------------
+# --- what changed ----------------------------------------
 
 
 def _changed(
@@ -227,15 +273,28 @@ def _changed(
 ) -> dict[str, Any]:
     """What a person asks first: commits, data and settings since the last green run."""
     if green is None:
-        return {"commits": [], "rows": [], "why": [], "said": "No run of it in this kitchen was green before."}
+        return {
+            "commits": [],
+            "rows": [],
+            "why": [],
+            "said": "No run of it in this kitchen was green before.",
+        }
     commits = commits_between(studio.site.log.get(environment, ()), logs.get(environment, {}), green, run)
-    rows = [
-        f"{name}: {number(float(old))} rows, now {number(float(run.rows[name]))}"
-        for name, old in green.rows.items()
-        if name in run.rows and run.rows[name] != old
+    moved = [
+        (name, float(old), float(run.rows[name])) for name, old in green.rows.items() if name in run.rows
     ]
-    rows += [f"{n}: made by the green run, not by this one" for n in green.rows if n not in run.rows and run.rows][:20]
-    why = [f"{node}: {'; '.join(map(str, w['why']))}" for node, w in run.failed.items() if isinstance(w.get("why"), list)]
+    moved = sorted((m for m in moved if m[1] != m[2]), key=lambda m: -abs(m[2] - m[1]) / max(m[1], 1))
+    rows = [f"{name}: {number(old)} rows, now {number(new)}" for name, old, new in moved[:DATASETS]]
+    if len(moved) > DATASETS:
+        rows.append(f"and {len(moved) - DATASETS} more datasets of other length")
+    rows += [
+        f"{n}: made by the green run, not by this one" for n in green.rows if n not in run.rows and run.rows
+    ][:20]
+    why = [
+        f"{node}: {'; '.join(map(str, w['why']))}"
+        for node, w in run.failed.items()
+        if isinstance(w.get("why"), list)
+    ]
     said = ""
     if commits is None:
         said = "Git could not tell which commits are between: it has not both of them."
@@ -245,7 +304,7 @@ def _changed(
         {"oid": c.oid[:10], "subject": c.message.partition("\n")[0], "author": c.author.rpartition(" <")[0]}
         for c in (commits or ())[:COMMITS]
     ]
-    return {"commits": shown, "rows": rows[:40], "why": why[:20], "said": said}
+    return {"commits": shown, "rows": rows, "why": why[:20], "said": said}
 
 
 def commits_between(
@@ -258,5 +317,3 @@ def commits_between(
     if run.commit not in index or green.commit not in index:
         return None
     return log[index[run.commit] : index[green.commit]]
-
-
