@@ -66,12 +66,15 @@ SUBJECTS = (
 
 
 def oid(*words: object) -> str:
-    return sha256(" ".join(map(str, words)).encode()).hexdigest()[:40]
+    return sha256(" ".join(map(str, words)).encode(errors="backslashreplace")).hexdigest()[:40]
 
 
 def share(*words: object) -> float:
     """A number from 0 to 1 that is the same for the same words."""
-    return int(sha256(" ".join(map(str, words)).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    return (
+        int(sha256(" ".join(map(str, words)).encode(errors="backslashreplace")).hexdigest()[:8], 16)
+        / 0xFFFFFFFF
+    )
 
 
 def nodes_of(recipe: str, count: int, say: Callable[[str], str]) -> list[str]:

@@ -31,6 +31,10 @@ from page.made_site import NOW, made_site
 
 GOLDEN = Path(__file__).parent / "golden"
 VOID = {"meta", "link", "br", "input", "rect", "path", "polyline"}
+TAGS = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "em", "strong", "code", "pre", "blockquote", "a", "hr"}
+TAGS |= {"br", "table", "thead", "tbody", "tr", "th", "td"}
+FIELDS = ["run", "started", "finished", "nodes", "at", "took", "tries", "rows", "metrics", "tests", "failing"]
+FIELDS += ["failed", "kitchen", "subject", "publication", "interval", "url", "verdict"]
 NAUGHTY = {
     "tags": "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "attribute": '" onmouseover="alert(1)" x=\'',
@@ -139,8 +143,8 @@ def test_every_link_leads_somewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", some(NAUGHTY, "tags", "controls"))
 def test_naughty_strings_are_inert_on_every_page(name: str) -> None:
-    """Whatever stands in names, messages, reasons and authors: the tags of the pages are those of the templates,
-    nothing that a reader cannot see is in their texts, and the files for programs can be parsed."""
+    """Whatever stands in names, messages, reasons and authors: the tags of the pages are those of the
+    templates, nothing that a reader cannot see is in their texts, and programs can read their files."""
     naughty = NAUGHTY[name]
     plain, evil = small(), small(say=lambda text: f"{text} {naughty}")
     plain, evil = replace(plain, notes={}), replace(evil, notes={})
@@ -175,32 +179,7 @@ def test_a_note_cannot_act(text: str) -> None:
     """Markdown of a note becomes known tags only, without images, and links to the web alone."""
     for note in (text, f"[x]({text})", f"<{text}>", f"# {text}\n\n- {text}\n> {text}"):
         reader = Reader(as_html(note))
-        assert set(reader.tags) <= set(
-            [
-                "p",
-                "h3",
-                "h4",
-                "h5",
-                "h6",
-                "ul",
-                "ol",
-                "li",
-                "em",
-                "strong",
-                "code",
-                "pre",
-                "blockquote",
-                "a",
-                "hr",
-                "br",
-                "table",
-                "thead",
-                "tbody",
-                "tr",
-                "th",
-                "td",
-            ]
-        )
+        assert set(reader.tags) <= TAGS
         assert all(link.lower().startswith(("https://", "http://", "mailto:")) for link in reader.links)
 
 
@@ -237,10 +216,7 @@ def test_what_is_not_known_is_never_green() -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
         max_leaves=12,
     ),
-    st.sampled_from(
-        ["run", "started", "finished", "nodes", "at", "took", "tries", "rows", "metrics", "tests", "failing"]
-        + ["failed", "kitchen", "subject", "publication", "interval", "url", "verdict"]
-    ),
+    st.sampled_from(FIELDS),
 )
 def test_any_record_is_shown(value: object, key: str) -> None:
     """Whatever stands in a field of a run's record, its page, its grid and the overview can be made."""
@@ -264,7 +240,7 @@ def test_old_records_are_read() -> None:
 
 
 def test_the_failing_node_stands_first_with_all_that_is_known() -> None:
-    """A red run names what failed, observed and expected, the command that shows it again, and what changed."""
+    """A red run names what failed, observed and expected, the command that shows it, and what changed."""
     site = made_site(runs=40)
     red = [r for r in site.runs if r.verdict == "failed" and r.failing]
     assert red
@@ -283,8 +259,8 @@ def test_the_failing_node_stands_first_with_all_that_is_known() -> None:
 
 
 def test_flaky_tests_are_ranked_by_flips_and_retries() -> None:
-    """A test that changes its mind on the same tree, and one that passes only when tried again, are flaky; one
-    that fails after a change of the files is not."""
+    """A test that changes its mind on the same tree, and one that passes only when tried again, are flaky;
+    one that fails after a change of the files is not."""
 
     def run(number: int, tree: str, bad: bool, tries: int = 1) -> Run:
         failing = [{"id": "a/unique(x)", "state": "failed", "severity": "stop"}] if bad else []
@@ -378,8 +354,8 @@ def test_open_metrics_are_well_formed() -> None:
 
 
 def test_a_site_is_written_once(tmp_path: Path) -> None:
-    """Made again, nothing is written; one more run writes its page and those of the present, and no run's page
-    again; what is gone from the site is gone from the folder, and nothing else is touched."""
+    """Made again, nothing is written; one more run writes its page and those of the present, and no run's
+    page again; what is gone from the site is gone from the folder, and nothing else is touched."""
     site = small()
     first = write_site(site, tmp_path)
     assert first.changed == len([p for p in tmp_path.rglob("*") if p.is_file()]) - 1

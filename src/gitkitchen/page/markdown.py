@@ -20,8 +20,6 @@ def _reader() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     made.validateLink = lambda url: url.lower().startswith(ALLOWED)  # type: ignore[method-assign]
     made.add_render_rule("link_open", _link)
-    for level, rule in (("heading_open", "<h"), ("heading_close", "</h")):
-        made.add_render_rule(level, _heading(rule))
     return made
 
 
@@ -33,15 +31,16 @@ def _link(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
     return str(self.renderToken(tokens, index, options, env))
 
 
-def _heading(rule: str) -> Any:
-    def rendered(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:  # noqa: ARG001
-        # The page's own headings are of levels 1 and 2: a note's begin below.
-        return f"{rule}{min(6, int(tokens[index].tag[1]) + 2)}>"
-
-    return rendered
-
-
 def as_html(text: str) -> str:
-    """A note as HTML that cannot act."""
+    """A note as HTML that cannot act. Its headings stand below those of the page, without a gap."""
     lines = encodable(text).replace("\r\n", "\n").split("\n")
-    return str(_reader().render("\n".join(safe(line.replace("\t", "    ")) for line in lines)))
+    reader = _reader()
+    tokens = reader.parse("\n".join(safe(line.replace("\t", "    ")) for line in lines))
+    levels = sorted({t.tag for t in tokens if t.type == "heading_open"})
+    above = 2
+    for token in tokens:
+        if token.type == "heading_open":
+            above = min(levels.index(token.tag) + 3, above + 1, 6)
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{above}"
+    return str(reader.renderer.render(tokens, reader.options, {}))
