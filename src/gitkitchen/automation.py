@@ -19,6 +19,7 @@ from gitkitchen.recipe.load import load_recipes
 from gitkitchen.shipped import find
 
 WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote", "clock", "production")
+WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote", "pages")
 COMMAND = "gitkitchen-command.yml"
 """The workflow that a command in a comment dispatches."""
 PROMOTE = "gitkitchen-promote.yml"
@@ -114,6 +115,7 @@ def _rights(text: str, project: Project) -> str:
         text = re.sub(r"^ +packages: write .*\n", "", text, flags=re.M)
     if not any(channel.kind == "github_issue" for channel in project.alerts.channels.values()):
         text = re.sub(r"^ +issues: write .*\n", "", text, flags=re.M)
+        text = re.sub(r"^ +packages: (write|read) .*\n", "", text, flags=re.M)
     return text
 
 

@@ -223,6 +223,8 @@ def test_with_workflows_what_jobs_make_outlives_them(empty: Shop) -> None:
     read = {"contents": "read", "packages": "read"}
     assert rights.pop(("pull-request", "recipes")) == read | {"pull-requests": "read"}
     assert rights.pop(("command", "recipes")) == read
+    assert rights.pop(("pages", "make")) == {"contents": "read", "packages": "read"}
+    assert rights.pop(("pages", "publish")) == {"id-token": "write", "pages": "write"}
     for workflow in ("pull-request", "command"):
         assert rights.pop((workflow, "strangers")) == {"contents": "read"}
     assert not [r for r in rights.values() if "packages" in r or r.get("contents") == "write"]
@@ -408,4 +410,4 @@ def test_ended_before_any_write_the_same_command_ends_it(
         assert broken.cli(*words).code == 0
         assert files(broken) == wanted
         assert "nothing is to be done" in broken.cli(*words).out
-    assert ended == 7  # five workflows, the hook, the record
+    assert ended == 8  # six workflows, the hook, the record

@@ -96,7 +96,8 @@ def graph(after: Mapping[str, Sequence[str]]) -> Graph:
     order of what it hangs on (Sugiyama's barycentres), from left to right. An edge over several layers
     keeps a lane free in each, so that it crosses no box. Circles are cut where they close."""
     layers: dict[Spot, int] = {}
-    layers.update({name: layer for name, layer in _layers(after).items()})
+    for name, layer in _layers(after).items():
+        layers[name] = layer
     above: dict[Spot, list[Spot]] = {name: [] for name in after}
     chains: list[list[Spot]] = []
     for name, befores in after.items():

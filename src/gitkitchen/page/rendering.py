@@ -7,7 +7,7 @@ nothing from elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,17 @@ MARKS: Mapping[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown":
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to be: where it goes, its template, what the template is given. ``lasting``: it tells of what
-    has ended, and is the same whenever it is made."""
+    """A page to be: where it goes, its template, and what makes the values that it is given. ``key``: of a
+    page that tells of what has ended, all that it depends on; "" for one that tells of the present."""
 
     path: str
     template: str
-    values: Mapping[str, Any]
-    lasting: bool = False
+    make: Callable[[], Mapping[str, Any]]
+    key: str = ""
+
+    @property
+    def lasting(self) -> bool:
+        return bool(self.key)
 
     @property
     def root(self) -> str:
@@ -70,9 +74,16 @@ def environment() -> Environment:
     return made
 
 
+def plain(text: str) -> str:
+    """A text as it may stand in a page outside of the templates: escaped, and all of it visible."""
+    from markupsafe import escape
+
+    return str(escape(text if text.isprintable() else safe(encodable(text))))
+
+
 def render(page: Page) -> str:
     """The text of a page."""
-    text = environment().get_template(page.template).render(page.values, root=page.root)
+    text = environment().get_template(page.template).render(page.make(), root=page.root)
     return encodable(re.sub(r"\n\s*\n+", "\n", text))
 
 

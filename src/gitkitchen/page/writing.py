@@ -64,11 +64,7 @@ def _write(site: Site, folder: Path, known: Mapping[str, str]) -> Written:
     keys[".nojekyll"] = ""
     there = _there(folder, "run")
     for page in pages(site):
-        key = (
-            digest_bytes(f"{style} {site.title} {page.values!r}".encode(errors="replace"))
-            if page.lasting
-            else ""
-        )
+        key = digest_bytes(f"{style} {page.key}".encode(errors="replace"))[:24] if page.lasting else ""
         keys[page.path] = key
         if page.lasting and known.get(page.path) == key and page.path in there:
             continue
@@ -112,7 +108,7 @@ def _before(folder: Path) -> dict[str, str]:
     try:
         document = json.loads((folder / STATE).read_text(encoding="utf-8"))
         found = {str(k): str(v) for k, v in document["pages"].items()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         strangers = sorted(p.name for p in folder.iterdir() if p.name not in OWN) if folder.is_dir() else []
         if folder.exists() and not folder.is_dir():
             raise Mistake(

@@ -146,12 +146,17 @@ class Studio:
             {(t.environment, t.id): f"incident/{slug(t.environment, t.id)}.html" for t in found},
         )
 
-    def page(self, path: str, template: str, menu: str, *, lasting: bool = False, **values: Any) -> Page:
-        """A page with what every page has."""
+    def page(self, path: str, template: str, menu: str, **values: Any) -> Page:
+        """A page of the present with what every page has."""
+        given = self.given(menu, **values)
+        return Page(path, template, lambda: given)
+
+    def given(self, menu: str, *, lasting: bool = False, **values: Any) -> dict[str, Any]:
+        """What the templates of all pages are given."""
         plain = {"over": "", "lead": "", "tone": "", "next": "", "facts": (), "blocks": (), "title": ""}
         given = {**plain, "site": self.shared, "menu": menu, "lasting": lasting, **values}
         given["title"] = given["title"] or given["headline"]
-        return Page(path, template, given, lasting)
+        return given
 
     def incident(self, environment: str, name: str) -> str:
         return self.incident_pages[environment, name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from gitkitchen.history import Commit
 from gitkitchen.page.health import Standing, of_run
-from gitkitchen.page.rendering import Page
+from gitkitchen.page.rendering import Page, plain
 from gitkitchen.page.shapes import Run, Tone
 from gitkitchen.page.views.parts import Studio, dot, grid_href, recipe_href, run_href, when
 from gitkitchen.report.text import WORDS, count, duration, names, number, share
@@ -100,15 +101,23 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
 
 
 def run_page(studio: Studio, run: Run, green: Run | None, logs: Mapping[str, Mapping[str, int]]) -> Page:
-    """Everything that the ledger remembers of a run; ``green``: the last one before it that passed."""
-    health = of_run(run)
+    """Everything that the ledger remembers of a run; ``green``: the last one before it that passed. It is
+    made only where it has to be: of ten thousand runs one is new."""
     environment = studio.spaces.get(run.namespace, "")
+    before = green.record if green is not None and not run.green else ""
+    known = run.recipe in studio.facts
+    key = f"{run.record} {before} {environment} {known} {studio.site.title}"
+    return Page(run_href(run), "run.html.j2", lambda: _values(studio, run, green, environment, logs), key)
+
+
+def _values(
+    studio: Studio, run: Run, green: Run | None, environment: str, logs: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    health = of_run(run)
     findings = list(_findings(run))
     standing = studio.standings.get((environment, run.recipe, run.variation))
     bad = not run.green
-    return studio.page(
-        run_href(run),
-        "run.html.j2",
+    return studio.given(
         "recipes.html",
         lasting=True,
         headline=_headline(run, health.word),
@@ -125,7 +134,7 @@ def run_page(studio: Studio, run: Run, green: Run | None, logs: Mapping[str, Map
         checkout=f"git switch --detach {run.commit}" if run.commit and bad else "",
         changed=_changed(studio, run, green, environment, logs) if bad else None,
         green={"href": run_href(green), "said": when(green.started)} if green else None,
-        nodes=list(_nodes(run)),
+        nodes=Markup("").join(map(Markup, _nodes(run))),
         nodes_said=_counted(run),
         axis=f"0 to {duration(run.seconds)}" if run.times else "",
         tests_said=", ".join(f"{n:,} {w}" for w, n in sorted(run.tests.items())) or "none",
@@ -236,24 +245,38 @@ def _command(run: Run, node: str) -> str:
     return shlex.join([*words, "--select", node])
 
 
-def _nodes(run: Run) -> Iterator[dict[str, Any]]:
+def _nodes(run: Run) -> Iterator[str]:
+    """The rows of the table of nodes, as HTML: there are very many of them, so they are no template's."""
     length = max(run.seconds, 0.001)
     times, rows = run.times, run.rows
     for name, state in sorted(run.states.items(), key=lambda p: _ORDER.get(p[1], 3)):
-        tone, mark = NODES.get(state, ("unknown", "?"))
-        at, took = times.get(name, (0.0, 0.0))
-        x = min(1000 * at / length, 996.0)
-        ran = bool(took) or (bool(times) and state in ("passed", "failed"))
-        yield {
-            "name": name,
-            "tone": tone,
-            "mark": mark,
-            "word": WORDS.get(state, state),
-            "rows": f"{rows[name]:,.0f}" if name in rows else "",
-            "x": round(x, 1),
-            "width": round(max(4.0, min(1000 * took / length, 1000 - x)), 1) if ran else 0,
-            "time": duration(took) if ran else "",
-        }
+        amount = f"{rows[name]:,.0f}" if name in rows else ""
+        row = f'{_named(name, state)}<td class="n">{amount}</td>'
+        if times:
+            at, took = times.get(name, (0.0, 0.0))
+            x = min(1000 * at / length, 996.0)
+            width = max(4.0, min(1000 * took / length, 1000 - x))
+            ran = took > 0 or state in ("passed", "failed")
+            tone = NODES.get(state, ("unknown", "?"))[0]
+            bar = BAR.format(tone, round(x, 1), round(width, 1)) if ran else ""
+            row += f'<td class="bar optional">{bar}</td><td class="n">{duration(took) if ran else ""}</td>'
+        yield f"{row}</tr>\n"
+
+
+BAR = (
+    '<svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true"><rect class="track" '
+    'width="1000" height="10"/><rect class="f-{}" x="{}" width="{}" height="10"/></svg>'
+)
+
+
+@lru_cache(maxsize=20_000)
+def _named(name: str, state: str) -> str:
+    tone, mark = NODES.get(state, ("unknown", "?"))
+    word = plain(WORDS.get(state, state))
+    return (
+        f'<tr><td><span class="state {tone}"><i aria-hidden="true">{mark}</i>{word}</span></td>'
+        f'<th scope="row" class="name">{plain(name)}</th>'
+    )
 
 
 def _counted(run: Run) -> str:
