@@ -130,7 +130,7 @@ def test_the_page_is_served_to_this_machine_alone(shop: Shop, tmp_path: Path) ->
 
 
 def test_a_record_is_small(shop: Shop) -> None:
-    """Beside what vouches for builds, a green run's record grows by less than 25 bytes a node before packing."""
+    """Of a green run a record holds three numbers a node for the page, and nothing that is empty."""
     nodes = "".join(
         f"  node_{i:02d}: {{sql: 'select {i} as x', tests: [not_null: [x]]}}\n" for i in range(20)
     )

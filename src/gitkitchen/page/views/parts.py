@@ -178,7 +178,7 @@ def ago(at: datetime, now: datetime) -> str:
     if minutes < 1:
         return "just now"
     for size, word in ((1440.0, "d"), (60.0, "h"), (1.0, "min")):
-        if minutes >= 2 * size or size == 1:
+        if minutes >= 1.5 * size or size == 1:
             return f"{int(minutes / size)} {word} ago"
     return ""
 
