@@ -18,8 +18,17 @@ from gitkitchen.model import Project
 from gitkitchen.recipe.load import load_recipes
 from gitkitchen.shipped import find
 
-WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote", "clock", "production")
-WORKFLOWS = ("pull-request", "command", "report", "cleanup", "publish", "promote", "pages")
+WORKFLOWS = (
+    "pull-request",
+    "command",
+    "report",
+    "cleanup",
+    "publish",
+    "promote",
+    "clock",
+    "production",
+    "pages",
+)
 COMMAND = "gitkitchen-command.yml"
 """The workflow that a command in a comment dispatches."""
 PROMOTE = "gitkitchen-promote.yml"
@@ -112,10 +121,9 @@ def _rights(text: str, project: Project) -> str:
     if project.ledger != "branch":
         text = _LEDGER.sub("contents: read # to check out", text)
     if not project.store.lower().startswith("oci://ghcr.io/"):
-        text = re.sub(r"^ +packages: write .*\n", "", text, flags=re.M)
+        text = re.sub(r"^ +packages: (write|read) .*\n", "", text, flags=re.M)
     if not any(channel.kind == "github_issue" for channel in project.alerts.channels.values()):
         text = re.sub(r"^ +issues: write .*\n", "", text, flags=re.M)
-        text = re.sub(r"^ +packages: (write|read) .*\n", "", text, flags=re.M)
     return text
 
 

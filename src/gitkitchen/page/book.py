@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.kitchen.policy import test_name
-from gitkitchen.model import NodeSpec, Project, Recipe
+from gitkitchen.model import NodeSpec, Project, Recipe, Schedule
 from gitkitchen.page.shapes import NodeFact, RecipeFact, TestFact
 
 Columns = Mapping[str, Sequence[str]]
@@ -59,10 +59,9 @@ def recipe_fact(project: Project, recipe: Recipe, known: Collection[str], column
     return RecipeFact(recipe.name, recipe.description, recipe.owner, recipe.file, tuple(nodes), variations)
 
 
-def _schedule(schedule: Mapping[str, object]) -> str:
+def _schedule(schedule: Schedule | None) -> str:
     """``17 5 * * * America/New_York``, or "" where it runs when asked."""
-    cron = schedule.get("cron")
-    return f"{cron} {schedule.get('timezone') or 'UTC'}" if cron else ""
+    return f"{schedule.cron} {schedule.timezone}" if schedule is not None else ""
 
 
 def _lineage(node: NodeSpec, schemas: Columns) -> tuple[dict[str, dict[str, tuple[str, ...]]], str]:
