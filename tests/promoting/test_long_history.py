@@ -47,7 +47,7 @@ def test_a_long_history_costs_no_more_calls_of_git(tmp_path: Path, monkeypatch: 
             promoted(shop, "staging")
             counts.append(len(calls))
     assert counts[0] == counts[1]
-    assert counts[0] < 32, "what was asked once is not asked again"
+    assert counts[0] < 40, "what was asked once is not asked again"
 
 
 def test_the_commits_between_two_are_those_of_git_in_its_order(tmp_path: Path) -> None:
