@@ -34,11 +34,12 @@ demo: $(STAMP)
 demo-road: $(STAMP)
 	$(BIN)/gitkitchen demo --road --replace "$(DEMO_DIR)-road"
 
+# Worksteal: the tests of a file stay together, so that what they share is made once.
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m long
 
 races: $(STAMP)
 	GITKITCHEN_RACES=1000 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m long tests/promoting/test_races.py
