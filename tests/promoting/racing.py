@@ -17,7 +17,9 @@ from pathlib import Path
 EARLY, LATE = ("reconcile", "look", "prove"), ("record-evidence", "judge", "take-lease")
 """Steps at which promoters meet. Of those who prove at once all but one give up; so before a late one they
 prove in turn. Whoever is not there after a second is not waited for."""
-MEETINGS = (*EARLY, *LATE)
+END = "end"
+"""All are proved and judged, and the others take the lease when the first has come to its end."""
+MEETINGS = (*EARLY, *LATE, END)
 PROMOTER = """
 import contextlib, io, json, os, sys, time
 from pathlib import Path
@@ -27,8 +29,8 @@ from gitkitchen.road import effects
 told = sys.stdin.readline
 race = {}
 
-def come(place, wanted):
-    end = time.monotonic() + 1
+def come(place, wanted, seconds=1):
+    end = time.monotonic() + seconds
     while len(os.listdir(place)) < wanted and time.monotonic() < end:
         time.sleep(0.002)
 
@@ -39,6 +41,9 @@ def meet(step, when):
             come(proved, race["turn"])
         else:
             (proved / str(race["turn"])).touch()
+    if (step, when, race["step"]) == ("take-lease", "before", "end") and race["turn"] and not race["met"]:
+        race["met"] = True
+        come(Path(race["place"]) / "ended", 1, 30)
     if (step, when) == (race["step"], "before") and not race["met"]:
         race["met"] = True
         met = Path(race["place"]) / "met"
@@ -51,6 +56,7 @@ for line in iter(told, ""):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(["-C", race["root"], "promote", "staging", "--quiet"])
+    (Path(race["place"]) / "ended" / str(race["turn"])).touch()
     print(json.dumps([code, said.getvalue()]), flush=True)
 """
 
@@ -66,10 +72,10 @@ class Promoters:
     def race(self, number: int) -> list[tuple[int, str]]:
         """All promote `staging` at once: how each ended and what it said. ``number`` says where they meet."""
         place = self.folder / f"race-{number}"
-        for name in ("met", "proved"):
+        for name in ("met", "proved", "ended"):
             (place / name).mkdir(parents=True)
         step = MEETINGS[number % len(MEETINGS)]
-        told = {"step": step, "late": step in LATE, "place": str(place), "promoters": len(self.roots)}
+        told = {"step": step, "late": step in (*LATE, END), "place": str(place), "promoters": len(self.roots)}
         for turn, (root, process) in enumerate(zip(self.roots, self.processes, strict=True)):
             assert process.stdin is not None
             process.stdin.write(json.dumps({**told, "root": str(root), "turn": turn}) + "\n")
