@@ -50,3 +50,22 @@ def test_a_run_that_changes_nothing_loads_no_parser_and_no_engine(shop: Shop) ->
     assert shop.cli("run").code == 0
     heavy = {"duckdb", "sqlglot", "jsonschema", "jinja2", "rich", "yaml", "pandas", "pyarrow"}
     assert not imported(shop, "run", "--quiet") & heavy
+
+
+LAST = (
+    "import atexit, sys, threading; atexit.register(print, 'handler ran'); "
+    "work = lambda: (threading.main_thread().join(), print('thread ended')); "
+    "threading.Thread(target=work, daemon=len(sys.argv) > 1).start(); sys.argv[1:] = ['schema', 'kitchen']; "
+    "from gitkitchen.__main__ import start; start()"
+)
+
+
+def test_the_end_leaves_nothing_undone() -> None:
+    """The quick end of a command prints all, runs what waits for the end, and waits for a thread at work."""
+    for words, waited in (("a",), False), ((), True):
+        argv = [sys.executable, "-c", LAST, *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("{")
+        assert "handler ran" in done.stdout
+        assert ("thread ended" in done.stdout) == waited

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitkitchen.data.engines.duckdb import Engine, SqlError, Written
+from gitkitchen.data.engines.small import attached, kept_cursor
 from gitkitchen.data.sql import literal, quote_identifier
 from gitkitchen.data.store import FolderStore
 from gitkitchen.model import Column, Materialize, Version
@@ -279,3 +282,18 @@ def test_intervals_are_fetched_as_text(engine: Engine) -> None:
         "SELECT INTERVAL '1 month' AS a, INTERVAL '30 days' AS a, [INTERVAL '1 hour'] AS b, NULL::INTERVAL, 1"
     )
     assert engine.fetch(sql)[1] == [("1 month", "30 days", "['01:00:00']", None, 1)]
+
+
+def test_a_thread_keeps_its_small_cursor_until_the_instance_is_given_up(tmp_path: Path) -> None:
+    """Each thread has one cursor of its own for short statements; after a damaged file, which ends the
+    instance, it gets another one that answers."""
+    first = kept_cursor()
+    assert kept_cursor() is first
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(kept_cursor).result() is not first
+    (tmp_path / "damaged.duckdb").write_bytes(b"no database" * 2000)
+    with pytest.raises(duckdb.Error), attached(tmp_path / "damaged.duckdb"):
+        pass
+    second = kept_cursor()
+    assert second is not first
+    assert second.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]

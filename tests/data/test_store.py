@@ -62,6 +62,19 @@ def sandbox(store: FolderStore, name: str = "k_feature_1") -> FolderStore:
 # --- files and builds -----------------------------------------------------------------------------
 
 
+def test_a_build_that_was_met_and_damaged_since_is_written_again(store: FolderStore) -> None:
+    """A store that has read a build's file does not take it for whole when somebody has changed it since."""
+    made = build(put(store, b"abc"))
+    for _ in range(3):
+        store.save(made)
+    (file,) = (store.root / "trusted/builds").glob("*/*.json")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    store.save(made)
+    assert file.read_bytes() == whole
+    assert store.find(KEY) == made
+
+
 def test_kept_files_lie_under_their_digest_and_are_read_only(store: FolderStore) -> None:
     """A kept file has its digest for a name, cannot be written, and its temporary name is gone."""
     entry = put(store, b"abc")
