@@ -220,6 +220,21 @@ def test_the_next_command_sends_what_waits(feed: Shop, hook: Posts) -> None:
     assert kinds(hook) == ["opened orders/outputs/rows(min=2)"]
 
 
+def test_a_ledger_that_cannot_be_read_loses_no_failure(feed: Shop, hook: Posts) -> None:
+    """What failed while the incidents could not be read waits on the disk, and is told when they can."""
+    mark = feed.root / ".gitkitchen/ledger/alerts/prod/@head"
+    mark.parent.mkdir(parents=True)
+    mark.write_text("5")
+    feed.commit({"recipes/feed/orders.csv": SHORT})
+    said = feed.cli("run", "-q")
+    assert said.code == 1
+    assert "alerts of 'prod' wait" in said.err
+    assert hook.got == []
+    mark.unlink()
+    assert feed.cli("alerts", "send").out == "1 sent, 0 waiting\n"
+    assert kinds(hook) == ["opened orders/outputs/rows(min=2)"]
+
+
 def test_it_is_told_while_the_run_goes_on(feed: Shop, hook: Posts) -> None:
     """The message of a node that failed leaves while another still runs: that one waits for the message."""
     flag = feed.root.parent / "told"

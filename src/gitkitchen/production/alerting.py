@@ -209,6 +209,7 @@ def _is_bad(result: NodeResult) -> bool:
 
 def _tell(office: Office, environment: str, seen: Callable[[Book], Iterable[Happening]]) -> None:
     """Record, then send. What could not be recorded waits on this machine's disk."""
+    from gitkitchen.alerts.incidents import Book
     from gitkitchen.alerts.sending import observed, send_due
 
     made: list[Happening] = []
@@ -220,7 +221,7 @@ def _tell(office: Office, environment: str, seen: Callable[[Book], Iterable[Happ
     try:
         book = observed(office, environment, noted)
     except GitKitchenError as error:
-        bad = [h for h in made if h.bad]
+        bad = [h for h in made or seen(Book()) if h.bad]
         office.spool.put(bad)
         problem = error.problems[0]
         office.say(replace(problem, message=f"alerts of '{environment}' wait: {problem.message}"))
