@@ -193,9 +193,12 @@ def _carried_out(job: Job, report: Report, project: Project) -> Report:
                 ended = _move(job, report, project)
         return resuming.afterwards(job, ended, project)
     if decision.action is Action.CLOCK:
-        return resuming.afterwards(
-            job, scheduling.clock(job, report, lambda r: _run(job, r, project)), project
-        )
+        with _watching(job) as watch:
+            watched_job = replace(job, watch=watch)
+            ended = scheduling.clock(watched_job, report, lambda r: _run(watched_job, r, project))
+            for environment in project.environments:  # what it missed, and what quiet hours held back
+                watch.looked(environment.name)
+        return resuming.afterwards(job, ended, project)
     if decision.action is Action.RESUME:
         return resuming.resumed(job, report, project)
     if decision.action is Action.VIEW:
