@@ -67,7 +67,7 @@ def run(ledger: BranchLedger, number: int, nodes: int, changed: int, draw: rando
 
 @pytest.mark.parametrize(
     ("nodes", "changed", "most"),
-    [(12, 12, 2450), (12, 3, 1600), (12, 0, 800), (40, 10, 2300)],
+    [(12, 12, 2450), (12, 3, 1750), (12, 0, 900), (40, 10, 2300)],
     ids=["12 of 12", "3 of 12", "none of 12", "10 of 40"],
 )
 def test_a_run_costs_what_the_docs_say(
