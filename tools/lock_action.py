@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("arrow", "github", "oci", "pandas", "polars", "postgres", "pytest", "s3")
+EXTRAS = ("arrow", "github", "oci", "openlineage", "otel", "pandas", "polars", "postgres", "pytest", "s3")
 COMPILE = (
     *("uv", "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--only-binary=:all:"),
     *("--no-header", "--no-annotate", "--no-emit-index-url"),

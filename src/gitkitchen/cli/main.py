@@ -568,7 +568,8 @@ def _bytes(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every known error becomes a message."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    name = next((w for w in words if not w.startswith("-")), "")
+    folders = {number + 1 for number, word in enumerate(words) if word == "-C"}
+    name = next((w for n, w in enumerate(words) if not w.startswith("-") and n not in folders), "")
     if name in LATER:
         complain(
             Problem(
