@@ -208,7 +208,8 @@ class _Telling:
                 for dataset, column in sorted(pairs)
             ]
 
-        own = {c.lower(): c for d in (node.build.versions if node.build else ()) for c in self.schemas[d]}
+        made = node.build.versions.values() if node.build is not None else ()
+        own = {column.name.lower(): column.name for version in made for column in version.columns}
         fields = {
             own.get(name.lower(), name): lineage.Fields(sources(pairs, "DIRECT"))
             for name, pairs in list(found.columns.items())[:MOST]

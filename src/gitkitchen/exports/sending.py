@@ -41,8 +41,14 @@ def _bounded(project: Project, export: Export, told: Told, environ: Mapping[str,
         except Infrastructure as error:
             said.append(error.problems[0].message)
         except Exception as error:  # noqa: BLE001 (whatever a library or an address does)
-            # A class's name tells no token and no value.
-            said.append(f"it could not be told ({type(error).__name__})")
+            # A number and a class's name tell no token and no value.
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if isinstance(status, int):
+                said.append(f"{_where(export)} answered {status}")
+            elif isinstance(error, OSError):
+                said.append(f"{_where(export)} could not be reached ({type(error).__name__})")
+            else:
+                said.append(f"it could not be told ({type(error).__name__})")
 
     thread = threading.Thread(target=work, name=f"export {export.kind}", daemon=True)
     thread.start()
