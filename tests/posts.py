@@ -56,6 +56,7 @@ def posts(script: Sequence[Any] = ()) -> Iterator[Posts]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             with lock:
+                raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))  # before anybody is killed
                 kept.tries += 1
                 answer = kept.script.pop(0) if kept.script else 200
                 if callable(answer):
@@ -63,7 +64,6 @@ def posts(script: Sequence[Any] = ()) -> Iterator[Posts]:
                 if answer == "drop":
                     self.close_connection = True
                     return
-                raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, headers = answer if isinstance(answer, tuple) else (answer, {})
                 if answer == "cut" or (isinstance(status, int) and status < 400):
                     headed = {k.lower(): v for k, v in self.headers.items()}

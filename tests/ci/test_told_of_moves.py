@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gitkitchen.ci.results import summary
 from road import KITCHEN_YML, SQL, TWO
 from town import towned
 
 
+@pytest.mark.long
 def test_what_was_merged_is_shown_with_its_runs_and_what_became_of_them(tmp_path: Path) -> None:
     """Landed: each recipe with its table and the one publication that it is part of. Not landed: the failing
     test in full, and that consumers read what they read before. Never that it is kept as a candidate."""

@@ -89,6 +89,7 @@ def test_one_issue_from_its_opening_to_its_end(town: Town) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_without_the_permission_the_job_is_what_it_was(town: Town) -> None:
     """A token that may write no issue: the verdict is the data's, the job says what to add, and the
     message waits in the ledger."""

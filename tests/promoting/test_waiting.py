@@ -55,6 +55,7 @@ def started(town: Town) -> list[dict[str, Any]]:
     return [d.payload["inputs"] for d in town.repo.deliveries("workflow_dispatch")]
 
 
+@pytest.mark.long
 def test_an_approval_lets_a_promotion_go_on(town: Town) -> None:
     """Whoever asked may not approve, not even by the job that goes on for them; the approval of another
     starts the promotion's own workflow with what was asked, and that lands it. The view shows approvals."""
