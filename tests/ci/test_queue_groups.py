@@ -49,6 +49,7 @@ def states(on: Scene, run: Run, recipe: str) -> dict[str, str]:
     return {n["node"]: n["state"] for n in found["nodes"]}
 
 
+@pytest.mark.long
 def test_a_group_is_tested_as_a_whole_and_named(on: Scene) -> None:
     """The second of two is tested on top of the first; each check stands on the head of its group and names
     what the group adds; no pull request gets a comment. So it is once the queue has landed."""

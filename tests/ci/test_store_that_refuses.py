@@ -115,6 +115,7 @@ def states(shop: Shop, recipe: str) -> dict[str, str]:
     return {n["node"]: n["state"] for n in found["nodes"]}
 
 
+@pytest.mark.long
 def test_a_private_store_is_read_by_people_of_the_repository(private: Site) -> None:
     """Before anything is published, a pull request is tested although the registry refuses what does not
     exist; then an environment's job publishes; then a job that may only read reuses what was published,

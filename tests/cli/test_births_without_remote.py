@@ -53,6 +53,7 @@ def change(shop: Shop, region: str) -> None:
     shop.commit({"recipes/orders/recipe.yml": RECIPE.replace("'eu'", f"'{region}'")})
 
 
+@pytest.mark.long
 def test_a_sandbox_that_begins_offline_is_claimed_by_its_next_run(shop: Shop, remote: Path) -> None:
     """Offline: green, a candidate that can be queried. Online: claimed once, published, reused."""
     shop.git("switch", "-q", "-c", "fix")

@@ -67,6 +67,7 @@ def there(document: dict[str, Any], list_: str = "items") -> set[str]:
     return {"trusted" if "/trusted:" in path else "sandbox" for path in paths}
 
 
+@pytest.mark.long
 def test_both_zones_are_cleared_up_by_a_job_that_may(used: Shop) -> None:
     """The dry run says it, the first visit marks, the second removes; what is shown can be read from an empty
     disk."""

@@ -116,6 +116,7 @@ def nodes(outcome: dict[str, Any]) -> dict[str, str]:
     return {n["node"]: n["state"] for n in outcome["nodes"]}
 
 
+@pytest.mark.long
 def test_jobs_with_empty_disks_share_tables_files_and_verdicts(
     shop: Shop, database: str, boss: Client, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,7 @@ def test_ancestry_that_took_nothing_over_is_no_back_port(tmp_path: Path) -> None
     assert standing(shop, "prod", "hotfix") == "pending"
 
 
+@pytest.mark.long
 def test_on_a_remote_the_back_port_is_pushed(tmp_path: Path) -> None:
     """The branches that count are the remote's."""
     host = remote(tmp_path)

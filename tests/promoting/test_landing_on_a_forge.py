@@ -222,6 +222,7 @@ def test_an_approval_of_somebody_else_lets_it_land(town: Town) -> None:
 BAD = {"recipes/delays/late.sql": SQL.replace("count(*)", "5 - count(*)")}
 
 
+@pytest.mark.long
 def test_a_job_rolls_back(town: Town) -> None:
     """A dispatch brings tree and data back; the next promotion meets the hold, and no step is started."""
     assert town.promote("staging").code == 0
@@ -286,6 +287,7 @@ def test_a_rollback_that_people_must_press_is_what_it_is_when_they_do(town: Town
     assert town.moves("staging")[-1] == move
 
 
+@pytest.mark.long
 def test_a_hotfix_opens_its_back_port(town: Town) -> None:
     """It lands from its branch, and a pull request into where people work has its change alone."""
     assert town.promote("staging").code == 0
@@ -308,6 +310,7 @@ def test_a_hotfix_opens_its_back_port(town: Town) -> None:
 PROJECT = "GitKitchen / (project)"
 
 
+@pytest.mark.long
 def test_the_required_check_is_given_by_the_promotion_alone(town: Town) -> None:
     """Under a required check the button works: the job gives it to the candidate, red while a gate waits,
     green under the lease, and only then is it merged. It names the gates, the tree and the runs."""

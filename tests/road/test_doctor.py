@@ -277,6 +277,7 @@ def merged(road: Road, token: str, number: int) -> int:
     return 200
 
 
+@pytest.mark.long
 def test_whatever_is_not_answered_never_counts_as_held(road: Road) -> None:
     """Each question of doctor refused in turn: with full protection `enforced` is never claimed without its
     answer, but where the answer is of no consequence."""

@@ -150,6 +150,7 @@ def test_runner_commands_and_control_characters_do_not_reach_the_log(desk: Desk)
     assert result.log_tail == ("  : :error::x", "# #[error]y", "red")
 
 
+@pytest.mark.long
 def test_much_output_costs_little(desk: Desk) -> None:
     """A node that prints 300 MB leaves a log of about a megabyte and still passes."""
     result = desk.run([shell("loud", "head -c 300000000 /dev/zero | tr '\\0' '\\n'; echo done")])["loud"]
