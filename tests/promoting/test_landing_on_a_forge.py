@@ -130,8 +130,11 @@ def test_s1_a_merge_that_writes_another_tree_publishes_nothing(town: Town) -> No
     (incident,) = town.moves("staging")
     assert (incident["kind"], incident["commit"]) == ("wrong-tree", town.repo.head("staging"))
     assert "publications/" not in town.git("ls-tree", "-r", "--name-only", LEDGER)
-    assert town.promote("prod").code != 0  # what is broken goes nowhere
-    assert town.moves("prod") == []
+    said = town.promote("prod")
+    assert said.code == 0, said.out + said.err
+    (move,) = town.moves("prod")
+    assert move["source"] == before  # what is broken goes nowhere
+    assert town.promote("prod", **{"from": incident["commit"]}).code == 2
 
 
 @pytest.mark.long

@@ -140,7 +140,7 @@ def landed_by(ground: Ground, environment: Environment, tip: str) -> Mapping[str
     """The commits that an environment has landed, each with its place in the order: the highest is newest.
 
     Those of its moves in the ledger; of an environment that nothing was ever promoted to, those that its
-    branch stood on.
+    branch stood on, as far as none was denounced.
     """
     course = ground.course(environment.name)
     if course.landings:
@@ -148,6 +148,9 @@ def landed_by(ground: Ground, environment: Environment, tip: str) -> Mapping[str
     if not tip:
         return {}
     commits = list(history.first_parents(ground.folder, tip))
+    denounced = {incident.commit for incident in course.incidents}
+    bad = [number for number, commit in enumerate(commits) if commit in denounced]
+    commits = commits[bad[-1] + 1 :] if bad else commits  # what was denounced, and what came on top of it
     return {commit: len(commits) - number for number, commit in enumerate(commits)}
 
 
