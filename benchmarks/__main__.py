@@ -15,7 +15,18 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import diffing, engine, judging, models, promoting, pulls, sandboxes, startup, warehouse
+from benchmarks import (
+    diffing,
+    engine,
+    judging,
+    models,
+    pages,
+    promoting,
+    pulls,
+    sandboxes,
+    startup,
+    warehouse,
+)
 from benchmarks.context import Context, Section
 from benchmarks.harness import Failed
 from benchmarks.report import document, markdown
@@ -31,6 +42,7 @@ SECTIONS: dict[str, Callable[[Context], Section]] = {
     "g": warehouse.run,
     "h": pulls.run,
     "i": promoting.run,
+    "j": pages.run,
 }
 OUR_PACKAGES = ("gitkitchen", "duckdb", "sqlglot", "pyyaml")
 

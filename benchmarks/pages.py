@@ -1,4 +1,4 @@
-"""The status page: a ledger of 10,000 runs becomes a site; one more run; a grid of 200 nodes by 100 runs."""
+"""(j) The status page: a ledger of 10,000 runs becomes a site; one more run; a grid of 200 nodes by 100 runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.context import Context, Promise, Section, Table, paragraphs
 from gitkitchen.ledger.records import encode, seal
 
 RUNS = 10_000
@@ -104,6 +105,38 @@ def measure(runs: int = RUNS) -> dict[str, Any]:
         found["first view, compressed"] = sum(len(gzip.compress(p.read_bytes())) for p in view)
         found["files"] = sum(1 for _ in site.rglob("*"))
         return found
+
+
+NOTES = paragraphs("""\
+Ten recipes of 40 nodes, one of 200 nodes with 100 runs, records as runs write them; the page looks back
+over all of them. `one more run`: the site of before is there, and one recipe has run once more.
+
+No other tool stands beside it here: dbt docs, elementary and Allure show other things from other files.
+""")
+
+
+def run(context: Context) -> Section:
+    """Measure section (j): once, for the files of a first build can be written once only."""
+    runs = context.size(RUNS, 500)
+    context.say(f"  a page of {runs} runs")
+    found = measure(runs)
+    (first, first_cpu), (more, more_cpu) = found["first"], found["one more"]
+    rows = (
+        (f"{runs:,} runs, first build", f"{first:.2f}", f"{first_cpu:.2f}"),
+        ("one more run", f"{more:.2f}", f"{more_cpu:.2f}"),
+    )
+    sizes = (
+        ("first view, compressed", f"{found['first view, compressed'] / 1000:.1f}"),
+        ("grid of 200 nodes by 100 runs", f"{found['grid, bytes'] / 1000:.1f}"),
+        ("the same, compressed", f"{found['grid, compressed'] / 1000:.1f}"),
+    )
+    tables = (Table("", ("", "wall s", "CPU s"), rows), Table("", ("", "kB"), sizes))
+    promises = (
+        Promise(f"status page of {runs:,} runs", 20.0, "s", first),
+        Promise(f"status page of {runs:,} runs, one more run", 2.0, "s", more),
+        Promise("status page, first view, compressed", 50.0, "kB", found["first view, compressed"] / 1000),
+    )
+    return Section("j", "The status page", tables, NOTES, promises, {}, found)
 
 
 if __name__ == "__main__":

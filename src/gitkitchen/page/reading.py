@@ -229,8 +229,9 @@ def _log(root: Path, tip: str) -> tuple[history.Commit, ...]:
 
 
 def _head(premises: Premises) -> str:
+    seen = premises.repository.seen  # not the work tree: a site that is written into it may have many files
     try:
-        return str(premises.repository.subject().commit or "")
+        return seen.commit if seen else history.commit_of(premises.repository.root, "HEAD").oid
     except GitKitchenError:
         return ""
 
