@@ -1,4 +1,4 @@
-"""(j) The status page: a ledger of 10,000 runs becomes a site; one more run; a grid of 200 nodes by 100 runs."""
+"""(j) The status page: 10,000 runs become a site; one more run; a grid of 200 nodes by 100 runs."""
 
 from __future__ import annotations
 
