@@ -413,7 +413,7 @@ def test_a_reader_that_never_ends_is_named_and_nothing_is_published(
         assert total(reader) == 6
         said = numbers.cli("run", "--quiet")
         assert said.code == 3
-        assert "boss (nightly report)" in said.err
+        assert f"boss (nightly report), pid {reader.info.backend_pid}" in said.err
         with psycopg.connect(server.dsn(database, "boss")) as other:
             assert total(other) == 6, "other readers go on"
     assert numbers.rows("select total from totals") == [{"total": "6"}]

@@ -10,12 +10,12 @@ somebody else's view stands on it: then nothing is changed, and the error names 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.engines.postgres_changes import Changes
+from gitkitchen.data.engines.postgres_locks import PATIENCE, Tries, patiently, take
 from gitkitchen.data.engines.postgres_server import explained, said
 from gitkitchen.data.engines.postgres_sql import literal
 from gitkitchen.data.engines.postgres_store import SCHEMA, WarehouseStore
@@ -26,10 +26,8 @@ from gitkitchen.model import Catalog, Kitchen, Version
 if TYPE_CHECKING:
     from psycopg import Connection
 
-LOCK = "2s"
-"""How long a publication waits for readers at a time: new readers queue behind it for as long."""
-PATIENCE = 30.0
-"""Seconds after which a publication no longer tries to get its locks."""
+TURN = "2s"
+"""How long a publication waits at a time for another one of the same schema."""
 JUST_NOW = 60.0
 TAKEN = ("public", "information_schema", SCHEMA)
 
@@ -196,40 +194,18 @@ def _patiently(
     rehearsal: bool,
 ) -> None:
     """Try for a while to get the locks; between two tries, readers that waited behind us go on."""
-    end, pause = time.monotonic() + PATIENCE, 0.2
-    while True:
+    warehouse = store.relations.warehouse
+
+    def attempt(tries: Tries) -> None:
         try:
-            with store.relations.warehouse.writing() as own:
-                own.execute(f"SET LOCAL lock_timeout = '{LOCK}'")
-                _apply(own, store, schema, kitchen, catalog, versions, rehearsal=rehearsal)
+            with warehouse.writing() as own:
+                own.execute(f"SET LOCAL lock_timeout = '{TURN}'")
+                _apply(own, store, schema, kitchen, catalog, versions, tries, rehearsal=rehearsal)
                 _Undo.when(rehearsal)
         except _Undo:
             return
-        except Infrastructure as error:
-            if error.problems[0].code != "lock":
-                raise
-            if time.monotonic() > end:
-                raise _held(store, schema) from error
-            time.sleep(pause)
-            pause = min(pause * 2, 3.0)
-        else:
-            return
 
-
-def _held(store: WarehouseStore, schema: str) -> Infrastructure:
-    with store.relations.warehouse.session() as own:
-        rows = own.execute(
-            "SELECT DISTINCT a.usename || coalesce(' (' || nullif(a.application_name, '') || ')', '') "
-            "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-            "JOIN pg_catalog.pg_class c ON c.oid = l.relation "
-            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND l.granted AND a.pid <> pg_backend_pid() ORDER BY 1 LIMIT 5",
-            [schema],
-        ).fetchall()
-    who = ", ".join(str(r[0]) for r in rows) or "somebody"
-    message = f"schema '{schema}' cannot be brought up to date: transactions of {who} have held its views"
-    hint = "end them and run the same command again; until then consumers read what they read before"
-    return Infrastructure(Problem(f"{message} for {PATIENCE:.0f} s", hint=hint, code="lock"))
+    patiently(schema, warehouse.session, attempt, PATIENCE)
 
 
 def _apply(
@@ -239,6 +215,7 @@ def _apply(
     kitchen: Kitchen,
     catalog: Catalog,
     versions: Mapping[str, Version],
+    tries: Tries,
     *,
     rehearsal: bool,
 ) -> None:
@@ -263,6 +240,7 @@ def _apply(
     tables |= {n: _version(store, catalog, n) for n in lost}
     gone = [n for n, k in shown.items() if k != "file" and stated.get(n, "file") == "file" and n in there]
     _refuse_strangers(schema, tables, shown, there)
+    take(own, schema, {n: there[n][1] for n in (*tables, *gone) if n in there}, tries)
     changes = Changes(own, schema, there)
     changes.make(tables)
     changes.drop(sorted(gone))
@@ -329,16 +307,30 @@ def remove(kitchen: Kitchen, store: WarehouseStore) -> None:
     stamp = _stamp(store, schema)
     if stamp is None:
         return
-    with store.relations.warehouse.writing() as own, explained():
-        own.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{SCHEMA} {schema}"])
-        _refuse_others(stamp, store, kitchen, schema)
-        there = _relations(own, schema)
-        changes = Changes(own, schema, there)
-        changes.drop(sorted(n for n, k in stamp.shown.items() if k != "file" and n in there))
-        changes.finish()
-        left = sorted(set(_relations(own, schema)))
-        if left:
-            message = f"schema '{schema}' holds what GitKitchen did not make: {', '.join(left[:10])}"
-            raise Mistake(Problem(message, hint="move it elsewhere first", code="not-ours"))
-        own.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema)}".encode())
-        own.execute(f"DELETE FROM {SCHEMA}.kitchens WHERE schema = {literal(schema)}".encode())
+    warehouse = store.relations.warehouse
+
+    def attempt(tries: Tries) -> None:
+        with warehouse.writing() as own, explained():
+            _remove(own, store, kitchen, schema, stamp, tries)
+
+    patiently(schema, warehouse.session, attempt, PATIENCE)
+
+
+def _remove(
+    own: Connection[Any], store: WarehouseStore, kitchen: Kitchen, schema: str, stamp: Stamp, tries: Tries
+) -> None:
+    own.execute(f"SET LOCAL lock_timeout = '{TURN}'")
+    own.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"{SCHEMA} {schema}"])
+    _refuse_others(stamp, store, kitchen, schema)
+    there = _relations(own, schema)
+    ours = sorted(n for n, k in stamp.shown.items() if k != "file" and n in there)
+    take(own, schema, {n: there[n][1] for n in ours}, tries)
+    changes = Changes(own, schema, there)
+    changes.drop(ours)
+    changes.finish()
+    left = sorted(set(_relations(own, schema)))
+    if left:
+        message = f"schema '{schema}' holds what GitKitchen did not make: {', '.join(left[:10])}"
+        raise Mistake(Problem(message, hint="move it elsewhere first", code="not-ours"))
+    own.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema)}".encode())
+    own.execute(f"DELETE FROM {SCHEMA}.kitchens WHERE schema = {literal(schema)}".encode())
