@@ -105,5 +105,5 @@ def test_a_window_that_opened_is_noticed_by_what_comes_next(tmp_path: Path) -> N
         (inputs,) = started(town)
         assert asked(town, BOT, key=inputs["key"]).code == 0
         count = len(started(town))
-        assert "started" not in tick().out
+        assert "is started for it" not in tick().out
         assert len(started(town)) == count
