@@ -54,7 +54,7 @@ OWNERS = {
     "duckdb": {"data", "run/child", "run/dbt_child", "run/pytest_plugin"},
     "sqlglot": {"plan/sql_reading", "plan/sql_meaning", "plan/lineage", "data/engines/postgres_sql"},
     "psycopg": {
-        *(f"data/engines/postgres{part}" for part in ("", "_changes", "_cursor", "_server")),
+        *(f"data/engines/postgres{part}" for part in ("", "_changes", "_cursor", "_locks", "_server")),
         *(f"data/engines/postgres{part}" for part in ("_taking", "_versions", "_views")),
     },
     "cronsim": {"schedule/cron"},
