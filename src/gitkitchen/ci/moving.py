@@ -29,7 +29,10 @@ def outcomes_of(proofs: Sequence[Proof], done: Done) -> tuple[Outcome, ...]:
         return ()
     proof, landing = proofs[-1], done.landing
     if landing is not None and landing.tree == proof.tree and landing.before == proof.base:
-        return tuple(_landed(o, landing.published, proof.sequence + 1) for o in proof.outcomes)
+        return tuple(
+            _landed(o, landing.published, proof.sequence + 1) if o.variation is None else _proved(o)
+            for o in proof.outcomes
+        )
     if landing is not None or (done.stretch is not None and done.stretch.tree != proof.tree):
         return ()
     return tuple(
@@ -43,3 +46,9 @@ def _landed(outcome: Outcome, published: Sequence[str], sequence: int) -> Outcom
     mine = tuple(sorted(versions(outcome).keys() & set(published)))
     found = Publication("published" if mine else "unchanged", "", sequence, mine)
     return replace(outcome, publication=found, candidate=False)
+
+
+def _proved(outcome: Outcome) -> Outcome:
+    """A variation, of which a landing publishes nothing."""
+    said = "a landing proves a variation, and its own runs publish it"
+    return replace(outcome, publication=Publication("withheld", said), candidate=True)

@@ -62,10 +62,12 @@ def history_of(records: Iterable[object], runs: tuple[Ran, ...]) -> History:
 def _runs(records: Iterable[object], variation: str) -> Iterable[Ran]:
     for record in records:
         body: Mapping[str, object] = record.body  # type: ignore[attr-defined]
+        if "candidate" in body:
+            continue  # a promotion's proof: whatever it came to, nothing ran for the interval
         publication = body.get("publication")
         state = publication.get("state") if isinstance(publication, dict) else ""
         if body.get("verdict") == "passed" and state not in ("published", "unchanged"):
-            continue  # a candidate: no reader got it
+            continue  # no reader got it
         found = ran(body, variation, record.sequence)  # type: ignore[attr-defined]
         if found is not None:
             yield found

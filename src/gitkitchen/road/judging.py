@@ -18,6 +18,7 @@ from gitkitchen.promote.shapes import GateResult, Intent, Landing, Standing
 from gitkitchen.recipe.waivers import Waiver, void
 from gitkitchen.road.proving import Failed, Proof
 from gitkitchen.road.publishing import Kept
+from gitkitchen.road.variations import names
 from gitkitchen.trees import Reading
 
 MOST = 20
@@ -79,17 +80,36 @@ def _failures(case: Case) -> Iterator[GateResult]:
     """Recipes of which there is no outcome at all."""
     again = f"gitkitchen promote {case.environment.name}"
     for name in case.kept.failed if case.kept is not None else ():
-        reason = f"recipe '{name}' had no outcome when it was run last" if name else "nothing could be run"
+        reason = f"{_label(name)} had no outcome when it was run last" if name else "nothing could be run"
         yield GateResult(f"recipe:{name or 'all'}", Standing.UNKNOWN, reason, "it can be tried again", again)
     seen: dict[str, Failed] = {f.recipe: f for f in (case.proof.failed if case.proof is not None else ())}
     for failed in list(seen.values())[:MOST]:
-        about = f"recipe '{failed.recipe}': " if failed.recipe else ""
+        about = f"{_label(failed.recipe)}: " if failed.recipe else ""
         reason = about + "; ".join(str(p) for p in failed.problems[:3])
         change = (
             "what could not be checked can be tried again" if failed.unknown else "whoever owns the recipe"
         )
         standing = Standing.UNKNOWN if failed.unknown else Standing.FAILED
         yield GateResult(f"recipe:{failed.recipe or 'all'}", standing, reason, change, again)
+
+
+def _label(name: str) -> str:
+    recipe, _, variation = name.partition(":")
+    return f"recipe '{recipe}'" + (f", variation '{variation}'" if variation else "")
+
+
+def _wanted(case: Case) -> Iterator[Wanted]:
+    """Each recipe, and each variation that the environment runs. What comes back as it was then shows what
+    was asked of it then."""
+    for name in sorted(case.head.recipes):
+        yield Wanted(name)
+    if case.proof is not None:
+        again = bool(case.proof.outcomes or case.proof.failed)
+    else:
+        again = case.intent is not Intent.ROLLBACK
+    if again:
+        for recipe, variation in names(case.environment.name, case.head.recipes):
+            yield Wanted(recipe, variation)
 
 
 def facts(case: Case, at: datetime) -> Facts:
@@ -101,7 +121,7 @@ def facts(case: Case, at: datetime) -> Facts:
         base=case.base,
         policy=policy_of(case.target, case.environment.name),
         source=case.source.environment if case.source is not None else None,
-        wanted=tuple(Wanted(name) for name in sorted(case.head.recipes)),
+        wanted=tuple(_wanted(case)),
         evidence=proof.evidence if proof is not None else case.kept.evidence if case.kept is not None else (),
         findings=tuple(_findings(case, at)),
         previous=case.source if case.source is not None else Unread("there is no environment before"),

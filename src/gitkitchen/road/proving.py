@@ -4,6 +4,9 @@ What the trusted store has under the same fingerprint is used again, what moved 
 own inputs, and tests are run or taken over on identical content; each recipe sees what those before it would
 publish. The outcome is evidence, bound to the tree, the plan, the tip that it would land on, the versions
 and the policy that judges it.
+
+A variation that the environment runs is a candidate too, as its next run would be, on what the recipes would
+publish. That is evidence and nothing else: what its own runs publish later does not land with the tree.
 """
 
 from __future__ import annotations
@@ -32,10 +35,13 @@ from gitkitchen.model import (
     Plan,
     Published,
     TestState,
+    Verdict,
 )
 from gitkitchen.promote.gates.facts import Break, CommandRun, Unread
 from gitkitchen.promote.shapes import Evidence
+from gitkitchen.reading import read_recipes
 from gitkitchen.road.order import Reader, in_order
+from gitkitchen.road.variations import variants
 from gitkitchen.workplace import Request, Workplace, enter
 
 if TYPE_CHECKING:
@@ -49,7 +55,7 @@ Patch = Mapping[str, Published | None]
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A recipe without an outcome ("" for the tree as a whole), and why."""
+    """A recipe (or ``recipe:variation``) without an outcome ("" for the tree as a whole), and why."""
 
     recipe: str
     problems: tuple[Problem, ...]
@@ -77,7 +83,9 @@ class Proof:
 
     @property
     def builds(self) -> list[Build]:
-        return [n.build for o in self.outcomes for n in o.nodes if n.build is not None and not n.continued]
+        """What the recipes built that would be published: nothing of a variation."""
+        plain = [o for o in self.outcomes if o.variation is None]
+        return [n.build for o in plain for n in o.nodes if n.build is not None and not n.continued]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ def prove(
         catalog = load_catalog(place.ledger, place.project, place.kitchen)
         try:
             readers = in_order(place.project)
+            recipes = read_recipes(place.project).recipes
         except GitKitchenError as error:
             return replace(proof, failed=(Failed("", error.problems, error.exit_code == INFRASTRUCTURE),))
     finally:
@@ -155,13 +164,39 @@ def prove(
             break
         if number == PASSES - 1:
             failed.append(Failed("", (_circle(),), unknown=True))
+    outcomes = list(found.values())
+    if not failed and all(o.verdict is Verdict.PASSED for o in outcomes):
+        order = [reader.name for reader in readers]
+        for variant in variants(environment.name, recipes, order, clock()):
+            if cancel.is_set:
+                break
+            try:
+                ran = flow.candidate(
+                    replace(
+                        request,
+                        recipe=variant.recipe,
+                        variation=variant.variation,
+                        interval=variant.interval.pair if variant.interval is not None else None,
+                    ),
+                    over=over,
+                    about=about,
+                    on_event=on_event,
+                    cancel=cancel,
+                    now=clock(),
+                    beside=_again(place, request),
+                )
+            except Conflict:
+                raise
+            except GitKitchenError as error:
+                failed.append(Failed(variant.label, error.problems, error.exit_code == INFRASTRUCTURE))
+                continue
+            outcomes.append(ran.outcome)
     if cancel.is_set:
         failed.append(Failed("", (Problem("it was cancelled", code="cancelled"),), unknown=True))
-    outcomes = tuple(found.values())
     good = bool(outcomes) and not failed and all(o.verdict.value == "passed" for o in outcomes)
     gone = {d: None for d, e in catalog.entries.items() if e.recipe not in {r.name for r in readers}}
     patch = {**{d: e for d, e in gone.items() if d not in over}, **over} if good else None
-    return replace(proof, outcomes=outcomes, failed=tuple(failed), patch=patch)
+    return replace(proof, outcomes=tuple(outcomes), failed=tuple(failed), patch=patch)
 
 
 def _again(place: Workplace, request: Request) -> Workplace:

@@ -57,11 +57,17 @@ def _recipes(case: Case, wanted: tuple[Wanted, ...], evidence: tuple[Evidence, .
             words = last.verdict.replace("_", " ") if last.tests >= 1 else "nothing tested"
             bad.append(f"{one.label} ({words}, run {last.run})")
         tests += last.tests
-    return _said(case, len(dict.fromkeys(wanted)), tests, missing, silent, bad, torn)
+    return _said(case, tuple(dict.fromkeys(wanted)), tests, missing, silent, bad, torn)
 
 
 def _said(
-    case: Case, count: int, tests: int, missing: list[str], silent: list[str], bad: list[str], torn: list[str]
+    case: Case,
+    wanted: tuple[Wanted, ...],
+    tests: int,
+    missing: list[str],
+    silent: list[str],
+    bad: list[str],
+    torn: list[str],
 ) -> GateResult:
     tree = short(case.facts.tree)
     if torn:
@@ -78,8 +84,13 @@ def _said(
     if silent:
         said = Unread(f"the runs on tree {tree} could not check: {listed(silent)}")
         return unknown(NAME, said, case.promote())
-    words = f"{count} recipe{'s' if count > 1 else ''} green on tree {tree}, {tests:,} tests"
-    return passed(NAME, words)
+    varied = sum(1 for w in wanted if w.variation)
+    words = _count(len(wanted) - varied, "recipe") + (f" and {_count(varied, 'variation')}" if varied else "")
+    return passed(NAME, f"{words} green on tree {tree}, {tests:,} tests")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _is_bound(case: Case, wanted: Wanted, evidence: Evidence) -> bool:
