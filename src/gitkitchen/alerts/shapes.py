@@ -96,7 +96,7 @@ class Happening:
     @property
     def name(self) -> str:
         """Which observation of the thing it is."""
-        return f"{self.at.isoformat()} {self.run}"
+        return f"{self.at.isoformat()} {self.run} {self.event.value}"
 
     @property
     def bad(self) -> bool:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gitkitchen.ci.decide import Action
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, GitKitchenError
-from gitkitchen.model import Project
+from gitkitchen.model import Project, Schedule
 from gitkitchen.reading import read_recipes
+from gitkitchen.schedule.standing import Whose
 from gitkitchen.workplace import Request
 
 if TYPE_CHECKING:
     from gitkitchen.ci.work import Job, Report
+    from gitkitchen.production.clock import Watch as ClockWatch
 
 
 def clock(job: Job, report: Report, run: Callable[[Report], Report]) -> Report:
     """Start what is due. A project whose variations have no schedule is ``run`` as it is checked out."""
-    from gitkitchen.ci.work import Failure
-    from gitkitchen.production.clock import Watch, tick
+    from gitkitchen.production.clock import Watch
 
-    request = Request(start=job.start, environ=job.environ, say=job.say)
-    watch = Watch.of(request)
+    watch = Watch.of(Request(start=job.start, environ=job.environ, say=job.say))
+    try:
+        return _ticked(job, report, run, watch)
+    finally:  # what it missed and was late with, and what quiet hours held back
+        for name, schedules in watch.declared.items() if job.watch is not None else ():
+            job.watch.looked(name, partial(dict, schedules))
+
+
+def _ticked(job: Job, report: Report, run: Callable[[Report], Report], watch: ClockWatch) -> Report:
+    from gitkitchen.ci.work import Failure
+    from gitkitchen.production.clock import tick
+
     if not watch.any:
         if report.decision.environment is None:
             return replace(report, said=("no variation has a schedule",))
@@ -43,7 +55,6 @@ def scheduled(job: Job, report: Report, project: Project) -> Report:
     from gitkitchen.ci.work import Failure
     from gitkitchen.production.running import Work, run_interval
     from gitkitchen.road.reconcile import refusal_to_run
-    from gitkitchen.schedule.standing import Whose
 
     decision = report.decision
     assert decision.interval is not None
@@ -57,8 +68,7 @@ def scheduled(job: Job, report: Report, project: Project) -> Report:
     told = list[str]()
     refused = refusal_to_run(request, decision.environment, job.clock(), told.append)
     report = replace(report, said=tuple(told))
-    if job.watch is not None:
-        job.watch.looked(decision.environment)
+    look_after(job, decision.environment, project)
     if refused is not None:
         return replace(report, failures=(Failure(decision.recipe, (refused,), FAILED),))
     work = Work(request, job.cancel, job.clock, job.on_event, watch=job.watch)
@@ -70,7 +80,21 @@ def scheduled(job: Job, report: Report, project: Project) -> Report:
     if done.outcome is None:
         return replace(report, said=(*report.said, done.said), signal=signal)
     job.ended(done.outcome)
+    look_after(job, decision.environment, project)  # whether it kept what was promised of it
     return replace(report, outcomes=(done.outcome,), signal=signal)
+
+
+def look_after(job: Job, environment: str, project: Project) -> None:
+    """Tell what the environment that is checked out shows of itself and of its schedules."""
+    if job.watch is not None:
+        job.watch.looked(environment, partial(_declared, environment, project))
+
+
+def _declared(environment: str, project: Project) -> Mapping[Whose, Schedule]:
+    from gitkitchen.production import reading
+
+    found = project.environment(environment)
+    return reading.declared(found, read_recipes(project).recipes) if found is not None else {}
 
 
 LOOKING = (Action.TEST, Action.RUN, Action.PROMOTE, Action.ROLLBACK, Action.ABSORB, Action.VIEW)

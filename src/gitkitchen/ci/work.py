@@ -196,8 +196,6 @@ def _carried_out(job: Job, report: Report, project: Project) -> Report:
         with _watching(job) as watch:
             watched_job = replace(job, watch=watch)
             ended = scheduling.clock(watched_job, report, lambda r: _run(watched_job, r, project))
-            for environment in project.environments:  # what it missed, and what quiet hours held back
-                watch.looked(environment.name)
         return resuming.afterwards(job, ended, project)
     if decision.action is Action.RESUME:
         return resuming.resumed(job, report, project)
@@ -402,8 +400,7 @@ def _run(job: Job, report: Report, project: Project) -> Report:
         request = Request(start=job.start, environ=job.environ, say=job.say)
         refused = refusal_to_run(request, report.decision.environment, job.clock(), told.append)
         report = replace(report, said=(*report.said, *told))
-        if job.watch is not None:
-            job.watch.looked(str(report.decision.environment))
+        scheduling.look_after(job, report.decision.environment, project)
         if refused is not None:
             return replace(report, failures=(Failure("", (refused,), FAILED),))
     return _recipes(job, report, project.root, fresh=report.decision.fresh)

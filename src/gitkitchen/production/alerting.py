@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gitkitchen.alerts.channels.contract import Forge
     from gitkitchen.alerts.incidents import Book
     from gitkitchen.alerts.sending import Office
+    from gitkitchen.production.missing import Declared
     from gitkitchen.road.shown import Shown
 
 BOUND = 30.0
@@ -169,9 +170,9 @@ class Watch:
         made = of_promotion(environment, refused, at, run=run, **about)
         self._later(environment, lambda _book: (made,))
 
-    def looked(self, environment: str) -> None:
-        """Somebody looks after an environment: its own incidents are told, what its schedules missed, and
-        that either is over."""
+    def looked(self, environment: str, declared: Declared = dict) -> None:
+        """Somebody looks after an environment: its own incidents are told, what its schedules (``declared``,
+        as far as the caller knows them) missed or were late with, and that either is over."""
         job = job_address(self.environ)
 
         def seen(office: Office) -> None:
@@ -179,8 +180,12 @@ class Watch:
             from gitkitchen.road.incidents import course_of
 
             now = office.now()
+            if (refresh := getattr(office.ledger, "refresh", None)) is not None:
+                refresh()  # what the run itself recorded since its alerts were sent counts
             course = course_of(office.ledger, environment)
-            late = schedules_seen(office.ledger, self.project, environment, now, job=job)
+            late = schedules_seen(
+                office.ledger, self.project, environment, now, declared=declared, job=job
+            )
             _tell(
                 office,
                 environment,
@@ -189,10 +194,6 @@ class Watch:
 
         if self.on:
             self.waiting.put(seen)
-
-    def scheduled(self, environment: str, standings: Iterable[Happening | None]) -> None:
-        """How schedules stand, by ``alerts.observing.of_schedule``; None says nothing."""
-        self.send(environment, tuple(h for h in standings if h is not None))
 
     def send(self, environment: str, happenings: Sequence[Happening] = ()) -> None:
         """Tell of what is given, and send whatever is due."""

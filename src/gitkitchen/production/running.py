@@ -134,7 +134,7 @@ def run_due(work: Work) -> list[Done]:
                 done.append(run_interval(work, whose, known[whose], due.interval))
     place.close()
     if work.watch is not None:
-        work.watch.looked(environment.name)
+        work.watch.looked(environment.name, lambda: known)
     return done
 
 
