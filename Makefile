@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: help demo demo-road test test-long races golden lint wheel-check bench clean
+.PHONY: help demo demo-road test test-long races year golden lint wheel-check bench clean
 
 help:
 	@echo "make demo       run the example on real data, break it, mend it"
@@ -15,6 +15,7 @@ help:
 	@echo "make test       run the tests (under 5 minutes on 2 cores)"
 	@echo "make test-long  run the long tests: kills, wheel in a bare environment, large properties"
 	@echo "make races      let 1,000 times two and 200 times eight promotions race"
+	@echo "make year       simulate a whole year of runs, alerts and its page (some ten minutes of one core)"
 	@echo "make golden     write the files anew that say what is posted and reported; read what changed"
 	@echo "make lint       ruff, mypy"
 	@echo "make bench      measure, beside peers, and write docs/benchmarks.md"
@@ -43,6 +44,9 @@ test-long: $(STAMP)
 
 races: $(STAMP)
 	GITKITCHEN_RACES=1000 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m long tests/promoting/test_races.py
+
+year: $(STAMP)
+	GITKITCHEN_YEAR=1 $(BIN)/python -m pytest -q -s -m long tests/year
 
 golden: $(STAMP)
 	REPORT_GOLDEN=write $(BIN)/python -m pytest -q -m "long or not long" tests/report tests/examples/test_pull_request_story.py -k "not readme"

@@ -16,7 +16,7 @@ from typing import Any
 
 from gitkitchen.ledger import branch
 from gitkitchen.ledger.branch import BranchLedger
-from gitkitchen.plumbing import MAIL, WHO, Plumbing, Tree
+from gitkitchen.plumbing import MAIL, WHO, Objects, Plumbing, Tree
 
 START = datetime(2026, 1, 1, 0, 17, tzinfo=UTC)
 
@@ -32,6 +32,26 @@ class Clock:
 
 
 CLOCK = Clock()
+PUSHES = [0]
+"""How often a ref was moved: with a remote, each is a push."""
+
+
+class QuickObjects(Objects):
+    """Loose objects, read by this process, each once."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._read: dict[str, bytes] = {}
+
+    def read(self, oid: str) -> bytes | None:
+        found = self._read.get(oid)
+        if found is None:
+            try:
+                raw = zlib.decompress((self._folder / "objects" / oid[:2] / oid[2:]).read_bytes())
+            except OSError:
+                return super().read(oid)
+            found = self._read[oid] = raw[raw.index(b"\0") + 1 :]
+        return found
 
 
 class Quick(Plumbing):
@@ -49,10 +69,14 @@ class Quick(Plumbing):
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(new + "\n")
+        PUSHES[0] += 1
         return True
 
     def move_all(self, moves: Mapping[str, tuple[str, str | None]]) -> bool:
         return all(self.move(name, new, old) for name, (new, old) in moves.items())
+
+    def objects(self) -> QuickObjects:
+        return QuickObjects(self.folder)
 
     def remote(self) -> str | None:
         return None

@@ -27,8 +27,9 @@ def clock(job: Job, report: Report, run: Callable[[Report], Report]) -> Report:
     try:
         return _ticked(job, report, run, watch)
     finally:  # what it missed and was late with, and what quiet hours held back
-        for name, schedules in watch.declared.items() if job.watch is not None else ():
-            job.watch.looked(name, partial(dict, schedules))
+        if job.watch is not None:
+            for name, schedules in watch.declared.items():
+                job.watch.looked(name, partial(dict, schedules))
 
 
 def _ticked(job: Job, report: Report, run: Callable[[Report], Report], watch: ClockWatch) -> Report:
@@ -84,9 +85,9 @@ def scheduled(job: Job, report: Report, project: Project) -> Report:
     return replace(report, outcomes=(done.outcome,), signal=signal)
 
 
-def look_after(job: Job, environment: str, project: Project) -> None:
+def look_after(job: Job, environment: str | None, project: Project) -> None:
     """Tell what the environment that is checked out shows of itself and of its schedules."""
-    if job.watch is not None:
+    if job.watch is not None and environment is not None:
         job.watch.looked(environment, partial(_declared, environment, project))
 
 

@@ -244,7 +244,7 @@ class Committer:
                 raise RefMoved(name, there.get(name))
 
     def _push(self, state: State, draft: _Draft, beside: Moves | None) -> Pushed:
-        message = "\n".join(sorted(draft.files)) + "\n"  # for people who look at the branch
+        message = _message(draft)
         commit = graft(self._git, state.view, draft.files, message)
         begun = time.monotonic()
         pushed = self.tip.move(commit, state.expected, beside)
@@ -323,3 +323,11 @@ class Committer:
             return []
         entries = [entry for entry in found if entry is not None]
         return entries if len(entries) == len(files) else []
+
+
+def _message(draft: _Draft) -> str:
+    """What a commit says to people who look at the branch: the streams that it adds to and the number of the
+    last record of each, or the files of leases. The files of records are not named: ``git log --stat`` does,
+    and each draws a number that would cost its bytes twice."""
+    lines = [f"{stream} {made.sequence}" for stream, made in draft.last.items()]
+    return "\n".join(sorted(lines or draft.files)) + "\n"

@@ -183,9 +183,7 @@ class Watch:
             if (refresh := getattr(office.ledger, "refresh", None)) is not None:
                 refresh()  # what the run itself recorded since its alerts were sent counts
             course = course_of(office.ledger, environment)
-            late = schedules_seen(
-                office.ledger, self.project, environment, now, declared=declared, job=job
-            )
+            late = schedules_seen(office.ledger, self.project, environment, now, declared=declared, job=job)
             _tell(
                 office,
                 environment,

@@ -39,9 +39,9 @@ def schedules_seen(
     declared: Declared = dict,
     job: str = "",
 ) -> tuple[Happening, ...]:
-    """What is bad of the last days' intervals in an environment, and the newest that ran in time. Costs a look
-    at the names of streams where nothing is scheduled. ``declared``: the environment's schedules; of others it
-    is not known what was promised."""
+    """What is bad of the last days' intervals in an environment, and the newest that ran in time. Costs a
+    look at the names of streams where nothing is scheduled. ``declared``: the environment's schedules; of
+    others it is not known what was promised."""
     environment = project.environment(name)
     prefix = f"schedules/{name}/"
     streams = ledger.streams(prefix)
@@ -55,7 +55,9 @@ def schedules_seen(
         if not dot:
             continue
         whose = Whose(name, recipe, variation)
-        good = {span: str(b["run"]) for b, span in _spans(ledger, f"{runs}/{recipe}") if _passed(b, variation)}
+        good = {
+            span: str(b["run"]) for b, span in _spans(ledger, f"{runs}/{recipe}") if _passed(b, variation)
+        }
         bad: dict[Span, tuple[str, str, str]] = {}
         if whose in schedules:
             known = reading.scheduled(ledger, project, whose, schedules[whose])

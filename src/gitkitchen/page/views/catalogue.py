@@ -8,7 +8,7 @@ from typing import Any
 from gitkitchen.page.drawing import graph, neighbourhood
 from gitkitchen.page.health import RANK, Standing, worst
 from gitkitchen.page.rendering import Page
-from gitkitchen.page.shapes import NodeFact, RecipeFact, Tone
+from gitkitchen.page.shapes import NodeFact, RecipeFact, Said, Tone
 from gitkitchen.page.views.freshness import confirmed
 from gitkitchen.page.views.parts import (
     Block,
@@ -33,6 +33,18 @@ from gitkitchen.report.text import WORDS, count, names
 WHOLE = 60
 """Nodes of a graph that is drawn whole; of a larger one, what stands around what fails."""
 VERSIONS = 40
+INTERVALS = 1_000
+"""Intervals of a recipe without a run that are listed, the newest."""
+STATES: Mapping[str, Tone] = {
+    "missed": "bad",
+    "input_not_ready": "bad",
+    "died": "unknown",
+    "superseded": "unknown",
+    "again": "unknown",
+    "paused": "warn",
+    "resumed": "good",
+}
+"""What became of an interval, or of a schedule, beside runs; records of other kinds say nothing of it."""
 
 
 def pages(studio: Studio) -> Iterator[Page]:
@@ -109,6 +121,8 @@ def _recipe(studio: Studio, fact: RecipeFact) -> Page:
             for t in found[:10]
         ]
         blocks.append(Block("Incidents", str(len(found)), articles=shown))
+    if said := [s for s in studio.site.schedules if s.recipe == fact.name and s.kind in STATES]:
+        blocks.append(_intervals_block(said))
     facts = [(label, Cell(text)) for label, text in (("owner", fact.owner), ("file", fact.file)) if text]
     facts += [(f"variation {v}", Cell(s or "when asked")) for v, s in fact.variations.items()]
     return studio.page(
@@ -121,6 +135,28 @@ def _recipe(studio: Studio, fact: RecipeFact) -> Page:
         lead=fact.description,
         facts=facts,
         blocks=blocks,
+    )
+
+
+def _intervals_block(said: list[Said]) -> Block:
+    """What became of the intervals that did not simply run; of those that did, each run's page tells."""
+    newest = sorted(said, key=lambda s: (s.at, s.interval), reverse=True)[:INTERVALS]
+    rows = [
+        Row(
+            [
+                Cell(s.kind.replace("_", " "), tone=STATES[s.kind]),
+                Cell(s.environment + (f" ({s.variation})" if s.variation else ""), head=True),
+                Cell(s.interval or (f"by {s.by}" if s.by else "")),
+                Cell(s.reason, cls="why"),
+                Cell(when(s.at), cls="t optional"),
+            ]
+        )
+        for s in newest
+    ]
+    note = f"the newest {INTERVALS:,} of {len(said):,}" if len(said) > INTERVALS else ""
+    head = heads("state", "environment", "interval", "why", "o:recorded")
+    return Block(
+        "Intervals without a run", count(len(said), "record"), "intervals", head=head, rows=rows, note=note
     )
 
 
