@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.ledger import quick
 
+from gitkitchen.data.catalog import FILLED
 from gitkitchen.ledger.branch import BranchLedger
 from gitkitchen.ledger.protocol import New
 
@@ -35,6 +36,7 @@ def run(ledger: BranchLedger, number: int, nodes: int, changed: int, draw: rando
         "read": number,
         "subject": {"branch": "main", "repository": "", **subject},
         "datasets": digests,
+        "filling": "." * (300 + 80 * min(changed, FILLED)),
     }
     record = {
         "run": name,
@@ -83,4 +85,5 @@ def test_a_run_costs_what_the_docs_say(
         run(ledger, number, nodes, changed, draw)
     assert ledger.head(f"runs/{KITCHEN}/delays") == runs
     cost = quick.packed(folder) / runs
+    print(f"{nodes} nodes, {changed} changed: {cost:.0f} bytes a run")
     assert cost <= most, f"{cost:.0f} bytes a run: {quick.where(folder)}"
