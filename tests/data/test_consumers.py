@@ -421,6 +421,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_killing_a_refresh_leaves_the_old_file_or_the_new(bar: Bar) -> None:
     """After kill -9 at random moments the file is one whole publication, and the next command goes on."""
     for name in "abcd":

@@ -146,6 +146,7 @@ def test_an_environments_job_adopts_from_another_machine(shop: Shop, address: st
     assert set(actions(after).values()) == {"reuse"}
 
 
+@pytest.mark.long
 def test_a_store_that_cannot_be_reached_is_no_verdict(shop: Shop) -> None:
     """Exit code 3, the address, what to do; nothing is published, and nothing of a login is shown."""
     shop.commit({"kitchen.yml": f"{KITCHEN_YML}store: oci://127.0.0.1:9/team/x\n", **FILES})

@@ -125,6 +125,7 @@ def _without_its_test(project: Path) -> dict[Path, str]:
     return texts
 
 
+@pytest.mark.long
 def test_without_its_test_the_declared_expectation_fails_the_run(project: Path) -> None:
     """S25: all tests pass, the expectation does not, and the diff shows the rows and the test that went."""
     before = consumers(project)

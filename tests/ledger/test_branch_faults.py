@@ -157,6 +157,7 @@ def arrival(host: Host, commits: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_a_remote_that_hangs(host: Host) -> None:
     """Every call has its time; what the remote does after we hung up is not done twice."""
     clone = host.clone("a")

@@ -199,6 +199,7 @@ def test_a_dispatch_for_nothing_is_refused(town: Town) -> None:
     assert "staging, prod" in said.out + said.err
 
 
+@pytest.mark.long
 def test_an_approval_of_somebody_else_lets_it_land(town: Town) -> None:
     """The gate waits, its reason in the pull request; who asked and wrote it cannot open it, another can."""
     text = KITCHEN_YML + f"ledger: branch\nstore: file://{town.folder}/store\n"

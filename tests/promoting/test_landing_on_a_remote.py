@@ -140,6 +140,7 @@ def test_a_shallow_clone_is_deepened(host: Remote) -> None:
     assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
 
 
+@pytest.mark.long
 def test_more_recipes_make_no_more_pushes(tmp_path: Path) -> None:
     """Hosts ask for few pushes a minute: the records of all runs of a proof and its evidence are one push, so
     that a promotion of two recipes makes as many as one of one. Six with the first, which registers the

@@ -131,6 +131,7 @@ def host(tmp_path: Path) -> Remote:
     return found
 
 
+@pytest.mark.long
 def test_a_rollback_is_one_push(tmp_path: Path) -> None:
     """Branch, move and publication in one commit of the ledger; a laptop is refused, and told the way."""
     found = host(tmp_path)

@@ -109,6 +109,7 @@ def test_a_pipe_whose_reader_ends_first_fails_with_the_reason(desk: Desk) -> Non
     assert "its reader had ended" in failure.hint
 
 
+@pytest.mark.long
 def test_a_node_that_hangs_and_ignores_sigterm_times_out(desk: Desk) -> None:
     """It is killed with its children, and the result says its limit."""
     command = "trap '' TERM; (trap '' TERM; sleep 60) & echo $! > $OUT; sleep 60; wait"

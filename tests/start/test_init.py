@@ -309,6 +309,7 @@ def test_a_store_that_is_none_is_refused(empty: Shop, store: str, why: str) -> N
     assert files(empty) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("remote", [SHOP, ""], ids=["github", "none"])
 def test_the_first_run_needs_no_login(empty: Shop, remote: str) -> None:
     """After init with workflows a laptop without network, login or the store's package runs at once: on the

@@ -57,6 +57,7 @@ def reading(path: str) -> Iterator[list[tuple[int, int]]]:
         thread.join()
 
 
+@pytest.mark.long
 def test_three_loads_between_build_and_merge(shop: Shop, site: Site) -> None:
     """A sandbox's change lands on the newest data, not on what it was built on; readers only ever move on."""
     load(site, 0)

@@ -117,6 +117,7 @@ def side_by_side(sales: Shop, count: int, seconds: float) -> None:
     assert all(n.startswith("ledger/") for n in set(after) - set(before) if "store/tmp/" not in n), after
 
 
+@pytest.mark.long
 def test_three_sandboxes_at_once(sales: Shop) -> None:
     """Three at once from work trees of one repository, one more dropped in the middle, one killed."""
     side_by_side(sales, 3, 0.3)
