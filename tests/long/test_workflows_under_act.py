@@ -279,7 +279,6 @@ def test_ends_are_cleared_up(hosted: Hosted, event: str) -> None:
 def test_what_a_pull_request_left_is_posted(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> None:
     """From the files of `init`, against the forge: the pull request's job, the job that posts what it
     left, and a command that starts the tests of exactly its head."""
-    pytest.importorskip("gitkitchen.ci.poster", reason="nothing posts in this version")
     from gitkitchen.github.forge import Forge, zipped
 
     change(shop, "feature", "'returned'", "'open'")
