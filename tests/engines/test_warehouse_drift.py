@@ -71,6 +71,28 @@ def test_a_view_that_was_changed_is_reported_and_shown_again(numbers: Shop, boss
         assert codes(numbers) == []
 
 
+def test_views_that_changed_places_are_both_reported(numbers: Shop, boss: Client) -> None:
+    """Two views over the same columns that show each other's tables are told apart, all others left alone."""
+    recipe = FILES["recipes/numbers/recipe.yml"]
+    for name in ("left", "right"):
+        recipe += f"  {name}_sum: {{sql: select sum(n) + {len(name)} as total from seed, key: [total]}}\n"
+    numbers.commit({"recipes/numbers/recipe.yml": recipe})
+    assert numbers.cli("run", "--quiet").code == 0
+    assert codes(numbers) == []
+    rows = boss.execute(
+        "SELECT viewname, definition FROM pg_views WHERE schemaname = 'prod' AND viewname LIKE '%sum'"
+    ).fetchall()
+    one, other = sorted(rows)
+    for view, text in ((one[0], other[1]), (other[0], one[1])):
+        boss.execute(f"CREATE OR REPLACE VIEW prod.{view} AS {text}")
+    assert codes(numbers)[:2] == ["drift-data", "closed"]
+    said = incidents(numbers)[0][2]
+    assert "'left_sum'" in said
+    assert "'right_sum'" in said
+    assert "totals" not in said
+    assert codes(numbers) == []
+
+
 def test_rights_that_were_changed_are_reported_until_they_are_accepted(numbers: Shop, boss: Client) -> None:
     """A grant by hand is named once; accepted, it is what shall be; taken away again, it is named anew."""
     boss.execute("GRANT SELECT ON prod.totals TO PUBLIC; GRANT USAGE ON SCHEMA prod TO reader")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.engines.postgres_grants import keep
+from gitkitchen.data.engines.postgres_grants import kept
 from gitkitchen.data.engines.postgres_sql import quoted
 from gitkitchen.data.engines.postgres_store import SCHEMA, WarehouseStore
 from gitkitchen.data.engines.postgres_versions import relation
 from gitkitchen.data.engines.postgres_views import current, relations, schema_of
 from gitkitchen.data.sql import quote_identifier
-from gitkitchen.model import Catalog, Kitchen
+from gitkitchen.model import Catalog, Kitchen, Version
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -40,40 +40,50 @@ def drift(kitchen: Kitchen, catalog: Catalog, store: WarehouseStore) -> dict[str
     try:
         with store.relations.warehouse.writing() as own:
             there = relations(own, schema)
+            views: dict[str, int] = {}
             for name in sorted(shown):
                 kind, oid = there.get(name, ("", 0))
-                if kind != "v":
+                if kind == "v":
+                    views[name] = oid
+                else:
                     found[name] = "is gone" if not kind else "is no view any more"
-                elif _text_of(own, oid) != _expected(own, store, catalog, schema, name):
-                    found[name] = "was changed"
+            texts = _texts(own, views.values())
+            expected = _expected(own, store, catalog, schema, sorted(views))
+            found |= {n: "was changed" for n, oid in views.items() if texts.get(oid) != expected.get(n)}
             _Undo.now()
     except _Undo:
         pass
-    return found
+    return dict(sorted(found.items()))
 
 
-def _text_of(own: Connection[Any], oid: int) -> str:
-    row = own.execute("SELECT pg_catalog.pg_get_viewdef(%s::oid)", [oid]).fetchone()
-    return str(row[0]) if row else ""
+def _texts(own: Connection[Any], oids: Iterable[int]) -> dict[int, str]:
+    """What PostgreSQL says that these views select."""
+    rows = own.execute(
+        "SELECT oid::bigint, pg_catalog.pg_get_viewdef(oid) FROM pg_catalog.pg_class "
+        "WHERE oid = ANY(%s::oid[])",
+        [list(oids)],
+    )
+    return {int(oid): str(text) for oid, text in rows}
 
 
-def _expected(own: Connection[Any], store: WarehouseStore, catalog: Catalog, schema: str, name: str) -> str:
-    """The text of the view as it would be made now: it is made beside, in this transaction alone."""
-    build = store.find(catalog.entries[name].fingerprint)
-    version = build.versions.get(name) if build else None
-    if version is None:
-        return ""
-    aside = "gitkitchen_drift"
-    own.execute(f"CREATE VIEW {quoted(schema, aside)} AS {relation(version)}".encode())
-    row = own.execute(
-        "SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-        [schema, aside],
-    ).fetchone()
-    assert row is not None
-    text = _text_of(own, int(row[0]))
-    own.execute(f"DROP VIEW {quoted(schema, aside)}".encode())
-    return text
+def _expected(
+    own: Connection[Any], store: WarehouseStore, catalog: Catalog, schema: str, names: Sequence[str]
+) -> dict[str, str]:
+    """The texts of the views as they would be made now: they are made beside, in this transaction alone, all
+    at once. What the store does not have has none."""
+    versions: dict[str, Version] = {}
+    for name in names:
+        build = store.find(catalog.entries[name].fingerprint)
+        if build is not None and (version := build.versions.get(name)) is not None:
+            versions[name] = version
+    if not versions:
+        return {}
+    beside = {f"gitkitchen drift {number}": name for number, name in enumerate(versions)}
+    made = (f"CREATE VIEW {quoted(schema, b)} AS {relation(versions[n])}" for b, n in beside.items())
+    own.execute("; ".join(made).encode())
+    there = relations(own, schema)
+    texts = _texts(own, [there[b][1] for b in beside])
+    return {name: texts[there[b][1]] for b, name in beside.items()}
 
 
 def make_again(kitchen: Kitchen, store: WarehouseStore, names: Mapping[str, str]) -> None:
@@ -92,13 +102,14 @@ def grants(kitchen: Kitchen, store: WarehouseStore) -> dict[str, list[str]]:
     schema = schema_of(kitchen)
     found: dict[str, list[str]] = {}
     with store.relations.warehouse.session() as own:
-        for name, (kind, oid) in sorted(relations(own, schema).items()):
-            if kind != "v":
-                continue
-            kept = keep(own, oid)
-            said = [_words(*grant) for grant in kept.grants]
-            said += [f"{_words(*grant)} ({quote_identifier(column)})" for column, grant in kept.columns]
-            found[name] = sorted([*said, f"owner {kept.owner}"])
+        views = {n: oid for n, (kind, oid) in sorted(relations(own, schema).items()) if kind == "v"}
+        beside = kept(own, list(views.values()))
+        for name, oid in views.items():
+            if (one := beside.get(oid)) is None:
+                continue  # it was dropped between two questions
+            said = [_words(*grant) for grant in one.grants]
+            said += [f"{_words(*grant)} ({quote_identifier(column)})" for column, grant in one.columns]
+            found[name] = sorted([*said, f"owner {one.owner}"])
         rows = own.execute(
             "SELECT CASE WHEN x.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
             "x.privilege_type, x.is_grantable FROM pg_catalog.pg_namespace n, "

@@ -31,27 +31,39 @@ class Kept:
 
 def keep(own: Connection[Any], oid: int) -> Kept:
     """All that stands beside a view."""
-    row = own.execute(
-        "SELECT pg_catalog.pg_get_userbyid(relowner), relowner = current_user::pg_catalog.regrole "
-        "FROM pg_catalog.pg_class WHERE oid = %s",
-        [oid],
-    ).fetchone()
-    assert row is not None
-    comments = own.execute(
-        "SELECT coalesce(a.attname, ''), d.description FROM pg_catalog.pg_description d "
+    return kept(own, [oid])[oid]
+
+
+def kept(own: Connection[Any], oids: Sequence[int]) -> dict[int, Kept]:
+    """All that stands beside each of these views, in five questions however many they are."""
+    listed = list(oids)
+    owners = own.execute(
+        "SELECT oid::bigint, pg_catalog.pg_get_userbyid(relowner), "
+        "relowner = current_user::pg_catalog.regrole FROM pg_catalog.pg_class WHERE oid = ANY(%s::oid[])",
+        [listed],
+    ).fetchall()
+    comments: dict[int, list[tuple[str, str]]] = {}
+    for oid, column, text in own.execute(
+        "SELECT d.objoid::bigint, coalesce(a.attname, ''), d.description FROM pg_catalog.pg_description d "
         "LEFT JOIN pg_catalog.pg_attribute a "
         "ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0 "
-        "WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = %s ORDER BY 1",
-        [oid],
-    ).fetchall()
-    return Kept(
-        str(row[0]),
-        bool(row[1]),
-        _grants(own, oid),
-        _column_grants(own, oid),
-        tuple((str(c), str(t)) for c, t in comments),
-        options_of(own, [oid])[oid],
-    )
+        "WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = ANY(%s::oid[]) "
+        "ORDER BY 1, 2",
+        [listed],
+    ):
+        comments.setdefault(int(oid), []).append((str(column), str(text)))
+    grants, columns, options = _grants(own, listed), _column_grants(own, listed), options_of(own, listed)
+    return {
+        int(oid): Kept(
+            str(owner),
+            bool(ours),
+            frozenset(grants.get(int(oid), ())),
+            frozenset(columns.get(int(oid), ())),
+            tuple(comments.get(int(oid), ())),
+            options[int(oid)],
+        )
+        for oid, owner, ours in owners
+    }
 
 
 def options_of(own: Connection[Any], oids: Sequence[int]) -> dict[int, str]:
@@ -67,26 +79,34 @@ def options_of(own: Connection[Any], oids: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def _grants(own: Connection[Any], oid: int) -> frozenset[Grant]:
+def _grants(own: Connection[Any], oids: Sequence[int]) -> dict[int, set[Grant]]:
     rows = own.execute(
-        "SELECT CASE WHEN x.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
+        "SELECT c.oid::bigint, CASE WHEN x.grantee = 0 THEN '' "
+        "ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
         "x.privilege_type, x.is_grantable FROM pg_catalog.pg_class c, "
         "LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) x "
-        "WHERE c.oid = %s AND x.grantee <> c.relowner",
-        [oid],
-    ).fetchall()
-    return frozenset((str(who), str(what), bool(more)) for who, what, more in rows)
+        "WHERE c.oid = ANY(%s::oid[]) AND x.grantee <> c.relowner",
+        [list(oids)],
+    )
+    found: dict[int, set[Grant]] = {}
+    for oid, who, what, more in rows:
+        found.setdefault(int(oid), set()).add((str(who), str(what), bool(more)))
+    return found
 
 
-def _column_grants(own: Connection[Any], oid: int) -> frozenset[tuple[str, Grant]]:
+def _column_grants(own: Connection[Any], oids: Sequence[int]) -> dict[int, set[tuple[str, Grant]]]:
     rows = own.execute(
-        "SELECT a.attname, CASE WHEN x.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
+        "SELECT a.attrelid::bigint, a.attname, CASE WHEN x.grantee = 0 THEN '' "
+        "ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
         "x.privilege_type, x.is_grantable FROM pg_catalog.pg_attribute a, "
         "LATERAL pg_catalog.aclexplode(a.attacl) x "
-        "WHERE a.attrelid = %s AND a.attacl IS NOT NULL AND NOT a.attisdropped",
-        [oid],
-    ).fetchall()
-    return frozenset((str(name), (str(who), str(what), bool(more))) for name, who, what, more in rows)
+        "WHERE a.attrelid = ANY(%s::oid[]) AND a.attacl IS NOT NULL AND NOT a.attisdropped",
+        [list(oids)],
+    )
+    found: dict[int, set[tuple[str, Grant]]] = {}
+    for oid, name, who, what, more in rows:
+        found.setdefault(int(oid), set()).add((str(name), (str(who), str(what), bool(more))))
+    return found
 
 
 def restore(own: Connection[Any], view: str, kept: Kept) -> None:
@@ -95,7 +115,7 @@ def restore(own: Connection[Any], view: str, kept: Kept) -> None:
     row = own.execute("SELECT %s::pg_catalog.regclass::oid::bigint", [view]).fetchone()
     assert row is not None
     oid = int(row[0])
-    now = _grants(own, oid)
+    now = _grants(own, [oid]).get(oid, set())
     for who, what, _ in sorted(now - kept.grants):
         own.execute(f"REVOKE {what} ON {view} FROM {_role(who)}".encode())
     for grant in sorted(kept.grants - now):
