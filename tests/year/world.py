@@ -26,7 +26,7 @@ from gitkitchen.alerts.observing import Scene
 from gitkitchen.alerts.sending import Office
 from gitkitchen.data.catalog import load_catalog, publish
 from gitkitchen.files import digest
-from gitkitchen.flow import _occasion
+from gitkitchen.flow.ending import occasion
 from gitkitchen.git import Repository
 from gitkitchen.github.facts import Started
 from gitkitchen.kitchen.config import load_project
@@ -337,7 +337,7 @@ class World:
 
                 built = {} if outcome.verdict is Verdict.PASSED else self._built(outcome)
                 about = {"outcome": self.draw.randbytes(32).hex(), "built": built}
-                return essence(outcome, url) | about | _occasion(request)
+                return essence(outcome, url) | about | occasion(request)
 
             outcome = Outcome(
                 run, self.project.name, self.project.id, recipe, job.whose.variation, self.kitchen,

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gitkitchen import flow, history
+from gitkitchen import history
 from gitkitchen.data.catalog import publication
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import GitKitchenError
+from gitkitchen.flow.beginning import new_run_id
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment, Subject
@@ -82,7 +83,7 @@ def published_with(
         return "the environment was published meanwhile by a run"
     body = publication(
         "",
-        flow.new_run_id(landing.at),
+        new_run_id(landing.at),
         {},
         read_sequence=sequence,
         fence=held.fence,

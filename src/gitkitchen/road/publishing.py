@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen import flow
 from gitkitchen.data.catalog import load_catalog, publication
 from gitkitchen.data.catalog import stream_of as publications_of
+from gitkitchen.flow.beginning import new_run_id
 from gitkitchen.ledger.protocol import Held, Ledger, New
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import Subject
@@ -98,7 +98,7 @@ def records(
     assert proof.patch is not None
     body = publication(
         "",
-        flow.new_run_id(landing.at),
+        new_run_id(landing.at),
         proof.patch,
         read_sequence=proof.sequence,
         fence=held.fence,

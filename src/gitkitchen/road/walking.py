@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen import flow
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.flow.beginning import new_run_id
 from gitkitchen.git import who
 from gitkitchen.ledger.gathering import together
 from gitkitchen.ledger.opening import open_ledger
@@ -243,7 +243,7 @@ def under_lease(place: Workplace, asked: Asked) -> Iterator[Held]:
     Infrastructure where the ledger cannot be written."""
     with ExitStack() as stack:
         with effect("take-lease"):
-            holder = f"promotion {flow.new_run_id(asked.clock())}"
+            holder = f"promotion {new_run_id(asked.clock())}"
             held = stack.enter_context(place.ledger.lease(f"promote/{asked.environment}", holder))
         if held.withheld:
             hint = "run the command again when the ledger can be written"
