@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitkitchen.ci.work import Job, Report, carry_out
+from gitkitchen.ci.shapes import Job, Report
+from gitkitchen.ci.work import carry_out
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import Budget
 from gitkitchen.github.events import parse_event

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitkitchen.ci.work import Job, Report, carry_out, problems_of
+from gitkitchen.ci.shapes import Job, Report, problems_of
+from gitkitchen.ci.work import carry_out
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import Budget
 from gitkitchen.github.events import parse_event

@@ -86,7 +86,8 @@ JOBS = """
 import json, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from gitkitchen.ci.work import Job, carry_out
+from gitkitchen.ci.shapes import Job
+from gitkitchen.ci.work import carry_out
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import library
 from gitkitchen.github.events import parse_event

@@ -20,7 +20,7 @@ KITCHEN = "k_main_0123456789ab"
 
 
 def run(ledger: BranchLedger, number: int, nodes: int, changed: int, draw: random.Random) -> None:
-    """One hour's run, as flow.py writes it: its publication and its record in one commit, under no lease."""
+    """One hour's run, as `flow` writes it: its publication and its record in one commit, under no lease."""
     begun = quick.CLOCK.now
     name = f"{begun:%Y%m%dT%H%M%S}123Z-{draw.randbytes(3).hex()}"
     names = [f"dataset_{n:02d}" for n in range(nodes)]

@@ -18,7 +18,7 @@ from gitkitchen.automation import ACTION as PLACEHOLDER
 from gitkitchen.automation import COMMAND, PRODUCTION, WORKFLOWS, hook, workflows
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, Decision
-from gitkitchen.ci.work import Report
+from gitkitchen.ci.shapes import Report
 from gitkitchen.cli.main import parser
 from gitkitchen.github.artifacts import DISPATCHED
 from gitkitchen.github.events import PULL_INPUTS, Dispatch, Event

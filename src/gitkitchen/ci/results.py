@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen.ci.decide import Action
-from gitkitchen.ci.work import Report, problems_of
+from gitkitchen.ci.shapes import Report, problems_of
 from gitkitchen.errors import MISTAKE, GitKitchenError, Mistake, Place, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.github.artifacts import CLAIM, NOTHING, PROBLEMS, PULL, Claim, claim_document

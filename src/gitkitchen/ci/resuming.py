@@ -13,7 +13,7 @@ from gitkitchen.model import Environment, Project
 from gitkitchen.workplace import Request
 
 if TYPE_CHECKING:
-    from gitkitchen.ci.work import Job, Report
+    from gitkitchen.ci.shapes import Job, Report
 
 
 def resumed(job: Job, report: Report, project: Project) -> Report:

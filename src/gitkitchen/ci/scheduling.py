@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gitkitchen.ci.decide import Action
+from gitkitchen.ci.shapes import Failure, Job, Report
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, GitKitchenError
 from gitkitchen.model import Project, Schedule
 from gitkitchen.reading import read_recipes
@@ -15,7 +16,6 @@ from gitkitchen.schedule.standing import Whose
 from gitkitchen.workplace import Request
 
 if TYPE_CHECKING:
-    from gitkitchen.ci.work import Job, Report
     from gitkitchen.production.clock import Watch as ClockWatch
 
 
@@ -33,7 +33,6 @@ def clock(job: Job, report: Report, run: Callable[[Report], Report]) -> Report:
 
 
 def _ticked(job: Job, report: Report, run: Callable[[Report], Report], watch: ClockWatch) -> Report:
-    from gitkitchen.ci.work import Failure
     from gitkitchen.production.clock import tick
 
     if not watch.any:
@@ -53,7 +52,6 @@ def _ticked(job: Job, report: Report, run: Callable[[Report], Report], watch: Cl
 
 def scheduled(job: Job, report: Report, project: Project) -> Report:
     """One run by the clock, in the environment that is checked out."""
-    from gitkitchen.ci.work import Failure
     from gitkitchen.production.running import Work, run_interval
     from gitkitchen.road.reconcile import refusal_to_run
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, decide
+from gitkitchen.ci.shapes import Job, Report
 from gitkitchen.ci.whole import do
-from gitkitchen.ci.work import Job, Report
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
 from gitkitchen.git import Repository
 from gitkitchen.github.api import Client

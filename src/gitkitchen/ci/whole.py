@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen.ci import results
-from gitkitchen.ci.work import Job, Report, carry_out, problems_of
+from gitkitchen.ci.shapes import Job, Report, problems_of
+from gitkitchen.ci.work import carry_out
 from gitkitchen.github.events import Event
 from gitkitchen.merging import Merged
 from gitkitchen.model import Outcome

@@ -19,7 +19,7 @@ from gitkitchen.process import Cancel
 
 if TYPE_CHECKING:
     from gitkitchen.ci.decide import Decision
-    from gitkitchen.ci.work import Job, Report
+    from gitkitchen.ci.shapes import Job, Report
     from gitkitchen.merging import Merged
     from gitkitchen.model import Event as RunEvent
 
@@ -57,7 +57,7 @@ def _carried_out(options: argparse.Namespace, event: Event, cancel: Cancel) -> i
 
 
 def _job(options: argparse.Namespace, cancel: Cancel, on_event: Callable[[RunEvent], None]) -> Job:
-    from gitkitchen.ci.work import Job
+    from gitkitchen.ci.shapes import Job
     from gitkitchen.report.text import for_runners, safe
 
     def decided(decision: Decision) -> None:
