@@ -101,6 +101,7 @@ def test_a_hands_push_that_is_proved_afterwards_ends_its_incident(shop: Shop) ->
     assert reconcile(shop) == []
 
 
+@pytest.mark.long
 def test_what_mends_an_incident_leaves_the_road_whole(shop: Shop) -> None:
     """A commit by hand that does not pass is an incident; what lands over it is in order, the audit is whole.
     The command says what it found, who asked, and that the tree of before goes over it."""
@@ -122,6 +123,7 @@ def test_what_mends_an_incident_leaves_the_road_whole(shop: Shop) -> None:
     assert [actor.name for actor in last.actors] == [shop.git("var", "GIT_AUTHOR_IDENT").partition(" <")[0]]
 
 
+@pytest.mark.long
 def test_what_was_proved_again_without_its_record_is_whole(shop: Shop) -> None:
     """A ledger that was lost is proved anew by the next promotion: with evidence of its own, by nobody else.
     The command says what it recorded first, even where there is nothing to promote behind it."""

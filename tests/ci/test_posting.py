@@ -353,6 +353,7 @@ def test_a_fork_is_tested_and_shown(on: Scene, tmp_path: Path) -> None:
     on.repo.close(pull)
 
 
+@pytest.mark.long
 def test_a_queue_is_judged_without_asking_again(on: Scene) -> None:
     """The queue's commit has its own check run; what waited for somebody has been waited for."""
     pull = on.opened("queued", {YML: ORDERS.partition(", tests:")[0] + "}\n"})

@@ -180,6 +180,7 @@ def test_killed_and_pushed_again(red: tuple[Scene, Pull, Run]) -> None:
     assert left > 2
 
 
+@pytest.mark.long
 def test_a_slow_forge_ends_within_its_budget(red: tuple[Scene, Pull, Run]) -> None:
     """With every call failing, the job ends, in bounded time, with a warning and without a verdict."""
     on, pull, run = red

@@ -45,6 +45,7 @@ def on(made: Scene) -> Scene:
     return made
 
 
+@pytest.mark.long
 def test_annotations_stand_on_files_of_the_repository(on: Scene) -> None:
     """The failing line is the changed one, by its path from the repository's top; the log's annotations, the
     comment and the command to reproduce it say the same; the recipe that did not change has no check."""

@@ -115,6 +115,7 @@ def test_what_only_fails_together_fails_the_group(on: Scene) -> None:
     assert (found["b"], found[WHOLE]) == ("failure", "failure")
 
 
+@pytest.mark.long
 def test_a_claimed_base_is_one_of_the_queue(on: Scene) -> None:
     """A job of the queue that claims another base than one that its head was put behind is refused."""
     on.forget()

@@ -57,6 +57,7 @@ def test_a_red_and_a_green_pull_request(project: Shop, tmp_path: Path) -> None:
     assert not (project.root / "gitkitchen-results").exists()
 
 
+@pytest.mark.long
 def test_what_is_not_installed_is_said_before_the_work(project: Shop) -> None:
     """Without PyGithub nothing could be shown at the end: so nothing is built first."""
     program = (

@@ -136,6 +136,7 @@ def test_a_private_store_is_read_by_people_of_the_repository(private: Site) -> N
     assert ledger == before
 
 
+@pytest.mark.long
 def test_a_stranger_does_not_read_it_and_is_not_green(private: Site) -> None:
     """A fork's job, without a login or with a token that may read nothing, ends with 3; what could not run is
     named with the reason and what to do; nothing is passed off as tested."""

@@ -83,6 +83,7 @@ def test_a_sandbox_publishes_from_anywhere_to_itself(
     assert other.outcome()["publication"]["state"] == "unchanged"
 
 
+@pytest.mark.long
 def test_offline(shop: Shop, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the remote: what is known is shown, a run makes a candidate, its record waits."""
     as_job(monkeypatch)
@@ -123,6 +124,7 @@ def test_a_job_that_cannot_publish_is_not_green(
     assert shop.outcome()["publication"]["state"] == "published"
 
 
+@pytest.mark.long
 def test_a_remote_that_dies_before_the_commit_point(
     shop: Shop, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_without_a_remote(shop: Shop) -> None:
     assert shop.git("status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_kitchens_are_listed_and_dropped_from_any_clone(
     shop: Shop, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

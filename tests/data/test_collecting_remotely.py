@@ -211,6 +211,7 @@ class Interrupted:
         return call
 
 
+@pytest.mark.long
 def test_a_job_at_any_moment_of_a_removal_loses_nothing(tmp_path: Path) -> None:
     """Whichever call of the collector a whole publication falls before: what it names is there afterwards."""
     for at in itertools.count(1):

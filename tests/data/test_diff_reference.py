@@ -180,6 +180,7 @@ def test_the_diff_is_what_a_patient_person_counts(engine: Any, made: Any) -> Non
             assert column.difference.mean_absolute == pytest.approx(float(sum(map(abs, steps))) / len(steps))
 
 
+@pytest.mark.long
 @given(two_tables())
 def test_examples_are_rows_of_the_tables(engine: Any, made: Any) -> None:
     """There are as many examples as differing rows, up to the limit, and none of what does not differ."""

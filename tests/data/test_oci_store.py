@@ -62,6 +62,7 @@ def test_a_build_with_much_to_say_is_a_blob(registry_at: str, tmp_path: Path) ->
     assert shelf.machine().find(made.fingerprint) == made
 
 
+@pytest.mark.long
 def test_a_long_file_goes_in_chunks(between: Proxy, tmp_path: Path) -> None:
     """A file goes in pieces, and after a break goes on where it was, or begins anew."""
     data = random.Random(3).randbytes(6_500_000)
@@ -145,6 +146,7 @@ def test_who_asks_to_wait_too_long_is_told_to_people(between: Proxy, tmp_path: P
     assert between.count("GET") == 1
 
 
+@pytest.mark.long
 def test_a_wait_that_is_asked_for_is_kept(between: Proxy, tmp_path: Path) -> None:
     """Retry-After as a number of seconds is waited for, however short our own pauses are."""
     between.faults.append(Fault("GET", "manifests", code=503, headers={"Retry-After": "1"}))

@@ -71,6 +71,7 @@ def actions(shop: Shop) -> dict[str, str]:
     return {s["node"]: s["action"] for s in json.loads(said.out)["steps"]}
 
 
+@pytest.mark.long
 def test_each_job_begins_with_an_empty_disk(shop: Shop, address: str, tmp_path: Path) -> None:
     """The next job's plan reuses all, a query fetches what it names, and a change builds what changed."""
     shop.commit({"kitchen.yml": f"{KITCHEN_YML}store: {address}\n", **FILES})
@@ -104,6 +105,7 @@ def test_each_job_begins_with_an_empty_disk(shop: Shop, address: str, tmp_path: 
     assert data_files(third) == 4
 
 
+@pytest.mark.long
 def test_a_sandboxs_candidate_is_another_jobs_too(shop: Shop, address: str, tmp_path: Path) -> None:
     """What a job of a branch built and did not publish, the next job of the branch reuses."""
     shop.commit({"kitchen.yml": f"{KITCHEN_YML}store: {address}\n", **FILES})

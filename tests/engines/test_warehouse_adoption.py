@@ -162,6 +162,7 @@ nodes:
 """
 
 
+@pytest.mark.long
 def test_three_daily_loads_between_build_and_adoption_never_take_data_back(
     pg_shop: Shop, boss: Client
 ) -> None:
@@ -424,6 +425,7 @@ def test_a_table_that_a_sandbox_keeps_locked_is_built(
         assert shown(role) == RIGHT
 
 
+@pytest.mark.long
 def test_a_node_that_writes_into_another_nodes_table_poisons_nobody(pg_shop: Shop, boss: Client) -> None:
     """A program of a sandbox, which has the address, changes the rows of a node that was built before it: the
     environment adopts neither that node nor what was built from it."""

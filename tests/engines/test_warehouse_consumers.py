@@ -386,6 +386,7 @@ def test_an_environment_with_a_hyphen_has_its_schema(pg_shop: Shop, boss: Client
     assert total(boss, '"prod-eu"') == 3
 
 
+@pytest.mark.long
 def test_a_reader_in_the_middle_of_a_transaction_delays_and_is_never_broken(
     numbers: Shop, server: warehouse.Server, database: str, boss: Client
 ) -> None:
@@ -516,6 +517,7 @@ def test_a_dsn_in_the_file_is_refused(pg_shop: Shop) -> None:
     assert "needs `dsn`" in pg_shop.cli("validate").out
 
 
+@pytest.mark.long
 def test_of_many_views_some_change_their_columns(pg_shop: Shop, boss: Client) -> None:
     """All views are replaced in one message; where columns of some no longer fit, those are made anew, and
     each of them shows the new data under the grants that it had."""

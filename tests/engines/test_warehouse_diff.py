@@ -249,6 +249,7 @@ def test_a_renamed_column_is_found_in_postgresql(client: Client) -> None:
     assert found.columns[0].changed == 5
 
 
+@pytest.mark.long
 def test_a_table_wider_than_one_statement_tells(client: Client) -> None:
     """Of 700 columns each is compared, and examples hold them all."""
     columns = ", ".join(f"i + {n} as c{n}" for n in range(700))
@@ -393,6 +394,7 @@ def told_alike(document: dict[str, Any]) -> Any:
     return plain(document)
 
 
+@pytest.mark.long
 def test_a_project_on_either_engine_has_the_same_diff_document(pg_shop: Shop, database: str) -> None:
     """Tables, views, datasets without a key, renamed and new columns, NULLs: one document."""
     found = told_alike(compared(pg_shop))
@@ -408,6 +410,7 @@ def test_a_project_on_either_engine_has_the_same_diff_document(pg_shop: Shop, da
     assert found == told_alike(compared(pg_shop))
 
 
+@pytest.mark.long
 def test_runs_and_markdown_are_compared_in_a_warehouse(pg_shop: Shop, database: str) -> None:
     """A run against what its environment has, one dataset of it, and the forms for people."""
     compared(pg_shop)

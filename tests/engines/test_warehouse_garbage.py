@@ -103,6 +103,7 @@ def test_old_versions_go_and_what_is_shown_stays(sales: Shop, boss: Client) -> N
     assert json.loads(said.out)["left"] == []
 
 
+@pytest.mark.long
 def test_the_rollback_window_kept_runs_and_the_grace_period_keep_tables(sales: Shop, boss: Client) -> None:
     """What an environment showed lately, what a kept run built, and what is young, stay."""
     load(sales, 1)
@@ -120,6 +121,7 @@ def test_the_rollback_window_kept_runs_and_the_grace_period_keep_tables(sales: S
     assert len(tables(boss)) == 6
 
 
+@pytest.mark.long
 def test_sandboxes_keep_what_they_read_and_lose_what_they_left_behind(sales: Shop, boss: Client) -> None:
     """A living sandbox's own tables and its base's, which it shows, stay; its older ones go."""
     change(sales, "feature/x", 1)
@@ -165,6 +167,7 @@ def test_others_views_tables_and_projects_are_left_alone(sales: Shop, boss: Clie
     )
 
 
+@pytest.mark.long
 def test_clones_with_ledgers_of_their_own_remove_nothing_of_each_other(
     sales: Shop, boss: Client, tmp_path: Path
 ) -> None:
@@ -231,6 +234,7 @@ nodes:
 """
 
 
+@pytest.mark.long
 def test_a_run_has_that_lock_and_leaves_it_when_it_is_killed(sales: Shop, boss: Client) -> None:
     """As long as a run is at work nobody clears up; a dead run counts no more."""
     sales.commit({"recipes/slow/recipe.yml": SLOW})

@@ -67,6 +67,7 @@ def test_one_transaction_of_a_reader_sees_one_landing(road: Shop, boss: psycopg.
     assert seen == (98, 98)
 
 
+@pytest.mark.long
 def test_a_transaction_that_is_open_during_a_landing_sees_the_old_one_to_its_end(
     road: Shop, boss: psycopg.Connection[Any]
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_reader_with_one_connection_never_sees_a_mixture(
     assert list(dict.fromkeys(seen)) == [(n, n) for n in (2, 12, 22, 32)]
 
 
+@pytest.mark.long
 def test_a_view_of_somebody_that_stands_in_the_way_stops_the_landing(
     road: Shop, boss: psycopg.Connection[Any]
 ) -> None:

@@ -182,6 +182,7 @@ def test_slow_readers_of_one_view_are_waited_for(
         assert values(client, NAMES, 0) == {1}
 
 
+@pytest.mark.long
 def test_two_readers_who_hold_what_the_other_end_of_the_landing_needs(
     landings: tuple[Workplace, list[Catalog]], server: warehouse.Server, database: str
 ) -> None:
@@ -204,6 +205,7 @@ def test_two_readers_who_hold_what_the_other_end_of_the_landing_needs(
         assert values(reader, NAMES, 0) == {1}
 
 
+@pytest.mark.long
 def test_only_views_are_locked_and_nothing_of_them_changes(
     landings: tuple[Workplace, list[Catalog]], server: warehouse.Server, database: str
 ) -> None:

@@ -218,6 +218,7 @@ def test_writes_that_never_get_an_answer(stage: Stage, kind: str) -> None:
     is_right(stage)
 
 
+@pytest.mark.long
 def test_an_answer_that_comes_too_late(stage: Stage) -> None:
     """A write that is done and answered after our patience ended is found, and not done again."""
     stage.forge.fail("slow", verb="POST", times=2, seconds=1.5)

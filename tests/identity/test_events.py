@@ -172,6 +172,7 @@ def test_an_event_that_cannot_be_read(folder: Path, damage: str) -> None:
         kitchen(folder, damage)
 
 
+@pytest.mark.long
 def test_a_job_of_a_fork_from_the_command_line(shop: Shop) -> None:
     """The whole command in such a job: a fork's main runs as a sandbox, and prod stays as it was."""
     shop.commit(

@@ -89,6 +89,7 @@ def test_reading_brings_home_what_waits(host: Host) -> None:
     assert bodies(host.clone("b")) == [1]
 
 
+@pytest.mark.long
 def test_a_fallback_ref_that_cannot_be_removed_is_taken_once(host: Host) -> None:
     """Exactly once: a ref of its own that stays is seen by every command and taken by the first alone."""
     host.hook("update", f'[ "$1" = refs/heads/{BRANCH} ] && exit 1; exit 0')
@@ -214,6 +215,7 @@ ACTS = st.lists(ACT, min_size=2, max_size=9)
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.mark.long
 @settings(max_examples=2, suppress_health_check=SLOW)
 @given(acts=ACTS)
 def test_the_ledger_is_a_list(

@@ -181,6 +181,7 @@ def test_a_record_whose_publication_had_no_answer_is_there_once(host: Host) -> N
     assert record.body == {"state": "published"}
 
 
+@pytest.mark.long
 def test_expiry_tolerates_a_clock_that_is_off(host: Host) -> None:
     """A holder elsewhere is believed until its expiry and two minutes more: clocks differ by less."""
     a, b = host.clone("a"), host.clone("b")
@@ -275,6 +276,7 @@ def test_a_dead_holder_of_this_machine_is_replaced_at_once(host: Host) -> None:
         assert held.fence == 3
 
 
+@pytest.mark.long
 def test_a_lease_that_says_nothing_is_free(host: Host) -> None:
     """What cannot be understood locks nobody out, and a fence that can be read is not given again."""
     ledger = host.clone("a").ledger()

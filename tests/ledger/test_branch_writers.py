@@ -92,6 +92,7 @@ def peace(host: Host, story: Story) -> list[str]:
     return wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("writers", "kills"), [(3, 1), pytest.param(5, 2, marks=pytest.mark.long)])
 def test_a_few_writers_with_faults_and_kills(host: Host, writers: int, kills: int) -> None:
     """S28: some clones write at once to a remote that refuses and drops answers; one or two are killed."""

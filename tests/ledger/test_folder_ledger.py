@@ -98,6 +98,7 @@ def test_the_head_that_was_expected(filled: FolderLedger) -> None:
     assert FolderLedger(filled.root).append("other", {}, expect=0).sequence == 1
 
 
+@pytest.mark.long
 def test_eight_processes_at_once(ledger: FolderLedger) -> None:
     """S28: of 8 processes appending 25 records each none is lost, none doubled, and no number is left out."""
     processes = [writer(ledger.root, f"w{i}", 25) for i in range(8)]

@@ -160,6 +160,7 @@ def test_a_holder_on_another_machine_is_waited_for(tmp_path: Path) -> None:
             assert held.fence == 2
 
 
+@pytest.mark.long
 def test_many_processes_get_it_one_after_the_other(tmp_path: Path) -> None:
     """Of many that ask at the same time one has it; fences never repeat."""
     waiting = [holder(tmp_path, f"h{n}", 0.05) for n in range(6)]

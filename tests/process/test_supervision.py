@@ -153,6 +153,7 @@ def test_what_is_cancelled_before_it_is_asked_for_is_not_begun(two: Supervisors,
     assert not (tmp_path / "begun").exists()
 
 
+@pytest.mark.long
 def test_a_late_cancel_is_not_the_next_ones(two: Supervisors, tmp_path: Path) -> None:
     """Cancels that cross an answer on the line never end the process that the line serves next."""
     for _ in range(30):

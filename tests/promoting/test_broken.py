@@ -35,6 +35,7 @@ def denounced(folder: Path) -> tuple[Shop, str]:
     return shop, incident.id
 
 
+@pytest.mark.long
 def test_asking_twice_does_not_heal(tmp_path: Path) -> None:
     """S1: what nobody tested stays denounced however often it is asked; over it only with its id and a
     reason, which stay in the record."""

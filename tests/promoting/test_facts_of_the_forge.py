@@ -166,6 +166,7 @@ def test_another_policy_voids_the_approval(step: Step) -> None:
     assert (said.standing, "policy or gate changed since" in said.reason) == (Standing.PENDING, True)
 
 
+@pytest.mark.long
 def test_a_forged_base_below_a_candidate_is_no_policy(step: Step) -> None:
     """A commit of the right tree on top of something that was never production's approves nothing."""
     pull = step.propose()

@@ -191,6 +191,7 @@ def ran(ground: Ground, count: int, there: Callable[[int], bool], number: int = 
     return tree
 
 
+@pytest.mark.long
 def test_of_many_runs_those_that_are_asked_for_are_read(ground: Ground) -> None:
     """Of 200 runs the last 64, when the tree landed within their time and nothing older is lately."""
     write(ground, landing(ground, "develop", AT - timedelta(days=41)))
@@ -203,6 +204,7 @@ def test_of_many_runs_those_that_are_asked_for_are_read(ground: Ground) -> None:
     assert Counted.count == 64
 
 
+@pytest.mark.long
 def test_runs_of_a_tree_that_came_back_are_read_back_to_its_first(ground: Ground) -> None:
     """A tree that stood there long ago, and again: none of its runs is left out."""
     ago = [AT - timedelta(days=days) for days in (181, 161, 41)]
@@ -217,6 +219,7 @@ def test_runs_of_a_tree_that_came_back_are_read_back_to_its_first(ground: Ground
     assert len([run for run in known.runs if run.tree == tree]) == 30
 
 
+@pytest.mark.long
 def test_where_nobody_recorded_a_landing_runs_are_read_until_the_trees_first(ground: Ground) -> None:
     """What stands in the first environment stands there since its first run, however many came behind it."""
     tree = ran(ground, 200, lambda days: days <= 150, number=0)

@@ -108,6 +108,7 @@ def test_s19_a_file_that_the_source_deleted_is_gone(shop: Shop) -> None:
     assert shop.cli("query", "worst", "--kitchen", "staging").code == 2
 
 
+@pytest.mark.long
 def test_s20_promote_revert_fix_and_promote_again_has_everything(shop: Shop) -> None:
     """S20: after a revert in the target, promoting the fix brings back the whole change, not only the fix."""
     shop.commit({"a.txt": "a", "recipes/delays/late.sql": SQL.replace("count(*)", "count(*) + 10")})

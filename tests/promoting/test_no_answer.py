@@ -64,6 +64,7 @@ def late(host: Remote, shop: Shop) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.long
 def test_a_push_whose_answer_was_lost_has_landed_once(host: Remote) -> None:
     """It arrived, and its answer did not: it is found by what it brought, and recorded once."""
     deafen(host, "post-receive")

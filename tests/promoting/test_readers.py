@@ -59,6 +59,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.long
 def test_a_connection_that_stays_open_shows_one_landing_to_its_end(tmp_path: Path) -> None:
     """The file is replaced, and never written: who has it open goes on reading the landing that it opened,
     through two others; who opens it anew sees the newest."""

@@ -104,6 +104,7 @@ def test_the_same_command_again_changes_nothing(shop: Shop) -> None:
     assert (shop.git("rev-parse", "staging"), course(shop).moves) == (tip, moves)
 
 
+@pytest.mark.long
 def test_s20_after_a_fix_everything_comes_again(shop: Shop) -> None:
     """Promoting again after a rollback brings fix and all that was rolled back, and ends the incident."""
     shop.commit({"more.txt": "in the tree that went back, too\n"})
@@ -118,6 +119,7 @@ def test_s20_after_a_fix_everything_comes_again(shop: Shop) -> None:
     assert course(shop).incidents == ()
 
 
+@pytest.mark.long
 def test_the_tree_of_then_on_todays_sources_is_tested_first(shop: Shop) -> None:
     """``--data current``: what the old tree makes of its files is run as a candidate and published."""
     back(shop, "--data", "current")
@@ -180,6 +182,7 @@ def test_back_to_a_run_of_the_same_tree(tmp_path: Path) -> None:
     assert landed(shop).tree == first.tree
 
 
+@pytest.mark.long
 def test_versions_that_were_collected_are_refused_before_anything_moves(shop: Shop) -> None:
     """What is not in the store any more is named, and neither a branch nor the ledger has changed."""
     before = shop.git("for-each-ref"), course(shop).moves
@@ -213,6 +216,7 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(shop: Shop) -> None:
     assert (shop.git("for-each-ref"), course(shop).moves) == before
 
 
+@pytest.mark.long
 def test_what_a_hand_pushed_is_what_is_rolled_back_from(shop: Shop) -> None:
     """An unproved commit on the branch is an incident; what was accepted last comes back, unasked."""
     accepted = landed(shop)

@@ -161,6 +161,7 @@ def test_times_lie_on_the_line(rich_outcome: Outcome) -> None:
     assert 'x="47.6" width="382.1"' in text
 
 
+@pytest.mark.long
 def test_a_page_of_a_thousand_nodes(many_outcome: Outcome) -> None:
     """Many nodes make a long page, and still one that a browser opens at once."""
     text = page(many_outcome)

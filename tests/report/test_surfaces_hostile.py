@@ -202,6 +202,7 @@ def test_five_hundred_failures_fit_and_say_what_is_missing() -> None:
     assert "more failures" in check.text
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(st.integers(0, 70_000))
 def test_a_comment_is_valid_wherever_it_is_cut(limit: int) -> None:

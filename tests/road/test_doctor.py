@@ -163,6 +163,7 @@ def test_a_jobs_token_does_not_see_all_and_says_what_it_takes(road: Road) -> Non
     golden("job", as_text(made))
 
 
+@pytest.mark.long
 def test_without_a_token_only_the_files_are_judged(road: Road) -> None:
     """The forge is unknown in one finding, and so is a branch that this clone has not seen."""
     made = road.doctor("")
@@ -373,6 +374,7 @@ def test_a_project_on_one_machine_is_told_what_a_forge_would_add(shop: Shop) -> 
     assert (made["repository"], made["landing"], made["conclusion"]) == (None, [], "gaps")
 
 
+@pytest.mark.long
 def test_exit_codes_of_the_command(road: Road) -> None:
     """0 where the wanted level holds, 3 where it could not be read, 1 where something is missing."""
     road.protect()

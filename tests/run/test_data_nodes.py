@@ -158,7 +158,7 @@ def node(name: str, **more: object) -> NodeSpec:
         ("relation", [(5,), (10,), (15,)]),
         pytest.param("arrow", [(1,)], marks=pytest.mark.long),
         ("pandas", [(1, 2), (2, 4), (3, 6)]),
-        ("polars", [(1,), (2,)]),
+        pytest.param("polars", [(1,), (2,)], marks=pytest.mark.long),
         pytest.param("lazy", [(3,)], marks=pytest.mark.long),
     ],
 )

@@ -101,6 +101,7 @@ def test_its_models_become_datasets(project: Shop) -> None:
     assert project.states() == {"orders": "reused", "marts": "reused"}
 
 
+@pytest.mark.long
 def test_its_keys_reach_dbt(project: Shop) -> None:
     """select, exclude and schema are dbt's; a mapping of outputs gives a model another name."""
     more = "select: [tag:a, +b], exclude: c, schema: raw, "

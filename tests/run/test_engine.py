@@ -216,6 +216,7 @@ def test_a_matrix_makes_one_version_of_its_parts(desk: Desk) -> None:
     assert whole.build.versions["numbers"].content == version.content
 
 
+@pytest.mark.long
 def test_a_new_value_builds_only_its_part(desk: Desk) -> None:
     """Parts that were built are taken from the store."""
     mark = desk.root / "ran"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.run.desk import Desk, sql
 
 from gitkitchen.errors import Place
@@ -86,6 +87,7 @@ def test_a_module_that_cannot_be_imported_is_an_error(desk: Desk) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_repositorys_pytest_settings_do_not_count(desk: Desk) -> None:
     """Settings of an outer project (which could deselect every test) are not read."""
     (desk.root / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
@@ -100,6 +102,7 @@ def test_a_verdict_is_reused_and_shown_as_reused(desk: Desk) -> None:
     assert again.tests == tuple(replace(t, reused=True) for t in first.tests)
 
 
+@pytest.mark.long
 def test_a_failed_module_runs_again(desk: Desk) -> None:
     """What failed is no finished work."""
     assert run(desk, "def test_x(): assert False\n").state is State.FAILED

@@ -33,6 +33,7 @@ def collected(shop: Shop) -> None:
     assert said.code in (0, 3), said.out + said.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", some(LOCAL, "move-branch"))
 def test_s5_clearing_up_at_any_moment_of_a_promotion_takes_nothing_alive(shop: Shop, step: str) -> None:
     """S5 (Nessie #12363: collection deleted live files): `gc` without any grace, before any effect of a

@@ -129,6 +129,7 @@ def test_sixteen_sandboxes_at_once(sales: Shop) -> None:
     side_by_side(sales, 16, 1.0)
 
 
+@pytest.mark.long
 def test_recipes_of_one_kitchen_run_side_by_side(sales: Shop) -> None:
     """Two recipes of one kitchen at once both publish: leases are of a recipe, not of a kitchen."""
     for name in ("one", "two"):
