@@ -96,3 +96,23 @@ def test_a_project_that_was_moved_has_no_drift(published: Road) -> None:
     path = moved.cli("open", "--path").out.strip()
     with duckdb.connect(path, read_only=True) as reader:
         assert reader.execute("select count(*) from totals").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("found", ["by its size", "when all is read"])
+def test_a_file_that_was_written_to_is_reported_and_built_anew(published: Road, found: str) -> None:
+    """Bytes changed by hand under a view break the environment; and of a size
+    that did not change only `--data` tells; put back, or built anew, they end the incident."""
+    path = next(p for p in sorted((published.shop.root / ".gitkitchen/store/trusted").rglob("*.parquet")))
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data + b"x" if found == "by its size" else data[:-1] + bytes([data[-1] ^ 1]))
+    path.chmod(0o444)
+    if found == "when all is read":
+        assert codes(published) == []
+    said = published.shop.cli("reconcile", "prod", "--data")
+    assert said.code == 1
+    assert "holds other bytes than were written" in said.out
+    assert incidents(published) == [("drift-store", False)]
+    path.unlink()
+    assert published.shop.cli("run", "--quiet").code == 0
+    assert codes(published) == ["closed"]

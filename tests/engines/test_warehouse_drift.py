@@ -11,6 +11,7 @@ import pytest
 from gitkitchen.premises import find_premises
 from gitkitchen.promote.moves import moves_of
 from gitkitchen.promote.shapes import Incident, stream_of
+from lengths import some
 from shop import Shop
 
 Client = psycopg.Connection[Any]
@@ -121,3 +122,57 @@ def test_new_data_is_no_drift(numbers: Shop, boss: Client) -> None:
     assert codes(numbers) == []
     assert incidents(numbers) == []
     assert boss.execute("SELECT total FROM prod.totals").fetchone() is not None
+
+
+def harm(boss: Client, how: str) -> None:
+    """Write to the table on which `prod.totals` stands."""
+    row = boss.execute(
+        "SELECT DISTINCT c.relname FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
+        "JOIN pg_class c ON c.oid = d.refobjid WHERE r.ev_class = 'prod.totals'::regclass "
+        "AND c.relkind = 'r'"
+    ).fetchone()
+    assert row is not None
+    boss.execute(how.format(f"gitkitchen_store.{row[0]}").encode())
+    boss.execute("SELECT pg_stat_force_next_flush()")
+    boss.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "how",
+    some(
+        ["UPDATE {} SET total = 9", "INSERT INTO {} VALUES (9)", "DELETE FROM {}", "TRUNCATE {}"],
+        "UPDATE {} SET total = 9",
+    ),
+)
+def test_a_table_that_was_written_to_is_reported_and_built_anew(
+    numbers: Shop, boss: Client, how: str
+) -> None:
+    """Rows changed by hand break the environment, once and by name; the next run of the recipe does not reuse
+    them, shows what it builds, and the incident is over. What had been written stays for whoever looks."""
+    boss.execute("GRANT SELECT ON prod.totals TO reader")
+    assert codes(numbers, "--accept-grants") == []
+    harm(boss, how)
+    said = numbers.cli("reconcile", "prod", "--json")
+    assert said.code == 1
+    assert [f["code"] for f in json.loads(said.out)["found"]] == ["drift-store"]
+    assert "dataset 'totals': the warehouse's table v_" in incidents(numbers)[0][2]
+    assert json.loads(numbers.cli("reconcile", "prod", "--json").out)["found"] == []
+    said = numbers.cli("run", "--quiet")
+    assert said.code == 0, said.err
+    assert numbers.states() == {"seed": "reused", "totals": "passed"}
+    assert boss.execute("SELECT total FROM prod.totals").fetchall() == [(3,)]
+    assert boss.execute("SELECT has_table_privilege('reader', 'prod.totals', 'SELECT')").fetchone() == (True,)
+    assert codes(numbers) == ["closed"]
+    assert [(kind, closed) for kind, closed, _ in incidents(numbers)] == [
+        ("drift-store", False), ("drift-store", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.long
+def test_what_was_written_and_taken_back_is_no_drift(numbers: Shop, boss: Client) -> None:
+    """The server's counts only say where to look: rows that are as they were are no incident, and reused."""
+    harm(boss, "BEGIN; UPDATE {} SET total = 9; ROLLBACK")
+    harm(boss, "UPDATE {0} SET total = 9; UPDATE {0} SET total = 3")
+    assert codes(numbers) == []
+    assert numbers.cli("run", "--quiet").code == 0
+    assert set(numbers.states().values()) == {"reused"}

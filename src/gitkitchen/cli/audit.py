@@ -147,7 +147,7 @@ def reconcile(options: argparse.Namespace) -> int:
     ground = Ground.of(asked)
     chosen = _chosen(ground, options.environment)
     with alerted(asked, Cancel()) as watch:
-        done = mend(asked, chosen, datetime.now(UTC), accept=options.accept_grants)
+        done = mend(asked, chosen, datetime.now(UTC), accept=options.accept_grants, thoroughly=options.data)
         for environment in chosen:
             watch.looked(environment.name)
     if options.json:

@@ -454,6 +454,11 @@ def _audit_commands(command: Any) -> None:
         action="store_true",
         help="take the rights to read that somebody changed in the warehouse for what they shall be",
     )
+    reconcile.add_argument(
+        "--data",
+        action="store_true",
+        help="read all data again that consumers read, and compare it with what was written",
+    )
     reconcile.add_argument("--json", action="store_true")
 
 

@@ -188,6 +188,35 @@ class FolderStore:
         """As ``verify``, for a version whose files are all on this machine; others were not read here."""
         return FolderStore.verify(self, version) if FolderStore.complete(self, version) else []
 
+    def harmed(self, fingerprint: str, dataset: str, *, thoroughly: bool) -> list[Problem]:
+        """What somebody did to the files of a version since it was made (see ``stores.contract``). A cache
+        is not what others read."""
+        build = None if self.lazy else self.manifest(fingerprint)
+        version = build.versions.get(dataset) if build is not None else None
+        return [] if version is None else self._harm(version, thoroughly=thoroughly)
+
+    def _harm(self, version: Version, *, thoroughly: bool) -> list[Problem]:
+        """Of a version's own files and of those of the versions under it."""
+        problems: list[Problem] = []
+        for file in version.files:
+            path = self.path(file)
+            try:
+                status = os.stat(path)  # noqa: PTH116 - text paths on the hot path
+            except OSError as error:
+                reason = f"cannot be read: {error.strerror}"
+            else:
+                same = status.st_size == file.bytes
+                if same and (thoroughly or status.st_mode & 0o222):  # it was made read-only
+                    same = digest_file(path) == file.digest
+                reason = "" if same else "holds other bytes than were written"
+            if reason:
+                message = f"dataset '{version.dataset}': the store's file {path} {reason}"
+                hint = "run the recipe again: it is built anew"
+                problems.append(Problem(message, hint=hint, code="damaged-file"))
+        for inner in version.inputs.values():
+            problems += self._harm(inner, thoroughly=thoroughly)
+        return problems
+
     # --- builds and verdicts -----------------------------------------------------------------
 
     def save(self, build: Build) -> None:
@@ -223,6 +252,14 @@ class FolderStore:
                 and build.fingerprint == fingerprint
                 and all(self.complete(v) for v in build.versions.values())
             ):
+                return build
+        return None
+
+    def manifest(self, fingerprint: str) -> Build | None:
+        """What a build says of itself, whether or not its files are there."""
+        for zone in self._read:
+            build = _read(f"{zone}/{_relative('builds', fingerprint, '.json')}", build_from_json)
+            if build is not None and build.fingerprint == fingerprint:
                 return build
         return None
 

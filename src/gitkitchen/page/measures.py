@@ -139,7 +139,7 @@ def _caught(site: Site, place: Place, since: datetime) -> tuple[int, int]:
         )
         for run in site.runs
     )
-    kinds = ("rollback", "drift-data", "torn", "wrong-tree")
+    kinds = ("rollback", "drift-data", "drift-store", "torn", "wrong-tree")
     after = sum(
         isinstance(m.move, Incident) and not m.move.closed and m.move.at >= since and m.move.kind in kinds
         for m in place.moves

@@ -38,6 +38,7 @@ KINDS: Mapping[str, bool] = {
     "torn": True,
     "drift-branch": True,
     "drift-data": True,
+    "drift-store": True,
     "drift-grants": False,
     "lost-run": False,
 }
@@ -46,7 +47,8 @@ what is not understood is not passed over.
 
 ``rollback``: it was rolled back. ``wrong-tree``: another tree landed than was tested. ``torn``: a commit
 landed whose record cannot be completed. ``drift-branch``: its branch stands on a commit that nobody landed.
-``drift-data``: what consumers read was changed by hand. ``drift-grants``: so were rights to read it.
+``drift-data``: what consumers read was changed by hand. ``drift-store``: so was the data under it.
+``drift-grants``: so were rights to read it.
 ``lost-run``: a run on it died and nobody ended it."""
 
 

@@ -43,6 +43,24 @@ def mend_views(place: Workplace, environment: str, now: datetime) -> Iterator[Fi
     yield from _close(place.ledger, environment, "drift-data", "the catalog is shown again", now)
 
 
+def check_data(place: Workplace, environment: str, now: datetime, *, thoroughly: bool) -> Iterator[Finding]:
+    """Report versions that consumers read whose files or tables were changed by hand: no view can mend that,
+    only the next run that builds them. While such an incident is open, all is read again."""
+    said = []
+    known = any(i.kind == "drift-store" for i in course_of(place.ledger, environment).incidents)
+    for name, entry in sorted(place.catalog().entries.items()):
+        found = place.store.harmed(entry.fingerprint, name, thoroughly=thoroughly or known)
+        said += [problem.message for problem in found]
+    if said:
+        more = ["…"] if len(said) > NAMED else []
+        text = f"data that consumers read was changed by hand: {'; '.join([*said[:NAMED], *more])}"
+        _, new = open_incident(place.ledger, environment, "drift-store", text, now)
+        if new:
+            yield "drift-store", text
+    else:
+        yield from _close(place.ledger, environment, "drift-store", "the data is as it was written", now)
+
+
 def check_grants(place: Workplace, environment: str, now: datetime, *, accept: bool) -> Iterator[Finding]:
     """Report rights to read that were changed by hand since they were last accepted. Only a warehouse has
     them. Those of views that are new are accepted as they are."""

@@ -19,7 +19,7 @@ from gitkitchen.promote.moves import Course, body_of, breaks
 from gitkitchen.promote.shapes import Incident, Landing, stream_of
 from gitkitchen.road.audit import commits_since
 from gitkitchen.road.completing import bring_along, complete, published_with
-from gitkitchen.road.drifting import check_grants, mend_views
+from gitkitchen.road.drifting import check_data, check_grants, mend_views
 from gitkitchen.road.dying import end_dead
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named
@@ -56,17 +56,21 @@ def reconcile(
     now: datetime,
     *,
     accept: bool = False,
+    thoroughly: bool = False,
 ) -> Reconciled:
     """Bring what is derived up to what is recorded, and record what went wrong, each once.
 
-    ``accept``: take rights that were changed by hand for what they shall be. Raises what hinders looking;
-    an environment that somebody else is moving right now is left alone.
+    ``accept``: take rights that were changed by hand for what they shall be. ``thoroughly``: read all data
+    that consumers read, and compare it with its digests. Raises what hinders looking; an environment that
+    somebody else is moving right now is left alone.
     """
     ground = Ground.of(request)
     found = [
         Found(environment.name, code, said)
         for environment in environments
-        for code, said in _environment(ground, request, environment, now, accept=accept)
+        for code, said in _environment(
+            ground, request, environment, now, accept=accept, thoroughly=thoroughly
+        )
     ]
     return Reconciled(tuple(found), tuple(course_of(ground.ledger, e.name) for e in environments))
 
@@ -139,6 +143,7 @@ def _environment(
     *,
     accept: bool,
     proves: bool = False,
+    thoroughly: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """``proves``: whoever asks proves what stands unrecorded on the branch."""
     request = replace(request, kitchen=environment.branch, recipe=None)
@@ -148,6 +153,7 @@ def _environment(
             yield "run-ended", f"run {run} of '{recipe}' died: its end is recorded"
         yield from _branch(ground, environment, now, proves=proves)
         yield from mend_views(place, environment.name, now)
+        yield from check_data(place, environment.name, now, thoroughly=thoroughly)
         yield from check_grants(place, environment.name, now, accept=accept)
     place.close()
 

@@ -308,7 +308,7 @@ class Engine:
         elif holds(connection, name, content):
             connection.execute(f"DROP TABLE {own}")
         else:
-            replace_damaged(connection, own, name, dataset)
+            replace_damaged(connection, own, name, dataset, self.relations)
         self.relations.add(name)
         return Written(columns, (), rows, content, stats, relation=name)
 

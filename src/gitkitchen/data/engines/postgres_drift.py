@@ -73,8 +73,10 @@ def _expected(
     at once. What the store does not have has none."""
     versions: dict[str, Version] = {}
     for name in names:
-        build = store.find(catalog.entries[name].fingerprint)
-        if build is not None and (version := build.versions.get(name)) is not None:
+        # As its manifest says, also where somebody wrote to its table: that is another finding.
+        build = store.manifest(catalog.entries[name].fingerprint)
+        version = build.versions.get(name) if build is not None else None
+        if version is not None and store.stands(version):
             versions[name] = version
     if not versions:
         return {}

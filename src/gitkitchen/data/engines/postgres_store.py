@@ -53,7 +53,9 @@ class Relations:
         self.zone = trusted if zone == "trusted" else self.sandbox(namespace)
         self.zones = (self.zone,) if zone == "trusted" else (self.zone, trusted)
         self._lock = threading.RLock()
-        self._tables: set[str] | None = None
+        self._tables: dict[str, int | None] | None = None
+        """Table to the rows that were ever put into it; None where nobody can have written to it since."""
+        self._damaged: dict[str, bool] = {}
         self._builds: dict[str, str] = {}
         self._ready = False
 
@@ -135,31 +137,55 @@ class Relations:
         """A table was made."""
         with self._lock:
             if self._tables is not None:
-                self._tables.add(relation)
+                self._tables[relation] = None
+                self._damaged.pop(relation, None)
 
     def forget(self) -> None:
         """Ask the server anew when next asked."""
         with self._lock:
             self._tables = None
+            self._damaged = {}
 
     def complete(self, version: Version) -> bool:
         """Whether the table of a version is there; of a view, those of its inputs. What another engine built
         before this project had a warehouse is not."""
         if version.format == "table":
             relation = version.relation
-            return relation is not None and self.is_readable(version) and self.present(relation)
+            there = relation is not None and self.is_readable(version) and self.present(relation)
+            return there and not self.damaged(version)
         return all(self.complete(v) for v in version.inputs.values())
+
+    def damaged(self, version: Version) -> bool:
+        """Whether somebody wrote to the table of a version since it was made. The server counts what is put
+        into a table, changed and removed, and gives one that is emptied or written anew another file; only
+        where that says that something happened, the rows are read and compared with their digest, once."""
+        relation = str(version.relation)
+        with self._lock:
+            put = (self._tables or {}).get(relation)
+            known = self._damaged.get(relation)
+        if put is None or put == version.rows:
+            return False
+        if known is None:
+            known = bool(self.verify(version))
+            with self._lock:
+                self._damaged[relation] = known
+        return known
 
     def _load(self) -> None:
         with self._lock:
             if self._tables is not None:
                 return
             with self.warehouse.session() as own:
+                # Counts that are all 0 are those of a server that lost its statistics: they say nothing.
                 rows = own.execute(
-                    "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                    "SELECT c.relname, CASE WHEN c.relfilenode <> c.oid "
+                    "OR pg_catalog.pg_stat_get_tuples_updated(c.oid) > 0 "
+                    "OR pg_catalog.pg_stat_get_tuples_deleted(c.oid) > 0 THEN -1 "
+                    "ELSE nullif(pg_catalog.pg_stat_get_tuples_inserted(c.oid), 0) END "
+                    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
                     f"ON n.oid = c.relnamespace WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r'"
                 ).fetchall()
-                self._tables = {str(row[0]) for row in rows}
+                self._tables = {str(name): None if put is None else int(put) for name, put in rows}
                 if "builds" in self._tables:
                     # The own zone last: what both zones have is taken from there.
                     found = own.execute(
@@ -244,7 +270,7 @@ class Relations:
         if not reason:
             return []
         message = f"dataset '{version.dataset}': the warehouse's table {version.relation} {reason}"
-        hint = f"drop {SCHEMA}.{version.relation} and run the recipe again"
+        hint = "run the recipe again: it is built anew"
         return [Problem(message, hint=hint, code="damaged-table")]
 
     # --- what nobody needs ------------------------------------------------------------------------
@@ -313,6 +339,14 @@ class WarehouseStore:
                 return build
         return None
 
+    def manifest(self, fingerprint: str) -> Build | None:
+        """What a build says of itself, whether or not its data is there."""
+        return self.inner.manifest(fingerprint) or self.relations.find(fingerprint)
+
+    def stands(self, version: Version) -> bool:
+        """Whether all tables under a version are there, whoever wrote to them."""
+        return all(self.relations.present(str(table.relation)) for table in _tables_of(version))
+
     def expect(self, fingerprints: Iterable[str]) -> None:
         """Say which builds will be asked for; those of the warehouse need not be looked up one by one."""
         if self.inner.lazy:
@@ -332,6 +366,22 @@ class WarehouseStore:
         problems = list(self.inner.altered(version))
         for each in _tables_of(version):
             problems += self.relations.verify(each)
+        return problems
+
+    def harmed(self, fingerprint: str, dataset: str, *, thoroughly: bool) -> list[Problem]:
+        """As the inner store says of files; and what somebody did to tables."""
+        build = self.manifest(fingerprint)
+        version = build.versions.get(dataset) if build is not None else None
+        if version is None:
+            return []
+        problems = self.inner.harmed(fingerprint, dataset, thoroughly=thoroughly)
+        for table in _tables_of(version):
+            if not self.relations.present(str(table.relation)):
+                message = f"dataset '{dataset}': the warehouse's table {table.relation} is gone"
+                hint = "run the recipe again: it is built anew"
+                problems.append(Problem(message, hint=hint, code="damaged-table"))
+            elif thoroughly or self.relations.damaged(table):
+                problems += self.relations.verify(table)
         return problems
 
     # --- what sandboxes claim ----------------------------------------------------------------------

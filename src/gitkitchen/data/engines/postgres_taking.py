@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gitkitchen.data.engines.postgres_sql import quoted, told
-from gitkitchen.data.engines.postgres_store import SCHEMA
+from gitkitchen.data.engines.postgres_sql import literal, quoted, told
+from gitkitchen.data.engines.postgres_store import SCHEMA, Relations
 from gitkitchen.data.engines.postgres_versions import measured, shape_of
 from gitkitchen.data.sql import quote_identifier
 from gitkitchen.errors import Infrastructure, Problem
@@ -64,16 +66,78 @@ def holds(connection: Connection[Any], name: str, content: str) -> bool:
     return measured(connection, quoted(SCHEMA, name))[2] == content
 
 
-def replace_damaged(connection: Connection[Any], own: str, name: str, dataset: str) -> None:
-    """Put the table ``own`` in the place of one that was written to. Infrastructure where views stand on it,
-    or it is another role's: then people must know."""
+def replace_damaged(
+    connection: Connection[Any], own: str, name: str, dataset: str, relations: Relations
+) -> None:
+    """Put the table ``own`` in the place of one that was written to.
+
+    Where the views of kitchens stand on that one, it steps aside under the name of what it holds now, and the
+    next refresh of each kitchen makes its view anew. Infrastructure where somebody else's view stands on it,
+    or it is another role's: then people must know.
+    """
     from psycopg import errors
 
+    refused = errors.DependentObjectsStillExist, errors.InsufficientPrivilege, errors.WrongObjectType
     try:
+        try:
+            with connection.transaction():
+                connection.execute(f"DROP TABLE {quoted(SCHEMA, name)}".encode())
+        except errors.DependentObjectsStillExist:
+            views = _kitchens_views(connection, name) if is_plain(connection, name) else None
+            if views is None:
+                raise
+            _step_aside(connection, name, dataset, relations, views)
         with connection.transaction():
-            connection.execute(f"DROP TABLE {quoted(SCHEMA, name)}".encode())
             connection.execute(f"ALTER TABLE {own} RENAME TO {quote_identifier(name)}".encode())
-    except (errors.DependentObjectsStillExist, errors.InsufficientPrivilege, errors.WrongObjectType) as error:
+    except refused as error:
         message = f"dataset '{dataset}': the warehouse's table {name} holds other rows than were written"
         hint = f"find out who wrote to it, drop {SCHEMA}.{name} with its views, and run the recipe again"
         raise Infrastructure(Problem(message, hint=hint, code="damaged-table")) from error
+
+
+def _kitchens_views(connection: Connection[Any], name: str) -> dict[str, set[str]] | None:
+    """The views that stand on a table, by schema; None where one of them is no kitchen's."""
+    rows = connection.execute(
+        "SELECT k.schema, v.relname, k.shown FROM pg_catalog.pg_depend d "
+        "LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
+        "AND r.oid = d.objid LEFT JOIN pg_catalog.pg_class v ON v.oid = r.ev_class "
+        "LEFT JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace "
+        f"LEFT JOIN {SCHEMA}.kitchens k ON k.schema = n.nspname "
+        "WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+        "AND d.refobjid = %s::pg_catalog.regclass AND d.deptype = 'n'",
+        [quoted(SCHEMA, name)],
+    ).fetchall()
+    found: dict[str, set[str]] = {}
+    for schema, view, shown in rows:
+        if schema is None or view is None or view not in json.loads(shown):
+            return None
+        found.setdefault(str(schema), set()).add(str(view))
+    return found
+
+
+def _step_aside(
+    connection: Connection[Any],
+    name: str,
+    dataset: str,
+    relations: Relations,
+    views: Mapping[str, Collection[str]],
+) -> None:
+    """Give a table the name of what it holds now, by which it is cleared up once nothing shows it, and let
+    the kitchens that show it make those views anew."""
+    found = quoted(SCHEMA, name)
+    content = measured(connection, found)[2]
+    aside = relations.name(dataset, content)
+    stamp = {"zone": relations.zone, "dataset": dataset, "content": content}
+    stamp["made"] = datetime.now(UTC).isoformat(timespec="seconds")
+    with connection.transaction():
+        connection.execute(f"COMMENT ON TABLE {found} IS {literal(json.dumps(stamp))}".encode())
+        connection.execute(f"ALTER TABLE {found} RENAME TO {quote_identifier(aside)}".encode())
+        for schema, names in sorted(views.items()):
+            row = connection.execute(
+                f"SELECT shown FROM {SCHEMA}.kitchens WHERE schema = %s FOR UPDATE", [schema]
+            ).fetchone()
+            shown = json.loads(row[0]) if row else {}
+            shown |= dict.fromkeys(shown.keys() & set(names), "")
+            connection.execute(
+                f"UPDATE {SCHEMA}.kitchens SET shown = %s WHERE schema = %s", [json.dumps(shown), schema]
+            )

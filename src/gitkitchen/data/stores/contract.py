@@ -62,11 +62,19 @@ class Store(Protocol):
     def altered(self, version: Version) -> list[Problem]:
         """As ``verify``, for a version whose files are all on this machine; nothing is fetched."""
 
+    def harmed(self, fingerprint: str, dataset: str, *, thoroughly: bool) -> list[Problem]:
+        """What somebody did to a published version since it was made: what of its data is gone from this
+        machine or the warehouse, or was written to. ``thoroughly``: all of it is read again; else what
+        its sizes and the server's counts say. Nothing is fetched, and nothing said of what is not here."""
+
     def save(self, build: Build) -> None:
         """Keep a build in the own zone; its files are kept already."""
 
     def find(self, fingerprint: str) -> Build | None:
         """The build of a fingerprint, or None. No data is fetched."""
+
+    def manifest(self, fingerprint: str) -> Build | None:
+        """What a build says of itself on this machine, whether or not its data is there."""
 
     def expect(self, fingerprints: Iterable[str]) -> None:
         """Say which builds will be asked for, so that they are looked up together."""
