@@ -32,6 +32,7 @@ from gitkitchen.promote.shapes import (
 from gitkitchen.road import publishing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, before, environment_named, landed_by
+from gitkitchen.road.incidents import course_of
 from gitkitchen.road.judging import judge_tree, passed, policy_of
 from gitkitchen.road.looking import Moved, Stretch, ruling_of
 from gitkitchen.road.proving import Proof
@@ -40,7 +41,6 @@ from gitkitchen.road.walking import (
     Asked,
     Done,
     case_of,
-    course_of,
     ended,
     proved,
     refuse_newer,

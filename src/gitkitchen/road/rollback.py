@@ -26,12 +26,14 @@ from gitkitchen.promote.protocol import End
 from gitkitchen.promote.shapes import Evidence, Hold, Incident, Intent, stream_of
 from gitkitchen.road import publishing
 from gitkitchen.road.absorbing import absorb, broken, found_of
+from gitkitchen.road.carrying import Walk, refusal
 from gitkitchen.road.completing import complete, published_with
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground, environment_named
 from gitkitchen.road.holding import void_candidate
+from gitkitchen.road.incidents import course_of
 from gitkitchen.road.judging import judge, passed, policy_of
-from gitkitchen.road.landing import Walk, propose, refusal, stands
+from gitkitchen.road.landing import propose, stands
 from gitkitchen.road.looking import (
     Moved,
     Stretch,
@@ -50,7 +52,7 @@ from gitkitchen.road.restoring import (
     proof_of_then,
     refuse_collected,
 )
-from gitkitchen.road.walking import Asked, Done, actors, case_of, course_of, proved, site, under_lease
+from gitkitchen.road.walking import Asked, Done, actors, case_of, proved, site, under_lease
 from gitkitchen.road.worktree import laid_out
 from gitkitchen.workplace import Workplace, enter
 

@@ -21,7 +21,7 @@ from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Held, Ledger, Newest
 from gitkitchen.merging import Merged
 from gitkitchen.model import Event
-from gitkitchen.promote.moves import Course, fold, moves_of
+from gitkitchen.promote.moves import Course
 from gitkitchen.promote.protocol import End, Way
 from gitkitchen.promote.shapes import Actor, GateResult, Incident, Intent, Landing, stream_of
 from gitkitchen.road import asking, judging, publishing
@@ -30,6 +30,7 @@ from gitkitchen.road.effects import effect
 from gitkitchen.road.facts import gathered, seen, sources_of
 from gitkitchen.road.ground import Ground
 from gitkitchen.road.hub import Hub
+from gitkitchen.road.incidents import course_of
 from gitkitchen.road.looking import Moved, Stretch
 from gitkitchen.road.proving import Bound, Proof, prove, with_evidence
 from gitkitchen.road.shown import Shown
@@ -230,11 +231,6 @@ def case_of(
         proof,
         also=also,
     )
-
-
-def course_of(ledger: Ledger, environment: str) -> Course:
-    """What happened to an environment, by a ledger as it was read last."""
-    return fold(environment, moves_of(ledger.read(stream_of(environment))))
 
 
 @contextmanager
