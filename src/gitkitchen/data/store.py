@@ -210,7 +210,8 @@ class FolderStore:
                     same = digest_file(path) == file.digest
                 reason = "" if same else "holds other bytes than were written"
             if reason:
-                message = f"dataset '{version.dataset}': the store's file {path} {reason}"
+                named = f"{file.digest[:12]}{file.suffix}"  # not where it is: this is told to others
+                message = f"dataset '{version.dataset}': the store's file {named} {reason}"
                 hint = "run the recipe again: it is built anew"
                 problems.append(Problem(message, hint=hint, code="damaged-file"))
         for inner in version.inputs.values():

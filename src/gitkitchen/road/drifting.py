@@ -46,14 +46,16 @@ def mend_views(place: Workplace, environment: str, now: datetime) -> Iterator[Fi
 def check_data(place: Workplace, environment: str, now: datetime, *, thoroughly: bool) -> Iterator[Finding]:
     """Report versions that consumers read whose files or tables were changed by hand: no view can mend that,
     only the next run that builds them. While such an incident is open, all is read again."""
-    said = []
+    said, recipes = [], set()
     known = any(i.kind == "drift-store" for i in course_of(place.ledger, environment).incidents)
     for name, entry in sorted(place.catalog().entries.items()):
         found = place.store.harmed(entry.fingerprint, name, thoroughly=thoroughly or known)
         said += [problem.message for problem in found]
+        recipes |= {entry.recipe} if found else set()
     if said:
         more = ["…"] if len(said) > NAMED else []
-        text = f"data that consumers read was changed by hand: {'; '.join([*said[:NAMED], *more])}"
+        text = f"data that consumers read was changed by hand: {'; '.join([*said[:NAMED], *more])}; "
+        text += f"the next run of {', '.join(sorted(recipes)[:NAMED])} builds it anew"
         _, new = open_incident(place.ledger, environment, "drift-store", text, now)
         if new:
             yield "drift-store", text
