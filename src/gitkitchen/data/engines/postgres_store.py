@@ -54,7 +54,8 @@ class Relations:
         self.zones = (self.zone,) if zone == "trusted" else (self.zone, trusted)
         self._lock = threading.RLock()
         self._tables: dict[str, int | None] | None = None
-        """Table to the rows that were ever put into it; None where nobody can have written to it since."""
+        """Table to the rows that were ever put into it (0: it is empty, -1: some were changed or removed);
+        None where nothing is known of it, or it was made just now."""
         self._damaged: dict[str, bool] = {}
         self._builds: dict[str, str] = {}
         self._ready = False
@@ -157,8 +158,8 @@ class Relations:
 
     def damaged(self, version: Version) -> bool:
         """Whether somebody wrote to the table of a version since it was made. The server counts what is put
-        into a table, changed and removed, and gives one that is emptied or written anew another file; only
-        where that says that something happened, the rows are read and compared with their digest, once."""
+        into a table, changed and removed; only where that, or a file without a page, says that something
+        happened, the rows are read and compared with their digest, once."""
         relation = str(version.relation)
         with self._lock:
             put = (self._tables or {}).get(relation)
@@ -178,9 +179,9 @@ class Relations:
             with self.warehouse.session() as own:
                 # Counts that are all 0 are those of a server that lost its statistics: they say nothing.
                 rows = own.execute(
-                    "SELECT c.relname, CASE WHEN c.relfilenode <> c.oid "
-                    "OR pg_catalog.pg_stat_get_tuples_updated(c.oid) > 0 "
+                    "SELECT c.relname, CASE WHEN pg_catalog.pg_stat_get_tuples_updated(c.oid) > 0 "
                     "OR pg_catalog.pg_stat_get_tuples_deleted(c.oid) > 0 THEN -1 "
+                    "WHEN pg_catalog.pg_relation_size(c.oid) = 0 THEN 0 "
                     "ELSE nullif(pg_catalog.pg_stat_get_tuples_inserted(c.oid), 0) END "
                     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
                     f"ON n.oid = c.relnamespace WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r'"
