@@ -160,6 +160,25 @@ class Plumbing:
         merges = self._checked("rev-list", "--min-parents=2", "--end-of-options", tip).out.split()
         return roots, merges
 
+    def commits(self, tip: str) -> list[str]:
+        """All commits that ``tip`` has, with itself."""
+        return self._checked("rev-list", "--end-of-options", tip).out.split()
+
+    def time_of(self, commit: str) -> int:
+        """When a commit was made, in seconds since 1970."""
+        return int(self._checked("show", "-s", "--format=%ct", "--end-of-options", commit).out)
+
+    def kept(self, tip: str, beyond: str = "") -> list[tuple[str, str, str, int]]:
+        """All that a commit reaches, and ``beyond`` ("": none) does not: (object, kind, path in its tree,
+        bytes that it takes on this disk)."""
+        without = (f"^{beyond}",) if beyond else ()
+        listed = self._checked("rev-list", "--objects", "--end-of-options", tip, *without)
+        named = dict(line.partition(" ")[::2] for line in _text(listed.output).splitlines())
+        what = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)"
+        done = self._checked("cat-file", what, input="".join(f"{oid}\n" for oid in named).encode())
+        lines = (line.split() for line in _text(done.output).splitlines())
+        return [(oid, kind, named[oid], int(size)) for oid, kind, size in lines if size.isdigit()]
+
     def is_shallow(self) -> bool:
         return self._git("rev-parse", "--is-shallow-repository").out.strip() == "true"
 

@@ -368,6 +368,34 @@ def _upkeep_commands(command: Any) -> None:
         help="leave at most so much data (such as 10GB) in the cache of a store on another machine",
     )
     gc.add_argument("--json", action="store_true")
+    _ledger(command)
+
+
+def _ledger(command: Any) -> None:
+    ledger = command(
+        "ledger", "ledger", "what the ledger costs; compact it, and check that nothing is missing"
+    )
+    ledger.add_argument("--json", action="store_true", help="print one document instead of text")
+    deeds = ledger.add_subparsers(dest="deed", metavar="DEED", title="deeds")
+    deeds.add_parser("status", help="what it costs, and what a compaction would save", allow_abbrev=False)
+    compact = deeds.add_parser(
+        "compact", help="let the branch begin anew with the records that are kept", allow_abbrev=False
+    )
+    compact.add_argument(
+        "--keep",
+        type=_duration,
+        metavar="TIME",
+        help="keep records of runs for so long, instead of `retention:` in kitchen.yml; at least 30d",
+    )
+    compact.add_argument(
+        "--no-archive",
+        action="store_true",
+        help="do not keep what was before: what is removed is gone, and only stated",
+    )
+    compact.add_argument("--dry-run", action="store_true", help="show what it would do")
+    deeds.add_parser(
+        "verify", help="check the ledger, and every compaction against its archive", allow_abbrev=False
+    )
 
 
 def _clock_commands(command: Any) -> None:

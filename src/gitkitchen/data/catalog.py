@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitkitchen.errors import Conflict, Problem
+from gitkitchen.errors import Conflict, Mistake, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.lease import LeaseLost
@@ -58,8 +58,20 @@ def own_entries(ledger: Ledger, project: Project, kitchen_namespace: str) -> dic
 
 
 def entries_at(ledger: Ledger, kitchen_namespace: str, sequence: int) -> dict[str, Published]:
-    """What a kitchen itself showed right after its publication ``sequence`` (0: before the first one)."""
+    """What a kitchen itself showed right after its publication ``sequence`` (0: before the first one).
+    Mistake where publications up to then were removed by a compaction."""
     entries: dict[str, Published] = {}
+    gone = ledger.gaps(stream_of(kitchen_namespace))
+    if 0 < sequence < gone.through:
+        limit = f" from before {gone.before:%Y-%m-%d}" if gone.before else ""
+        said = "the ledger does not say any more what was shown then"
+        raise Mistake(
+            Problem(
+                f"{said}: a compaction removed publications{limit}",
+                hint="`--data current` builds what the tree of then makes of today's sources",
+                code="compacted",
+            )
+        )
     for record in ledger.read(stream_of(kitchen_namespace)) if sequence else ():
         if record.sequence > sequence:
             break

@@ -18,7 +18,7 @@ from gitkitchen.kitchen.gates import read_gate, source_of
 from gitkitchen.kitchen.policy import own_problems, read_policy
 from gitkitchen.kitchen.settings import duration, texts
 from gitkitchen.kitchen.stores import UNVERIFIED, parse_store
-from gitkitchen.model import Environment, Export, PageSettings, Project
+from gitkitchen.model import LEAST_RETENTION, Environment, Export, PageSettings, Project
 
 FILE = "kitchen.yml"
 DEFAULT_STORE = ".gitkitchen/store"
@@ -89,6 +89,7 @@ def _project(root: Path, document: Document) -> Project:
         connections=value.get("connections") or {},
         store=value.get("store", DEFAULT_STORE),
         ledger=value.get("ledger", "folder"),
+        retention=_ttl((value.get("retention") or {}).get("runs")),
         pools=value.get("pools") or {},
         exports=tuple(_exports(document)),
         public_by_default=(value.get("privacy") or {}).get("default") == "public",
@@ -156,6 +157,19 @@ def _export_problems(document: Document, exports: dict[str, Any]) -> Iterator[Pr
         yield Problem(f"exports.{kind} names {what}", place, "name one of them", "invalid")
 
 
+def _retention_problems(document: Document, value: dict[str, Any]) -> Iterator[Problem]:
+    kept = _ttl((value.get("retention") or {}).get("runs"))
+    place = document.place("retention", "runs")
+    if kept is not None and kept < LEAST_RETENTION:
+        days = round(LEAST_RETENTION / 86400)
+        yield Problem(f"retention.runs is less than {days}d", place, f"{days}d is the least", "wrong-value")
+    if kept is not None and value.get("ledger", "folder") != "branch":
+        hint = "write ledger: branch, or leave retention out"
+        yield Problem(
+            "retention is of a ledger on a branch: nothing is removed from a folder", place, hint, "invalid"
+        )
+
+
 def _places(document: Document) -> dict[str, Place]:
     """The place of each dotted key: few keys, read by messages and by `settings`."""
     places: dict[str, Place] = {}
@@ -192,6 +206,7 @@ def _problems(root: Path, document: Document) -> Iterator[Problem]:
     for name, connection in (value.get("connections") or {}).items():
         yield from _connection(document, name, connection)
     yield from _export_problems(document, value.get("exports") or {})
+    yield from _retention_problems(document, value)
     store = value.get("store")
     if store is not None:
         yield from store_problems(root, store, document.place("store"))

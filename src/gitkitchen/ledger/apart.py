@@ -129,6 +129,16 @@ class Beside:
         if not self.begun:
             self.other.clear(fallbacks)
 
+    def archives(self) -> Mapping[str, str]:
+        return self.other.archives() if self.asks else {}
+
+    def archive(self, commit: str, name: str) -> Pushed:  # noqa: ARG002
+        return Pushed(Answer.REFUSED, "it is kept here alone")
+
+    def fetch_archives(self) -> None:
+        if self.asks:
+            self.other.fetch_archives()
+
     def _own(self) -> State | None:
         tip = self.git.ref(self.ref)
         return State(View(self.objects, tip), tip) if tip else None

@@ -18,6 +18,8 @@ from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical
 from gitkitchen.ledger.apart import BESIDE, Apart, Beside
 from gitkitchen.ledger.committing import TAKEN_ALONG, Committer, Guard, Limits, NotWon, Want
+from gitkitchen.ledger.compacting import Compacted, Compactor
+from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.gathering import is_gathering
 from gitkitchen.ledger.layout import View, folder_of
 from gitkitchen.ledger.outbox import WAITING, Outbox, Pending
@@ -25,7 +27,7 @@ from gitkitchen.ledger.protocol import Held, Kept, New, Newest, Unwritten
 from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
-from gitkitchen.ledger.viewing import HINT, faults, records
+from gitkitchen.ledger.viewing import HINT, faults, gaps_of, records
 from gitkitchen.plumbing import MOST, Answer, Moves, Plumbing, Unreachable
 
 Say = Callable[[Problem], None]
@@ -86,6 +88,10 @@ class BranchLedger:
         with self._lock:  # one process reads the objects for all threads
             found = list(records(self.view(), stream, after))
         yield from found
+
+    def gaps(self, stream: str) -> Gaps:
+        with self._lock:
+            return gaps_of(self.view(), stream)
 
     def streams(self, prefix: str = "") -> list[str]:
         with self._lock:
@@ -239,6 +245,28 @@ class BranchLedger:
                 raise
             finally:
                 self._known = self._committer.state or self._known
+
+    def compactor(self, by: str, keep: float | None, *, archived: bool = True) -> Compactor:
+        """What a compaction of this branch is made with: see compacting.py. Of what waits here or on refs of
+        its own, all that can be is brought home before."""
+        self.settle()
+        tip = self._committer.tip
+        return Compactor(self._git, self._git.objects(), tip, self.limits, self.clock, by, keep, archived)
+
+    def compact(self, by: str, keep: float | None, *, archived: bool = True) -> Compacted | None:
+        """Let the branch begin anew with what is kept; None where there is nothing to gain."""
+        maker = self.compactor(by, keep, archived=archived)
+        with self._lock, turn(self.state, self.limits.patience):
+            try:
+                return maker.compact()
+            finally:
+                self._committer.state = self._known = None
+
+    def fetch_archives(self) -> None:
+        """Bring here what was before compactions, as far as the remote keeps it. Unreachable where it does
+        not answer."""
+        with self._lock:
+            self._committer.tip.fetch_archives()
 
     def _entry(self, stream: str, body: Mapping[str, Any], mark: str = "") -> Pending:
         folder_of(stream)

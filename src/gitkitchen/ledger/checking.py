@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitkitchen.errors import Problem
+from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.ledger.folder import FolderLedger
-from gitkitchen.ledger.layout import LEASES
+from gitkitchen.ledger.following import objections
+from gitkitchen.ledger.gaps import Compaction
+from gitkitchen.ledger.layout import LEASES, Absent, View
 from gitkitchen.ledger.protocol import Ledger
-from gitkitchen.ledger.viewing import HINT, faults
+from gitkitchen.ledger.viewing import HINT, compactions, faults
 from gitkitchen.plumbing import Plumbing
 
 if TYPE_CHECKING:
@@ -55,7 +59,42 @@ def _on_branch(ledger: BranchLedger, git: Plumbing) -> tuple[list[Problem], int]
             problems.append(Problem(text, hint=HINT, code="ledger-changed"))
     if not git.is_shallow():
         problems += _of_chain(git, view.tip)
+    with suppress(Infrastructure):  # a compaction that cannot be read is among the problems already
+        for one in compactions(view):
+            problems += _of_compaction(git, view, one)
     return list(dict.fromkeys(problems)), len(streams)
+
+
+def is_here(view: View, one: Compaction) -> bool:
+    """Whether what a compaction was made from is in this clone, so that all it says can be checked."""
+    try:
+        View(view.objects, one.source)
+    except Absent:
+        return False
+    return True
+
+
+def _of_compaction(git: Plumbing, view: View, one: Compaction) -> Iterator[Problem]:
+    """What is wrong with a compaction, where what it was made from is here."""
+    if not is_here(view, one):
+        return
+    hint = f"find out who made it; `git show {one.source[:12]}` has what was there"
+    try:
+        for said in objections(View(view.objects, one.source), view):
+            text = f"the compaction of {one.source[:12]} is not sound: {said}"
+            yield Problem(text, hint=hint, code="ledger-compaction")
+    except Absent:  # a partial clone's
+        return
+    except ValueError as error:
+        text = f"the compaction of {one.source[:12]} is not sound: what it removed was damaged: {error}"
+        yield Problem(text, hint=hint, code="ledger-compaction")
+    if git.is_shallow():
+        return
+    history = set(git.commits(one.source))
+    for oid in one.vouched:
+        if oid not in history:
+            text = f"the compaction of {one.source[:12]} vouches for {oid[:12]}, which was no part of it"
+            yield Problem(text, hint=hint, code="ledger-compaction")
 
 
 def _of_chain(git: Plumbing, tip: str) -> list[Problem]:

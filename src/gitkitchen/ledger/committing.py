@@ -25,8 +25,9 @@ from gitkitchen.ledger.layout import Absent, Slot, View, file_of, month_of
 from gitkitchen.ledger.outbox import Outbox, Pending
 from gitkitchen.ledger.protocol import LATEST, Newest, Unwritten
 from gitkitchen.ledger.records import Record, encode, seal
+from gitkitchen.ledger.retention import moment_of
 from gitkitchen.ledger.tip import State, Tip
-from gitkitchen.ledger.viewing import record, records
+from gitkitchen.ledger.viewing import gaps_of, record, records
 from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, Unreachable
 
 Guard = Callable[[View], Mapping[str, bytes | None]]
@@ -119,6 +120,12 @@ class _Draft:
             if slot.mark == entry.mark:
                 self.records[entry.mark] = record(self.view, entry.stream, slot)
         return entry.mark in self.records
+
+    def is_past(self, entry: Pending) -> bool:
+        """Whether a record is so old that a compaction has removed it if it was ever there: whether it was,
+        nobody can tell any more, and it would not be kept."""
+        before, at = gaps_of(self.view, entry.stream).before, moment_of(entry.body)
+        return before is not None and at is not None and at < before
 
     def add(self, entry: Pending, now: datetime) -> None:
         head = self.head(entry.stream)
@@ -272,7 +279,8 @@ class Committer:
         there = []
         for entry in [*self.outbox.entries(), *self._aside(state)][:TAKEN_ALONG]:
             with suppress(Infrastructure):  # a damaged stream must not keep others from being written
-                if entry.mark not in draft.records and not draft.find(entry):
+                known = entry.mark in draft.records or draft.find(entry)
+                if not known and not draft.is_past(entry):
                     draft.add(entry, self._clock())
                 there.append(entry)
         for want in missing:
@@ -282,9 +290,9 @@ class Committer:
 
     def _done(self, there: Sequence[Pending], draft: _Draft) -> None:
         assert self.state is not None
-        for mark in draft.records:
-            self.outbox.drop(mark)
         marks = {entry.mark for entry in there}
+        for mark in {*draft.records, *marks}:
+            self.outbox.drop(mark)
         spent = {}
         for name, commit in self.state.fallbacks.items():
             entries = self._entries_of(commit)

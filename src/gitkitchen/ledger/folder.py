@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.files import write_atomic
 from gitkitchen.ledger.exclusive import create
+from gitkitchen.ledger.gaps import NONE, Gaps
 from gitkitchen.ledger.lease import lease
 from gitkitchen.ledger.protocol import LATEST, Held, New, Newest
 from gitkitchen.ledger.records import Record, decode, encode, seal
@@ -120,6 +121,10 @@ class FolderLedger:
                 )
             previous = record.id
             yield record
+
+    def gaps(self, stream: str) -> Gaps:  # noqa: ARG002
+        """None: a folder is never compacted."""
+        return NONE
 
     def streams(self, prefix: str = "") -> list[str]:
         """The names of all streams that hold records, those below ``prefix`` (``runs``) if given, sorted."""

@@ -8,8 +8,11 @@ from gitkitchen.ledger.layout import View
 from gitkitchen.plumbing import FILE, FOLDER, Entry, Plumbing, name_of
 
 
-def graft(git: Plumbing, view: View, files: Mapping[str, bytes | None], message: str) -> str:
-    """The commit on top of ``view`` in which each path has this content (None: is gone).
+def graft(
+    git: Plumbing, view: View, files: Mapping[str, bytes | None], message: str, *, root: bool = False
+) -> str:
+    """The commit on top of ``view`` in which each path has this content (None: is gone). ``root``: one
+    without a parent, that holds the same.
 
     Only the folders on the way to those files are read and written, whatever the ledger's size.
     """
@@ -35,4 +38,4 @@ def graft(git: Plumbing, view: View, files: Mapping[str, bytes | None], message:
             folders[at[:-1]][at[-1]] = Entry(FOLDER, name_of(folders[at], width))
         elif at:
             folders[at[:-1]].pop(at[-1], None)
-    return git.commit(git.trees(made)[-1], view.tip, message)
+    return git.commit(git.trees(made)[-1], None if root else view.tip, message)

@@ -15,14 +15,18 @@ before have them as two, ``@2026-11/000012``, and end with ``.json`` alone; they
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_bytes
 from gitkitchen.ledger.folder import PART
 from gitkitchen.plumbing import Objects, Tree
+
+if TYPE_CHECKING:
+    from gitkitchen.ledger.gaps import Compaction, Gaps
 
 SHARD = 100
 LEASES = "@leases"
@@ -62,6 +66,11 @@ def file_of(stream: str, slot: Slot, month: str) -> str:
     return f"{folder_of(stream)}/{shard}/{slot.sequence:09d}.{slot.mark}.gitkitchen.json"
 
 
+def sequence_of(path: str) -> int:
+    """The number of the record that a file's path is of."""
+    return int(path.rpartition("/")[2][:9])
+
+
 def month_of(now: datetime, last: str) -> str:
     """The month that a record is filed under: never one before the stream's last, whatever the clock."""
     return max(f"@{now:%Y-%m}", last)
@@ -79,6 +88,8 @@ class View:
 
     def __init__(self, objects: Objects, tip: str | None) -> None:
         self.objects, self.tip = objects, tip
+        self.stated: tuple[tuple[Compaction, ...], Mapping[str, Gaps]] | None = None
+        """What compactions say, once somebody has read them: see viewing.py."""
         self.root = objects.root(tip) if tip else None
         if tip and self.root is None:
             raise _absent(tip)
@@ -90,6 +101,12 @@ class View:
             entry = self._tree(oid).get(part) if oid else None
             oid = entry.oid if entry and entry.is_folder else None
         return self._tree(oid) if oid else {}
+
+    def folder_oid(self, stream: str) -> str | None:
+        """The folder of a stream, which names all that is in it; None where there is none."""
+        above, _, name = folder_of(stream).rpartition("/")
+        entry = self.folder(above).get(name)
+        return entry.oid if entry and entry.is_folder else None
 
     def file(self, path: str) -> bytes | None:
         """The content of a file; None where it does not exist."""
@@ -104,6 +121,23 @@ class View:
         if raw is None:
             raise _absent(oid)
         return raw
+
+    def paths(self, stream: str) -> dict[str, str]:
+        """The files of a stream's records: path -> object."""
+        found: dict[str, str] = {}
+        above = folder_of(stream)
+        for name, entry in self.folder(above).items():
+            match = _MONTH.fullmatch(name)
+            if not match or not entry.is_folder:
+                continue
+            folders = {f"{above}/{name}": entry.oid}
+            if not match[2]:
+                older = self._tree(entry.oid)
+                folders = {f"{above}/{name}/{n}": e.oid for n, e in older.items() if _SHARD.fullmatch(n)}
+            for folder, oid in folders.items():
+                files = self._tree(oid).items()
+                found |= {f"{folder}/{n}": e.oid for n, e in files if _FILE.fullmatch(n)}
+        return found
 
     def last_month(self, stream: str) -> str:
         """The newest month of a stream; "" where it is empty."""

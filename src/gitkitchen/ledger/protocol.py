@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.records import Record
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ class Ledger(Protocol):
         ...
 
     def read(self, stream: str, after: int = 0) -> Iterator[Record]:
-        """The records behind ``after``, in order, verified. Infrastructure names a bad or missing one."""
+        """The records behind ``after``, in order, verified. Infrastructure names a bad or missing one. Where
+        a compaction removed some, they are left out: see ``gaps``."""
+        ...
+
+    def gaps(self, stream: str) -> Gaps:
+        """Which records of a stream compactions removed."""
         ...
 
     def streams(self, prefix: str = "") -> list[str]:

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.ledger.following import follows
 from gitkitchen.ledger.layout import Absent, View
+from gitkitchen.ledger.viewing import compactions
 from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
 
 BRANCH = "refs/heads/gitkitchen-ledger"
 FALLBACK = "refs/heads/gitkitchen-ledger-fallback/"
+ARCHIVE = "refs/gitkitchen/archive/"
+"""Below it, on the remote: what the branch was before a compaction. No clone fetches it by itself."""
 SEEN = "refs/gitkitchen/ledger/"
 """Below it, by the name of the remote: the newest state that this repository has seen."""
 BROUGHT = 20
@@ -59,6 +63,18 @@ class Tip(Protocol):
         """Remove fallback refs that are still what we saw; one that stays is looked at again."""
         ...
 
+    def archives(self) -> Mapping[str, str]:
+        """The refs that keep what was before compactions, with their commits."""
+        ...
+
+    def archive(self, commit: str, name: str) -> Pushed:
+        """Keep a commit under the ref ``name``."""
+        ...
+
+    def fetch_archives(self) -> None:
+        """Bring the commits of the archives here."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -90,6 +106,16 @@ class Here:
 
     def clear(self, fallbacks: Mapping[str, str]) -> None:
         """There are none."""
+
+    def archives(self) -> Mapping[str, str]:
+        return self.git.refs(self.git.below(ARCHIVE))
+
+    def archive(self, commit: str, name: str) -> Pushed:
+        done = self.git.move(name, commit, None)
+        return Pushed(Answer.APPLIED if done else Answer.OVERTAKEN, "git could not make the ref")
+
+    def fetch_archives(self) -> None:
+        """They are here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +173,17 @@ class There:
     def clear(self, fallbacks: Mapping[str, str]) -> None:
         self.git.push(self.remote, {name: ("", commit) for name, commit in fallbacks.items()})
 
+    def archives(self) -> Mapping[str, str]:
+        return self.git.list(self.remote, [f"{ARCHIVE}*"])
+
+    def archive(self, commit: str, name: str) -> Pushed:
+        return self.git.push(self.remote, {name: (commit, None)})
+
+    def fetch_archives(self) -> None:
+        refs = [name for name, commit in self.archives().items() if self.objects.read(commit) is None]
+        if refs:
+            self.git.fetch(self.remote, refs)
+
     def _bring(self, wanted: Mapping[str, str]) -> None:
         # Where all history is cut off (CI), so is the ledger's: its newest state holds every record.
         shallow = self.git.ref(self._seen) is None and self.git.is_shallow()
@@ -158,19 +195,35 @@ class There:
         if seen == tip:
             return
         if seen and not self.git.is_ancestor(seen, tip):
-            if self.git.is_ancestor(tip, seen):
+            if self.git.is_ancestor(tip, seen) or not self._objection(tip, seen):
                 return  # another command of this clone has seen more
-            raise _rewritten(self.remote, seen, tip)
+            if self.git.lacks(tip, None):
+                self.git.fetch(self.remote, [BRANCH], again=True)
+            if objection := self._objection(seen, tip):
+                raise _rewritten(self.remote, seen, tip, objection)
         if self.git.lacks(tip, seen):  # a partial clone's own fetch left out the content of files
             self.git.fetch(self.remote, [BRANCH], again=True)
         self.git.move(self._seen, tip, seen)  # where another command was faster, it did the same
 
+    def _objection(self, old: str, new: str) -> str:
+        """Why one commit is not what a compaction made of another; "" where it is."""
+        try:
+            before, after = View(self.objects, old), View(self.objects, new)
+            made = compactions(after)[len(compactions(before)) :]
+        except Infrastructure as error:
+            return error.problems[0].message
+        of = made[0].source if made else ""
+        known = bool(of) and self.objects.read(of) is not None and not self.git.is_shallow()
+        if known and not self.git.is_ancestor(old, of):
+            return f"its compaction is of {of[:12]}, which does not follow it either"
+        return follows(before, after)
 
-def _rewritten(remote: str, seen: str, tip: str) -> Infrastructure:
+
+def _rewritten(remote: str, seen: str, tip: str, why: str) -> Infrastructure:
     return Infrastructure(
         Problem(
             f"branch gitkitchen-ledger of '{remote}' was rewritten: {tip[:12]} does not follow {seen[:12]}, "
-            "which was there before",
+            f"which was there before ({why})",
             hint=f"find out by whom; commit {seen[:12]} is still here: `git push --force {remote} "
             f"{seen[:12]}:refs/heads/gitkitchen-ledger` brings it back, `git update-ref -d {SEEN}{remote}` "
             "accepts what is there",

@@ -11,6 +11,7 @@ from gitkitchen.model.data import Build, Catalog, Column, ColumnStats, FileEntry
 from gitkitchen.model.kitchen import Kitchen, Setting, Subject
 from gitkitchen.model.plan import Action, Definition, Plan, Step
 from gitkitchen.model.project import (
+    LEAST_RETENTION,
     AlertRule,
     Alerts,
     Approvals,
@@ -63,6 +64,7 @@ FINGERPRINT_SCHEME = 1
 __all__ = [
     "FINGERPRINT_SCHEME",
     "GOOD_STATES",
+    "LEAST_RETENTION",
     "Action",
     "AlertRule",
     "Alerts",

@@ -200,6 +200,10 @@ class PageSettings:
     stale_after: float = 86400.0
 
 
+LEAST_RETENTION = 30 * 86400.0
+"""Seconds for which no record is removed from a ledger, whatever anybody declares."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """What ``kitchen.yml`` says. ``root`` is the work tree's top; other paths are relative to it."""
@@ -215,6 +219,8 @@ class Project:
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     store: str = ".gitkitchen/store"
     ledger: str = "folder"
+    retention: float | None = None
+    """Seconds for which ``ledger compact`` keeps records of runs, and publications; None: for ever."""
     pools: Mapping[str, int] = field(default_factory=dict)
     exports: tuple[Export, ...] = ()
     public_by_default: bool = False

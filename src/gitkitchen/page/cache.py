@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.ledger.records import Record
 
@@ -32,7 +33,7 @@ class Streams:
         bad or missing record; what was read before is not verified again (``audit --verify`` does)."""
         head = self.ledger.head(stream)
         path = self.folder / f"{digest_bytes(stream.encode())[:32]}.jsonl"
-        known = _read(path, stream) if head else []
+        known = _read(path, stream, self.ledger.gaps(stream)) if head else []
         if known and not self._continues(stream, known[-1], head):
             known = []
         if known and known[-1].sequence == head:
@@ -62,8 +63,8 @@ def _line(record: Record) -> str:
     return json.dumps([record.sequence, record.id, record.body], separators=(",", ":")) + "\n"
 
 
-def _read(path: Path, stream: str) -> list[Record]:
-    """What a file remembers; nothing where it is not whole."""
+def _read(path: Path, stream: str, gone: Gaps) -> list[Record]:
+    """What a file remembers of what the ledger still holds; nothing where it is not whole."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         if not lines or json.loads(lines[0]) != [SCHEME, stream]:
@@ -72,5 +73,6 @@ def _read(path: Path, stream: str) -> list[Record]:
         records = [Record(stream, int(s), str(i), body) for s, i, body in found if isinstance(body, dict)]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
-    whole = [r.sequence for r in records] == list(range(1, len(found) + 1))
+    records = [r for r in records if gone.at(r.sequence) is None]
+    whole = bool(records) and [r.sequence for r in records] == gone.kept(records[-1].sequence)
     return records if whole else []

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen import past
+from gitkitchen.data.catalog import time_of_run
 from gitkitchen.errors import Conflict, Infrastructure
 from gitkitchen.road.effects import effect
 from gitkitchen.workplace import Workplace
@@ -30,7 +31,7 @@ def end_dead(place: Workplace, now: datetime) -> list[tuple[str, str]]:
     ended = []
     for begun in [*_marks(place), *_leases(place)]:
         run, recipe = str(begun["run"]), str(begun["recipe"])
-        if run in _recorded(place, recipe) or (run, recipe) in ended:
+        if run in _recorded(place, recipe) or (run, recipe) in ended or _is_past(place, run, recipe):
             continue
         try:
             # Who is alive has the lease; who has it now cannot begin while we write.
@@ -72,6 +73,13 @@ def _leases(place: Workplace) -> Iterator[Mapping[str, Any]]:
 def _recorded(place: Workplace, recipe: str) -> set[str]:
     stream = f"runs/{place.kitchen.namespace}/{recipe}"
     return {str(record.body.get("run")) for record in place.ledger.read(stream)}
+
+
+def _is_past(place: Workplace, run: str, recipe: str) -> bool:
+    """Whether a run is so old that its record, if there was one, was removed."""
+    before = place.ledger.gaps(f"runs/{place.kitchen.namespace}/{recipe}").before
+    at = time_of_run(run)
+    return before is not None and at is not None and at < before
 
 
 def _end(place: Workplace, begun: Mapping[str, Any], now: datetime) -> dict[str, Any]:

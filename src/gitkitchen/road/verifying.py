@@ -9,7 +9,9 @@ from typing import Any
 from gitkitchen import history
 from gitkitchen.errors import GitKitchenError, Infrastructure, Mistake, Problem
 from gitkitchen.history import Commit
+from gitkitchen.ledger.branch import BranchLedger
 from gitkitchen.ledger.checking import check
+from gitkitchen.ledger.viewing import compactions
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailers_in
 from gitkitchen.promote.shapes import Evidence, Incident, Landing, Method, stream_of
@@ -158,11 +160,15 @@ def _landing(ground: Ground, landing: Landing, chain: Mapping[str, Commit]) -> I
 
 
 def _in_ledger(ground: Ground, tip: str) -> bool:
-    view = getattr(ground.ledger, "view", None)
-    if view is None or ground.git.is_shallow():
+    if not isinstance(ground.ledger, BranchLedger) or ground.git.is_shallow():
         return True
-    now = view().tip
-    return now is not None and ground.git.is_ancestor(tip, now)
+    view = ground.ledger.view()
+    if view.tip is not None and ground.git.is_ancestor(tip, view.tip):
+        return True
+    try:
+        return any(tip in one.vouched for one in compactions(view))
+    except Infrastructure:  # which is told as what it is
+        return True
 
 
 # --- evidence ----------------------------------------------------------------------------------------
