@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -389,3 +391,46 @@ def test_a_damaged_ledger_and_a_shallow_clone_are_not_compacted(host: Host) -> N
     git(a.root, "push", "-q", "origin", f"{commit}:refs/heads/{BRANCH}")
     with pytest.raises(Infrastructure, match="a ledger with faults is not compacted"):
         a.ledger().compact("ada", None)
+
+
+COMPACT = """
+import os
+import sys
+from pathlib import Path
+from gitkitchen.ledger.branch import BranchLedger
+root = Path(sys.argv[1])
+(root.parent / "pid").write_text(str(os.getpid()))
+ledger = BranchLedger(root, root / ".gitkitchen", say=lambda problem: None)
+print(ledger.compact("ada", 400 * 86400.0) is not None)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hook", ["pre-receive", "post-receive"])
+@pytest.mark.parametrize("ref", ["refs/gitkitchen/archive/", "refs/heads/"])
+def test_killed_before_and_after_each_effect(host: Host, ref: str, hook: str) -> None:
+    """kill -9 before or after the archive or the branch is moved: nothing is lost, and the same command ends
+    what was begun, with one archive."""
+    a, saw = host.clone("a"), host.clone("saw")
+    years(a.ledger())
+    before = whole(saw.ledger())
+    refuse = "exit 1" if hook == "pre-receive" else "exit 0"
+    kill = f'case "$name" in {ref}*) kill -9 $(cat ../pid); {refuse};; esac'
+    host.hook(hook, f"while read old new name; do {kill}; done")
+    words = [sys.executable, "-c", COMPACT]
+    done = subprocess.run([*words, str(a.root)], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    host.hook(hook, "")
+    for clone in (saw, host.clone("new")):
+        after = whole(clone.ledger())
+        for stream, known in before.items():
+            kept = {r.sequence for r in after[stream]}
+            assert after[stream] == [r for r in known if r.sequence in kept]
+        assert check(clone.ledger(), clone.root)[0] == []
+    done = subprocess.run([*words, str(a.root)], capture_output=True, text=True, check=True)
+    moved = (hook, ref) == ("post-receive", "refs/heads/")
+    assert done.stdout == f"{not moved}\n"
+    assert [numbers(c, RUNS) for c in (a, saw)] == [[2, 5, 6, 7]] * 2
+    archives = git(host.remote, "for-each-ref", "--format=%(refname)", ARCHIVE).split()
+    assert archives == [one.archive for one in compactions(a.ledger().view())]
+    assert host.commits() == 1

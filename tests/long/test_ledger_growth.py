@@ -16,6 +16,7 @@ from gitkitchen.ledger.protocol import New
 
 pytestmark = pytest.mark.long
 RUNS = 1000
+COMPACTED = 480
 KITCHEN = "k_main_0123456789ab"
 
 
@@ -87,3 +88,33 @@ def test_a_run_costs_what_the_docs_say(
     cost = quick.packed(folder) / runs
     print(f"{nodes} nodes, {changed} changed: {cost:.0f} bytes a run")
     assert cost <= most, f"{cost:.0f} bytes a run: {quick.where(folder)}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "closed", "kept"),
+    [(12, 1800, 1800), (3, 800, 850), (0, 350, 350)],
+    ids=["12 of 12", "3 of 12", "none of 12"],
+)
+def test_a_run_costs_less_once_it_is_compacted(
+    tmp_path: Path, monkeypatch: Any, changed: int, closed: int, kept: int
+) -> None:
+    """Bytes a run that is kept, after `git gc`: with history closed, and where the older ones were removed,
+    too. What was written before the moment of retention costs nothing but its statement."""
+    draw = random.Random(changed)
+    folder = tmp_path / "repo"
+    ledger = quick.open_quick(folder, monkeypatch)
+    for number in range(COMPACTED):
+        quick.CLOCK.now = quick.START + timedelta(hours=number)
+        run(ledger, number, 12, changed, draw)
+    grown = quick.packed(folder) / COMPACTED
+    ledger.compact("ada", None, archived=False)
+    alone = quick.packed(folder) / COMPACTED
+    quick.CLOCK.now = quick.START + timedelta(hours=COMPACTED + 480)
+    made = ledger.compact("ada", 30 * 86400.0, archived=False)
+    assert made is not None
+    left = len(list(ledger.read(f"runs/{KITCHEN}/delays")))
+    assert left == 240, "ten days of the thirty are those of the runs, the rest came after them"
+    after = quick.packed(folder) / left
+    print(f"{changed} changed: {grown:.0f} bytes a run, closed {alone:.0f}, {left} kept {after:.0f} each")
+    assert alone <= closed
+    assert after <= kept
