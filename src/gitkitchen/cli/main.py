@@ -377,7 +377,10 @@ def _ledger(command: Any) -> None:
     )
     ledger.add_argument("--json", action="store_true", help="print one document instead of text")
     deeds = ledger.add_subparsers(dest="deed", metavar="DEED", title="deeds")
-    deeds.add_parser("status", help="what it costs, and what a compaction would save", allow_abbrev=False)
+    status = deeds.add_parser(
+        "status", help="what it costs, and what a compaction would save (the default)", allow_abbrev=False
+    )
+    status.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     compact = deeds.add_parser(
         "compact", help="let the branch begin anew with the records that are kept", allow_abbrev=False
     )
