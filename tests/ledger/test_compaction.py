@@ -20,11 +20,14 @@ from gitkitchen.ledger.gaps import Removed, Span, removed
 from gitkitchen.ledger.grafting import graft
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.outbox import Outbox, Pending
-from gitkitchen.ledger.protocol import Kept
+from gitkitchen.ledger.protocol import Kept, New
 from gitkitchen.ledger.records import encode, seal
 from gitkitchen.ledger.tip import ARCHIVE
 from gitkitchen.ledger.viewing import compactions, faults, records
+from gitkitchen.page.cache import Streams
 from gitkitchen.plumbing import Plumbing
+
+OTHER = "runs/k_main/delays_again"
 
 
 def numbers(clone: Clone, stream: str) -> list[int]:
@@ -40,10 +43,14 @@ def test_what_is_kept_reads_as_before(host: Host) -> None:
     a, saw = host.clone("a"), host.clone("saw")
     years(a.ledger())
     before = whole(saw.ledger())
+    pages = Streams(saw.ledger(), host.folder / "page")
+    assert [r.sequence for r in pages.records(RUNS)] == list(range(1, 8))
     old = git(host.remote, "rev-parse", BRANCH)
     made = a.ledger().compact("ada", 400 * DAY)
     assert made is not None
     assert made.compaction.records == 6
+    pages = Streams(saw.ledger(), host.folder / "page")
+    assert [r.sequence for r in pages.records(RUNS)] == [2, 5, 6, 7], "what was read before is forgotten"
     clones = [
         a,
         saw,
@@ -100,7 +107,22 @@ def test_one_after_the_other(host: Host) -> None:
         assert numbers(clone, RUNS) == [2, 7]
         assert [one.records for one in compactions(clone.ledger().view())] == [1, 5, 3]
         clone.ledger().fetch_archives()
-        assert check(clone.ledger(), clone.root)[0] == []
+        assert check(clone.ledger(), clone.root, every=True)[0] == []
+
+
+def test_a_schedule_that_begins_again(host: Host) -> None:
+    """Its old runs were not needed when they went: who comes later does not call that false."""
+    a, saw = host.clone("a"), host.clone("saw")
+    years(a.ledger())
+    stream, mine = "schedules/prod/delays_again.daily", {"interval": ["x", "y"], "variation": "daily"}
+    told = [New(stream, {"kind": kind}) for kind in ("begun", "stopped")]
+    a.ledger().append_together([*told, New(OTHER, {**run(900), **mine}), New(OTHER, {**run(1), **mine})])
+    whole(saw.ledger())
+    a.ledger().compact("ada", 400 * DAY)
+    a.ledger().append(stream, {"kind": "begun"})
+    assert numbers(saw, OTHER) == [2]
+    saw.ledger().fetch_archives()
+    assert check(saw.ledger(), saw.root)[0] == []
 
 
 def test_a_branch_here(tmp_path: Path) -> None:
@@ -248,6 +270,26 @@ def test_a_compaction_of_another_history(scene: tuple[Host, Clone, Clone]) -> No
     git(host.remote, "update-ref", f"refs/heads/{BRANCH}", old)
 
 
+@pytest.mark.parametrize("what", ["proof", "vouched"])
+def test_an_archive_shows_what_was_false(scene: tuple[Host, Clone, Clone], what: str) -> None:
+    """Who never saw what was before takes a false compaction for what it says, until the archive is asked."""
+    host, mallory, _ = scene
+    forger = Forger(mallory)
+    old = git(host.remote, "rev-parse", BRANCH)
+    files = forger.taken(RUNS, 2) if what == "proof" else forger.said(vouched=("1" * 40,))
+    forged(mallory, forger.made.commit, files)
+    git(host.remote, "update-ref", f"{ARCHIVE}{what}", old)
+    new = host.clone(f"new-{what}")
+    try:
+        assert check(new.ledger(), new.root)[0] == []
+        new.ledger().fetch_archives()
+        found = [p.message for p in check(new.ledger(), new.root)[0]]
+    finally:
+        git(host.remote, "update-ref", f"refs/heads/{BRANCH}", old)
+    said = "no rule lets it go" if what == "proof" else "vouches for 111111111111, which was no part of it"
+    assert [text for text in found if said in text]
+
+
 # --- what was said, and what becomes of it -----------------------------------------------------------
 
 
@@ -343,6 +385,8 @@ def test_writers_and_compactions_at_once(host: Host) -> None:
         lines = process.communicate()[0].splitlines()
         assert [line.split()[0] for line in lines if not line.startswith("try")] == ["ok"] * 5, lines
     assert made
+    archives = git(host.remote, "for-each-ref", "--format=%(refname)", ARCHIVE).split()
+    assert archives == sorted(one.archive for one in compactions(a.ledger().view()))
     for clone in (a, *clones, host.clone("new")):
         ledger = clone.ledger()
         found = [r.body for n in range(3) for r in ledger.read(f"runs/k_{n}/delays")]

@@ -92,7 +92,7 @@ def _verify(_options: argparse.Namespace, premises: Premises, found: BranchLedge
 
     found.refresh()
     found.fetch_archives()
-    problems, streams = check(found, premises.repository.root)
+    problems, streams = check(found, premises.repository.root, every=True)
     for problem in problems:
         complain(problem)
     made = () if any(p.code == "ledger-record" for p in problems) else compactions(found.view())

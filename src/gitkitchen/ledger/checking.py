@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from gitkitchen.ledger.branch import BranchLedger
 
 
-def check(ledger: Ledger, folder: Path) -> tuple[list[Problem], int]:
+def check(ledger: Ledger, folder: Path, *, every: bool = False) -> tuple[list[Problem], int]:
     """All problems of all streams, and how many streams were looked at. ``folder``: the repository's.
 
     On a branch, its chain of commits is looked at too: one line from one root, and no commit that changes
-    or removes a record. Unreachable where the remote does not answer.
+    or removes a record; and the newest compaction (``every``: all), where what it was made from is here.
+    Unreachable where the remote does not answer.
     """
     if isinstance(ledger, FolderLedger):
         streams = _streams(ledger)
@@ -33,7 +34,7 @@ def check(ledger: Ledger, folder: Path) -> tuple[list[Problem], int]:
     from gitkitchen.ledger.branch import BranchLedger
 
     assert isinstance(ledger, BranchLedger)
-    return _on_branch(ledger, Plumbing(folder))
+    return _on_branch(ledger, Plumbing(folder), every=every)
 
 
 def _streams(ledger: FolderLedger) -> list[str]:
@@ -46,7 +47,7 @@ def _streams(ledger: FolderLedger) -> list[str]:
     return sorted({*ledger.streams(), *left})
 
 
-def _on_branch(ledger: BranchLedger, git: Plumbing) -> tuple[list[Problem], int]:
+def _on_branch(ledger: BranchLedger, git: Plumbing, *, every: bool) -> tuple[list[Problem], int]:
     ledger.refresh()
     view = ledger.view()
     streams = sorted(view.streams())
@@ -60,7 +61,7 @@ def _on_branch(ledger: BranchLedger, git: Plumbing) -> tuple[list[Problem], int]
     if not git.is_shallow():
         problems += _of_chain(git, view.tip)
     with suppress(Infrastructure):  # a compaction that cannot be read is among the problems already
-        for one in compactions(view):
+        for one in compactions(view)[0 if every else -1 :]:
             problems += _of_compaction(git, view, one)
     return list(dict.fromkeys(problems)), len(streams)
 

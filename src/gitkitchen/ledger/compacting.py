@@ -110,10 +110,12 @@ class Compactor:
             made = self.propose(state.view)
             if made is None:
                 return None
-            self._keep(made.compaction)
+            kept = self._keep(made.compaction)
             pushed = self.tip.move(made.commit, state.expected)
             if pushed.answer is Answer.APPLIED or self._arrived(pushed, made):
                 return made
+            if kept and pushed.answer is not Answer.UNKNOWN:  # nothing was made of what it keeps
+                self.tip.clear({made.compaction.archive: made.compaction.source})
             refused += pushed.answer is not Answer.OVERTAKEN
             if (
                 pushed.answer is Answer.DENIED
@@ -167,17 +169,18 @@ class Compactor:
                 return name
         return f"{ARCHIVE}{at:%Y-%m-%d}-{source[:12]}"
 
-    def _keep(self, compaction: Compaction) -> None:
+    def _keep(self, compaction: Compaction) -> bool:
+        """See that the archive is there; whether it was made now. Infrastructure where it cannot be."""
         name, source = compaction.archive, compaction.source
         if not name:
-            return
+            return False
         pushed = Pushed(Answer.OVERTAKEN)
         for _ in range(self.limits.refusals):
             if self.tip.archives().get(name) == source:
-                return
+                return False
             pushed = self.tip.archive(source, name)
             if pushed.answer is Answer.APPLIED:
-                return
+                return True
             if pushed.answer is Answer.DENIED:
                 break
         problem = NotWon(pushed).problems[0]

@@ -80,7 +80,7 @@ def _not_allowed(new: View, made: tuple[Compaction, ...], lost: Streams) -> Iter
         name: sorted([*found, *lost.get(name, ())], key=lambda r: r.sequence)
         for name, found in streams.items()
     }
-    allowed = {name: {r.id for r in found} for name, found in removable(whole, before).items()}
+    allowed = {name: {r.id for r in found} for name, found in removable(whole, before, once=True).items()}
     for name, gone in lost.items():
         for one in gone:
             if one.id not in allowed.get(name, ()):

@@ -44,9 +44,13 @@ def moment_of(body: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def removable(streams: Streams, before: datetime) -> dict[str, list[Record]]:
-    """The records that may go, by stream, in order, where what was dated before a moment need not be kept."""
-    return {name: gone for name, (gone, _) in _judged(streams, before).items()}
+def removable(streams: Streams, before: datetime, *, once: bool = False) -> dict[str, list[Record]]:
+    """The records that may go, by stream, in order, where what was dated before a moment need not be kept.
+
+    ``once``: those that may have gone at any time since, whatever was recorded later. Later records make
+    others less needed, but for a schedule that is in force again: its rule is left out.
+    """
+    return {name: gone for name, (gone, _) in _judged(streams, before, {} if once else None).items()}
 
 
 def statements(streams: Streams, before: datetime) -> dict[str, Removed]:
@@ -54,10 +58,12 @@ def statements(streams: Streams, before: datetime) -> dict[str, Removed]:
     return {name: removed(gone, through) for name, (gone, through) in _judged(streams, before).items()}
 
 
-def _judged(streams: Streams, before: datetime) -> dict[str, tuple[list[Record], int]]:
+def _judged(
+    streams: Streams, before: datetime, unsettled: Mapping[tuple[str, str], int] | None = None
+) -> dict[str, tuple[list[Record], int]]:
     """By stream the records that may go, and the number up to which records were looked at."""
     named = set(_named(streams))
-    unsettled = _unsettled(streams)
+    unsettled = _unsettled(streams) if unsettled is None else unsettled
     found: dict[str, tuple[list[Record], int]] = {}
     for name, records in streams.items():
         if not name.startswith(REMOVABLE):

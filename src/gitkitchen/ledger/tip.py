@@ -60,7 +60,8 @@ class Tip(Protocol):
         ...
 
     def clear(self, fallbacks: Mapping[str, str]) -> None:
-        """Remove fallback refs that are still what we saw; one that stays is looked at again."""
+        """Remove fallback refs, or archives, that are still what we saw; a fallback that stays is looked at
+        again."""
         ...
 
     def archives(self) -> Mapping[str, str]:
@@ -105,7 +106,8 @@ class Here:
         return Pushed(Answer.REFUSED, "there is no remote")
 
     def clear(self, fallbacks: Mapping[str, str]) -> None:
-        """There are none."""
+        for name, commit in fallbacks.items():
+            self.git.move_all({name: ("", commit)})
 
     def archives(self) -> Mapping[str, str]:
         return self.git.refs(self.git.below(ARCHIVE))
