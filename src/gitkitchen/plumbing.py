@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -168,16 +169,24 @@ class Plumbing:
         """When a commit was made, in seconds since 1970."""
         return int(self._checked("show", "-s", "--format=%ct", "--end-of-options", commit).out)
 
-    def kept(self, tip: str, beyond: str = "") -> list[tuple[str, str, str, int]]:
-        """All that a commit reaches, and ``beyond`` ("": none) does not: (object, kind, path in its tree,
-        bytes that it takes on this disk)."""
-        without = (f"^{beyond}",) if beyond else ()
-        listed = self._checked("rev-list", "--objects", "--end-of-options", tip, *without)
-        named = dict(line.partition(" ")[::2] for line in _text(listed.output).splitlines())
-        what = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)"
-        done = self._checked("cat-file", what, input="".join(f"{oid}\n" for oid in named).encode())
-        lines = (line.split() for line in _text(done.output).splitlines())
-        return [(oid, kind, named[oid], int(size)) for oid, kind, size in lines if size.isdigit()]
+    def reached(self, tip: str) -> dict[str, str]:
+        """All objects that a commit reaches, each with its path in the tree ("": a commit, or the top)."""
+        listed = self._checked("rev-list", "--objects", "--end-of-options", tip)
+        return dict(line.partition(" ")[::2] for line in _text(listed.output).splitlines())
+
+    def packed(self, tip: str) -> dict[str, tuple[str, int]]:
+        """All objects that a commit reaches: what each is, and the bytes that it takes once it is packed,
+        as `git gc` would. Nothing of it is kept."""
+        with tempfile.TemporaryDirectory(prefix="gitkitchen-pack-") as folder:
+            self._checked("pack-objects", "-q", "--revs", f"{folder}/all", input=f"{tip}\n".encode())
+            index = next(Path(folder).glob("*.idx"))
+            done = self._checked("verify-pack", "-v", "--", str(index))
+        found = {}
+        for line in _text(done.output).splitlines():  # git-verify-pack(1): object, kind, size, bytes, offset
+            words = line.split()
+            if len(words) >= 5 and _OID.fullmatch(words[0]):
+                found[words[0]] = (words[1], int(words[3]))
+        return found
 
     def is_shallow(self) -> bool:
         return self._git("rev-parse", "--is-shallow-repository").out.strip() == "true"

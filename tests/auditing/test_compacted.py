@@ -30,6 +30,7 @@ def asked(road: Road, sql: str) -> list[list[object]]:
     return [list(row.values()) for row in json.loads(said.out)]
 
 
+@pytest.mark.long
 def test_a_compacted_ledger_is_whole_and_says_what_it_left_behind(tmp_path: Path) -> None:
     """Status, dry run, compaction, audit, tables and page agree; a landing's tip of the ledger is vouched
     for; what was shown before is told to be unknown, and never told wrongly."""
@@ -53,6 +54,11 @@ def test_a_compacted_ledger_is_whole_and_says_what_it_left_behind(tmp_path: Path
     last = entries_at(road.ledger, space, 8)
 
     status = json.loads(road.shop.cli("ledger", "--json").out)
+    subprocess.run(["git", "gc", "-q", "--prune=now"], cwd=road.remote, check=True)
+    packs = sum(p.stat().st_size for p in (road.remote / "objects/pack").glob("*.pack"))
+    assert 0 < status["total"] <= packs
+    assert status["total"] == sum(status["bytes"].values())
+    assert (status["records"]["runs"], status["commits"], status["growth"]) == (9, 3, None)
     assert (status["compaction"]["records"], status["retention"], status["compactions"]) == (0, None, [])
     said = road.shop.cli("ledger", "compact", "--keep", "400d", "--dry-run")
     assert "7 records of 2 streams would be removed" in said.out, said.err
@@ -97,6 +103,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert (said.code, "`--keep 30d` is the least" in said.err) == (2, True)
     assert road.shop.cli("ledger", "--json", "verify").code == 2
     assert road.shop.cli("ledger").out == "the ledger is empty\n"
+    assert road.shop.cli("ledger", "compact").out.startswith("nothing to compact")
     for more, why in (("29d", "less than 30d"), ("400", "a duration such as 400d")):
         (road.shop.root / "kitchen.yml").write_text(
             f"{kitchen}retention: {{runs: {more}}}\n", encoding="utf-8"

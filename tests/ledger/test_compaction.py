@@ -77,6 +77,7 @@ def test_what_is_kept_reads_as_before(host: Host) -> None:
     assert [r.sequence for r in saw.ledger().read(RUNS, 6)] == [7, 8]
 
 
+@pytest.mark.long
 def test_without_retention_history_alone_is_closed(host: Host) -> None:
     """No record goes where nothing says how long they are kept; a second time there is nothing to do."""
     a, saw = host.clone("a"), host.clone("saw")
@@ -110,6 +111,7 @@ def test_one_after_the_other(host: Host) -> None:
         assert check(clone.ledger(), clone.root, every=True)[0] == []
 
 
+@pytest.mark.long
 def test_a_schedule_that_begins_again(host: Host) -> None:
     """Its old runs were not needed when they went: who comes later does not call that false."""
     a, saw = host.clone("a"), host.clone("saw")
@@ -270,6 +272,7 @@ def test_a_compaction_of_another_history(scene: tuple[Host, Clone, Clone]) -> No
     git(host.remote, "update-ref", f"refs/heads/{BRANCH}", old)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["proof", "vouched"])
 def test_an_archive_shows_what_was_false(scene: tuple[Host, Clone, Clone], what: str) -> None:
     """Who never saw what was before takes a false compaction for what it says, until the archive is asked."""
@@ -314,6 +317,7 @@ def test_a_flipped_byte_of_a_compaction_is_found(host: Host) -> None:
         list(b.ledger().read(RUNS))
 
 
+@pytest.mark.long
 def test_a_record_that_goes_after_a_compaction_is_missed(host: Host) -> None:
     """Nothing that is gone hides behind a gap: not beside it, not at the end."""
     a = host.clone("a")
@@ -334,6 +338,7 @@ def test_a_record_that_goes_after_a_compaction_is_missed(host: Host) -> None:
                 list(records(view, RUNS, 0))
 
 
+@pytest.mark.long
 def test_what_waits_goes_home_or_is_past(host: Host) -> None:
     """A run that waited in an outbox, or on a ref of its own, comes behind a compaction; one that is so old
     that nobody can tell whether it was there is not written a second time."""
@@ -420,6 +425,24 @@ def test_a_branch_that_may_not_be_forced(host: Host) -> None:
         a.ledger().compact("ada", 400 * DAY)
     assert git(host.remote, "rev-parse", BRANCH) == before
     assert numbers(a, RUNS) == list(range(1, 8))
+
+
+@pytest.mark.long
+def test_an_archive_that_is_refused(host: Host) -> None:
+    """Without its archive nothing is compacted, unless that was said; then what is removed is gone."""
+    a = host.clone("a")
+    years(a.ledger())
+    before = git(host.remote, "rev-parse", BRANCH)
+    host.hook("update", f'case "$1" in {ARCHIVE}*) exit 1;; esac; exit 0')
+    with pytest.raises(Infrastructure, match="--no-archive"):
+        a.ledger().compact("ada", 400 * DAY)
+    assert git(host.remote, "rev-parse", BRANCH) == before
+    made = a.ledger().compact("ada", 400 * DAY, archived=False)
+    assert made is not None
+    assert made.compaction.archive == ""
+    assert git(host.remote, "for-each-ref", ARCHIVE) == ""
+    git(host.remote, "gc", "-q", "--prune=now")
+    assert numbers(host.clone("b"), RUNS) == [2, 5, 6, 7]
 
 
 def test_a_damaged_ledger_and_a_shallow_clone_are_not_compacted(host: Host) -> None:

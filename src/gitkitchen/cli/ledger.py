@@ -46,7 +46,7 @@ def _branch(premises: Premises) -> BranchLedger:
 
 
 def _status(options: argparse.Namespace, premises: Premises, found: BranchLedger) -> int:
-    from gitkitchen.ledger.sizing import measure
+    from gitkitchen.ledger.sizing import left, measure
     from gitkitchen.plumbing import Plumbing
     from gitkitchen.report import ledger as report
 
@@ -56,7 +56,7 @@ def _status(options: argparse.Namespace, premises: Premises, found: BranchLedger
     made = after = None
     if not git.is_shallow():
         made = found.compactor("", keep, archived=False).propose(found.view())
-        after = sum(size for *_, size in git.kept(made.commit)) if made else None
+        after = left(git, made.commit) if made else None
     if options.json:
         document = report.status_document(now, made, after, keep)
         print(json.dumps(document, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""What a ledger on a branch costs: bytes of its objects as Git keeps them here, and how fast they grow."""
+"""What a ledger on a branch costs: bytes of its objects once Git has packed them, and how fast they grow."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Size:
         return self.growth is not None and self.growth > BUDGET
 
 
+def left(git: Plumbing, commit: str) -> int:
+    """The bytes of what a commit holds."""
+    return sum(size for _, size in git.packed(commit).values())
+
+
 def measure(git: Plumbing, view: View, now: datetime) -> Size:
     """The size of a state whose objects are here."""
     if view.tip is None:
@@ -49,8 +54,9 @@ def measure(git: Plumbing, view: View, now: datetime) -> Size:
     records: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     commits = 0
-    for _, kind, path, size in git.kept(view.tip):
-        first = path.partition("/")[0]
+    packed, paths = git.packed(view.tip), git.reached(view.tip)
+    for oid, (kind, size) in packed.items():
+        first = paths.get(oid, "").partition("/")[0]
         if kind == "blob" and not first.startswith("@"):
             records[first] += 1
         commits += kind == "commit"
@@ -58,6 +64,7 @@ def measure(git: Plumbing, view: View, now: datetime) -> Size:
     roots, _ = git.odd_commits(view.tip)
     since = datetime.fromtimestamp(git.time_of(roots[-1]), UTC)
     span = (now - since).total_seconds()
-    grown = sum(size for *_, size in git.kept(view.tip, roots[-1]))
+    begun = git.reached(roots[-1])
+    grown = sum(size for oid, (_, size) in packed.items() if oid not in begun)
     growth = grown / span * YEAR if span >= LEAST else None
     return Size(dict(records), dict(sizes), commits, since, growth, compactions(view))

@@ -42,7 +42,7 @@ def status_text(now: Size, made: Compacted | None, after: int | None, keep: floa
 def status_document(
     now: Size, made: Compacted | None, after: int | None, keep: float | None
 ) -> dict[str, Any]:
-    """What `ledger --json` prints: docs/ledger.md. Bytes are as Git keeps the objects here."""
+    """What `ledger --json` prints: docs/ledger.md. Bytes are those of packed objects."""
     return {
         "version": 1,
         "records": dict(sorted(now.records.items())),
