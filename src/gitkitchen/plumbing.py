@@ -161,9 +161,10 @@ class Plumbing:
         merges = self._checked("rev-list", "--min-parents=2", "--end-of-options", tip).out.split()
         return roots, merges
 
-    def commits(self, tip: str) -> list[str]:
-        """All commits that ``tip`` has, with itself."""
-        return self._checked("rev-list", "--end-of-options", tip).out.split()
+    def commits(self, tip: str, since: int = 0) -> list[str]:
+        """All commits that ``tip`` has, with itself, the newest first; ``since``: those made from then on, in
+        seconds since 1970."""
+        return self._checked("rev-list", f"--max-age={since}", "--end-of-options", tip).out.split()
 
     def time_of(self, commit: str) -> int:
         """When a commit was made, in seconds since 1970."""

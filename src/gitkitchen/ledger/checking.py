@@ -92,7 +92,8 @@ def _of_compaction(git: Plumbing, view: View, one: Compaction) -> Iterator[Probl
     if git.is_shallow():
         return
     history = set(git.commits(one.source))
-    for oid in one.vouched:
+    history |= {oid[:12] for oid in history}
+    for oid in (*one.vouched, *one.recent):
         if oid not in history:
             text = f"the compaction of {one.source[:12]} vouches for {oid[:12]}, which was no part of it"
             yield Problem(text, hint=hint, code="ledger-compaction")

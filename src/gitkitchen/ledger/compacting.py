@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.ledger import gaps
@@ -34,6 +34,11 @@ FORCED = (
     "a compaction replaces the branch: whoever makes it needs the right to force-push gitkitchen-ledger "
     "(a ruleset that blocks force pushes: its bypass list)"
 )
+
+RECENT = timedelta(days=30)
+"""A promotion that is judged on one state of the ledger may land so much later: these commits are named."""
+MOST = 5_000
+"""So many of them at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Compactor:
             source=view.tip,
             before=before if said else None,
             vouched=tuple(sorted((judged & commits) - known)),
+            recent=tuple(oid[:12] for oid in self._recent(view.tip, at)),
             streams=said,
         )
         if self.archived:
@@ -124,6 +130,9 @@ class Compactor:
             ):
                 raise _refused(pushed)
             time.sleep(random.uniform(0, 0.2))  # noqa: S311 (no secret)
+
+    def _recent(self, tip: str, at: datetime) -> list[str]:
+        return self.git.commits(tip, since=int((at - RECENT).timestamp()))[:MOST]
 
     def _arrived(self, pushed: Pushed, made: Compacted) -> bool:
         """Whether a push that had no answer was applied."""

@@ -24,6 +24,7 @@ REMOVABLE = ("runs/", "publications/")
 
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{64}")
+_BEGINNING = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class Removed:
 class Compaction:
     """One compaction. ``source``: the commit of the branch that it was made from. ``before``: None where no
     record was removed. ``archive``: the ref that keeps what was before ("": none). ``vouched``: commits of
-    the ledger that landings name, which were in the history of ``source``."""
+    the ledger that landings name, which were in the history of ``source``; ``recent``: the first 12 digits of
+    its last ones, which what lands later may name."""
 
     at: datetime
     by: str
@@ -94,11 +96,16 @@ class Compaction:
     before: datetime | None = None
     archive: str = ""
     vouched: tuple[str, ...] = ()
+    recent: tuple[str, ...] = ()
     streams: Mapping[str, Removed] | None = None
 
     @property
     def records(self) -> int:
         return sum(removed.records for removed in (self.streams or {}).values())
+
+    def vouches(self, commit: str) -> bool:
+        """Whether a commit was part of the ledger that was compacted, as far as that is said."""
+        return commit == self.source or commit in self.vouched or commit[:12] in self.recent
 
     def body(self) -> dict[str, Any]:
         return {
@@ -109,6 +116,7 @@ class Compaction:
             "before": self.before.isoformat() if self.before else None,
             "archive": self.archive,
             "vouched": list(self.vouched),
+            "recent": list(self.recent),
             "streams": {name: one.body() for name, one in sorted((self.streams or {}).items())},
         }
 
@@ -141,6 +149,7 @@ def read(body: Mapping[str, Any]) -> Compaction:
             before=None if body["before"] is None else _moment(body["before"]),
             archive=str(body["archive"]),
             vouched=tuple(_matching(_OID, oid) for oid in body["vouched"]),
+            recent=tuple(_matching(_BEGINNING, oid) for oid in body["recent"]),
             streams={str(name): _removed(name, value) for name, value in body["streams"].items()},
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -166,7 +166,7 @@ def _in_ledger(ground: Ground, tip: str) -> bool:
     if view.tip is not None and ground.git.is_ancestor(tip, view.tip):
         return True
     try:
-        return any(tip in one.vouched for one in compactions(view))
+        return any(one.vouches(tip) for one in compactions(view))
     except Infrastructure:  # which is told as what it is
         return True
 
