@@ -80,9 +80,13 @@ class Turns(AbstractContextManager[None]):
         self._turns.get()
 
     def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
         self._turns.put(None)
 
-    def _take_at_once(self) -> bool:
+    def take_at_once(self) -> bool:
+        """Take a turn if one is free; whoever has it must give it back."""
         try:
             self._turns.get_nowait()
         except queue.Empty:
@@ -100,7 +104,7 @@ class Turns(AbstractContextManager[None]):
 
     def _begin(self) -> bool:
         """Wait for a turn. True: it came before its turn, and waits at the bell."""
-        if self._take_at_once():
+        if self.take_at_once():
             return False
         with self._lock:
             early = self._processes == self.most and not self._early

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import GitKitchenError, Infrastructure
-from gitkitchen.model import Build, Definition, Failure, State, Step, TestResult, Version
+from gitkitchen.model import Build, Definition, Failure, FileEntry, State, Step, TestResult, Version
 from gitkitchen.plan.fingerprint import fingerprint, whole
 from gitkitchen.process import Cancel
 from gitkitchen.run import checks, late
@@ -17,6 +17,9 @@ from gitkitchen.run.context import Built, NodeFailed, RunContext, Task
 from gitkitchen.run.nodes import execute
 from gitkitchen.run.parts import compose
 from gitkitchen.run.tables import Tables
+
+if TYPE_CHECKING:
+    from gitkitchen.run.ahead import Begun
 
 
 @dataclass(slots=True)
@@ -34,6 +37,9 @@ class Building:
     tables: Tables
     cancel: Cancel
     on_retry: Callable[[str], None]
+    begun: Begun | None = None
+    """Its query, which is executed already; the first attempt takes it."""
+    kept: Callable[[Sequence[FileEntry]], None] | None = None
     contents: dict[str, str] = field(init=False)
     definition: Definition = field(init=False)
     fingerprint: str = field(init=False)
@@ -131,6 +137,7 @@ class Building:
     def _task(self, number: int, key: str) -> Task:
         node, name = self.step.node, self._name(number)
         combination = node.matrix[number] if node.matrix else {}
+        begun, self.begun = self.begun, None
         known = {**self.known, "matrix": combination}
         return Task(
             node=node,
@@ -146,6 +153,8 @@ class Building:
             context=self.context,
             tables=self.tables,
             cancel=self.cancel,
+            begun=begun,
+            kept=self.kept,
         )
 
     # --- the whole -------------------------------------------------------------------------------

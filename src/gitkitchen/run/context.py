@@ -13,6 +13,7 @@ from gitkitchen.data.stores import Store
 from gitkitchen.model import (
     Definition,
     Failure,
+    FileEntry,
     Kitchen,
     NodeResult,
     NodeSpec,
@@ -28,6 +29,7 @@ from gitkitchen.supervision import Supervisors, Turns
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
+    from gitkitchen.run.ahead import Begun
     from gitkitchen.run.sealing import Claim
     from gitkitchen.run.tables import Tables
 
@@ -101,6 +103,10 @@ class Task:
     context: RunContext
     tables: Tables
     cancel: Cancel
+    begun: Begun | None = None
+    """Its query, where another thread executes it already."""
+    kept: Callable[[Sequence[FileEntry]], None] | None = None
+    """Told the files of its table as soon as they are there."""
 
 
 @dataclass(frozen=True, slots=True)

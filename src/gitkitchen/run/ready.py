@@ -71,6 +71,11 @@ class Queue:
                 self._threads.append(thread)
                 thread.start()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no unit waits for a thread or a limit."""
+        return not self._ready
+
     def wake(self) -> None:
         """Have ``watch`` called soon: there is a new time limit."""
         self._news.put(None)

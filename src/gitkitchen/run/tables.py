@@ -29,7 +29,7 @@ class Tables:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._registered: dict[str, Version] = {}
-        self._busy: dict[int, _Busy] = {}
+        self._busy: dict[int, Busy] = {}
         self.on_deadline: Callable[[], None] = lambda: None
         """Called when a time limit begins, so that somebody watches it."""
 
@@ -118,9 +118,9 @@ class Tables:
     # --- interrupts ------------------------------------------------------------------------------
 
     @contextmanager
-    def busy(self, cursor: Any, cancel: Cancel, timeout: float | None) -> Iterator[_Busy]:
+    def busy(self, cursor: Any, cancel: Cancel, timeout: float | None) -> Iterator[Busy]:
         """Mark this thread as inside the engine, so that ``interrupt`` reaches it."""
-        mine = _Busy(cursor, cancel, None if timeout is None else time.monotonic() + timeout)
+        mine = Busy(cursor, cancel, None if timeout is None else time.monotonic() + timeout)
         key = threading.get_ident()
         self._busy[key] = mine
         if timeout is not None:
@@ -142,6 +142,8 @@ class Tables:
             if late or busy.cancel.is_set:
                 busy.timed_out = busy.timed_out or (late and not busy.cancel.is_set)
                 self.engine.interrupt(busy.cursor)
+                if (also := busy.also) is not None:
+                    also()
                 wait = 0.05
             elif busy.deadline is not None:
                 wait = min(busy.deadline - now, wait if wait is not None else busy.deadline - now)
@@ -154,14 +156,15 @@ class Tables:
                 self._engine = None
 
 
-class _Busy:
-    """A thread inside the engine."""
+class Busy:
+    """A thread inside the engine. ``also``: what is to be called beside, to interrupt it."""
 
-    __slots__ = ("cancel", "cursor", "deadline", "timed_out")
+    __slots__ = ("also", "cancel", "cursor", "deadline", "timed_out")
 
     def __init__(self, cursor: Any, cancel: Cancel, deadline: float | None) -> None:
         self.cursor, self.cancel, self.deadline = cursor, cancel, deadline
         self.timed_out = False
+        self.also: Callable[[], None] | None = None
 
 
 def partitions_of(materialize: Materialize) -> Materialize | None:

@@ -6,15 +6,15 @@ store (DuckDB), or physical tables of a warehouse (PostgreSQL), which a version 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gitkitchen.model import Column, Materialize, Version
+from gitkitchen.model import Column, FileEntry, Materialize, Version
 
 if TYPE_CHECKING:
     from gitkitchen.data.diff_dialect import Dialect
-    from gitkitchen.data.engines.writing import Written
+    from gitkitchen.data.engines.writing import Draft, Written
     from gitkitchen.data.stores import Store
 
 
@@ -75,9 +75,18 @@ class Engine(Protocol):
         cursor: Any = None,
         inputs: Mapping[str, Version] | None = None,
         seconds: float | None = None,
+        draft: Draft | None = None,
+        kept: Callable[[Sequence[FileEntry]], None] | None = None,
     ) -> Written:
         """Run one SELECT and keep its rows. ``inputs``: what its names stand for; ``seconds``: after
-        these the engine may end it by itself."""
+        these the engine may end it by itself. ``draft``: of the same statement, made before. ``kept`` may be
+        told the files that hold the rows before the content digest is taken."""
+
+    def draft(
+        self, sql: str, *, params: Mapping[str, Any], inputs: Mapping[str, Version], cursor: Any
+    ) -> Draft | None:
+        """Execute what ``write_table`` will be asked, and keep nothing. Only where ``kept`` was told of the
+        inputs' files; None where the engine does not do that."""
 
     def make_view(
         self,

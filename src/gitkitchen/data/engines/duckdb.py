@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,22 @@ from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.engines.loading import scan, told_by_line
 from gitkitchen.data.engines.statements import explained, one_select, refuse_folded
 from gitkitchen.data.engines.writing import (
+    Draft,
     Written,
     content_of,
     copy_partitions,
     copy_table,
+    draft_table,
     keep_parquet,
     merge_stats,
+    nobody,
 )
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.store import writing
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.files import digest
-from gitkitchen.model import Column, Materialize, Version
+from gitkitchen.model import Column, FileEntry, Materialize, Version
 
 __all__ = ["Engine", "Interrupted", "SqlError", "Written", "relation"]
 
@@ -200,6 +203,8 @@ class Engine:
         cursor: duckdb.DuckDBPyConnection | None = None,
         inputs: Mapping[str, Version] | None = None,
         seconds: float | None = None,  # noqa: ARG002 - for engines on a server, which outlives us
+        draft: Draft | None = None,
+        kept: Callable[[Sequence[FileEntry]], None] | None = None,
     ) -> Written:
         """Run one SELECT and keep its rows as Parquet. Raises SqlError, Interrupted, Infrastructure.
 
@@ -211,7 +216,21 @@ class Engine:
             own = cursor or self.cursor()
             if partitions is not None:
                 return copy_partitions(own, self.store, text, params or {}, partitions, names)
-            return copy_table(own, self.store, text, params or {}, names)
+            told = kept or nobody
+            return copy_table(own, self.store, text, params or {}, names, draft=draft, kept=told)
+
+    def draft(
+        self,
+        sql: str,
+        *,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Version],
+        cursor: duckdb.DuckDBPyConnection,
+    ) -> Draft:
+        """What ``write_table`` of the same arguments does first."""
+        text = one_select(sql)
+        with explained(self.store):
+            return draft_table(cursor, self.store, text, params, bindings(inputs, self.store))
 
     def make_view(
         self,

@@ -241,6 +241,8 @@ class Engine:
         cursor: Cursor | None = None,
         inputs: Mapping[str, Version] | None = None,
         seconds: float | None = None,
+        draft: Any = None,  # noqa: ARG002 - there is none
+        kept: Any = None,  # noqa: ARG002 - there are no files of which it could be told
     ) -> Written:
         """Run one SELECT and keep its rows as a physical table."""
         if partitions is not None:
@@ -250,6 +252,9 @@ class Engine:
         user = self._text(sql, params, names)
         select = self._derived(user, names)
         return self._written(dataset, select, cursor or self.cursor(), user=user, seconds=seconds)
+
+    def draft(self, sql: str, **more: Any) -> None:
+        """A table is measured where it is made, within its transaction."""
 
     def _written(
         self, dataset: str, select: str, cursor: Cursor, *, user: str = "", seconds: float | None = None

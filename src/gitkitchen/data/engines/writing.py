@@ -38,6 +38,11 @@ Measured = tuple[tuple[Column, ...], int, str]
 """Columns, rows and the content digest."""
 Part = tuple[Path, Mapping[str, str | None], Any]
 """A file just written, its partition's value (None: NULL), and what RETURN_STATS says of it."""
+Kept = Callable[[Sequence[FileEntry]], None]
+
+
+def nobody(_files: Sequence[FileEntry]) -> None:
+    """Who is told of files where nobody waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +58,62 @@ class Written:
     """The physical table of a warehouse that holds the rows, instead of files."""
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The rows of one SELECT in a file that is not kept yet. ``asked`` are its names, text and values: it
+    stands for nothing else."""
+
+    asked: tuple[str, str, Mapping[str, Any]]
+    path: Path
+    returned: Any
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def draft_table(
+    cursor: DuckDBPyConnection, store: Store, select: str, params: Mapping[str, Any], names: str = ""
+) -> Draft:
+    """What ``copy_table`` does first, and most of its work: the rows in a temporary file."""
+    temporary = store.scratch(".parquet")
+    try:
+        text = _first_text(cursor, names, select, params)
+        return Draft((names, select, params), temporary, _copy(cursor, text, temporary, params))
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def copy_table(
     cursor: DuckDBPyConnection,
     store: Store,
     select: str,
     params: Mapping[str, Any],
     names: str = "",
+    *,
+    draft: Draft | None = None,
+    kept: Kept = nobody,
 ) -> Written:
-    """One SELECT as one Parquet file in the store. ``names``: a WITH clause for what it reads."""
-    temporary = store.scratch(".parquet")
+    """One SELECT as one Parquet file in the store. ``names``: a WITH clause for what it reads; ``draft``:
+    of the same, where somebody made one. ``kept`` is told the file as soon as it is there."""
+    if draft is not None and draft.asked != (names, select, params):
+        draft.discard()
+        draft = None
+    temporary = store.scratch(".parquet") if draft is None else draft.path
 
     def write(text: str) -> list[Part]:
-        statement = f"COPY ({text}) TO {literal(str(temporary))} ({OPTIONS})"
-        return [(temporary, {}, cursor.execute(statement, dict(params) if params else None).fetchone())]
+        return [(temporary, {}, _copy(cursor, text, temporary, params))]
 
     try:
-        return _faithful(cursor, store, (names, select), params, write)
+        drafted: list[Part] | None = None if draft is None else [(temporary, {}, draft.returned)]
+        return _faithful(cursor, store, (names, select), params, write, kept, drafted)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _copy(cursor: DuckDBPyConnection, text: str, target: Path, params: Mapping[str, Any]) -> Any:
+    statement = f"COPY ({text}) TO {literal(str(target))} ({OPTIONS})"
+    return cursor.execute(statement, dict(params) if params else None).fetchone()
 
 
 def _faithful(
@@ -79,26 +122,41 @@ def _faithful(
     query: tuple[str, str],
     params: Mapping[str, Any],
     write: Callable[[str], Sequence[Part]],
+    kept: Kept,
+    parts: Sequence[Part] | None = None,
 ) -> Written:
     """Write a SELECT so that Parquet loses nothing: no folded names, no integers turned to floats.
 
     The columns are asked for beforehand only where the text can hold such types (asking takes as long
     as writing a small table), and afterwards where the result shows that it should have been.
     """
-    # The user's text has lines of its own, so that a comment at its end hides nothing of ours.
     names, select = query
-    text = f"{names} SELECT * FROM (\n{select}\n)" if names else f"\n{select}\n"
-    asked = RISKY.search(select) is not None
-    if asked:
-        text = _kept_types(cursor, text, params)
-    parts = write(text)
-    measured = _measured(cursor, parts)
-    if not asked and any(c.type.find("DOUBLE") >= 0 or RENAMED.search(c.name) for c in measured[0]):
+    if parts is None:
+        parts = write(_first_text(cursor, names, select, params))
+    files = _keep(store, parts)
+    kept(files)
+    columns, rows, content = _measured(cursor, store, files)
+    suspect = any(c.type.find("DOUBLE") >= 0 or RENAMED.search(c.name) for c in columns)
+    if suspect and not RISKY.search(select):
+        text = _whole_text(names, select)
         safe = _kept_types(cursor, text, params)
-        if safe != text:
+        if safe != text:  # what was kept first is nobody's, and collected as such
             parts = write(safe)
-            measured = _measured(cursor, parts)
-    return _finish(store, parts, measured)
+            files = _keep(store, parts)
+            columns, rows, content = _measured(cursor, store, files)
+    counts = [int(row[1]) for _, _, row in parts]
+    stats = merge_stats(columns, [_stats(row[4], int(row[1])) for _, _, row in parts], counts)
+    return Written(columns, files, rows, content, stats)
+
+
+def _whole_text(names: str, select: str) -> str:
+    # The user's text has lines of its own, so that a comment at its end hides nothing of ours.
+    return f"{names} SELECT * FROM (\n{select}\n)" if names else f"\n{select}\n"
+
+
+def _first_text(cursor: DuckDBPyConnection, names: str, select: str, params: Mapping[str, Any]) -> str:
+    text = _whole_text(names, select)
+    return _kept_types(cursor, text, params) if RISKY.search(select) else text
 
 
 def _kept_types(cursor: DuckDBPyConnection, text: str, params: Mapping[str, Any]) -> str:
@@ -157,7 +215,7 @@ def copy_partitions(
         return sorted(parts, key=lambda p: ([(v is not None, v or "") for v in p[1].values()], str(p[0])))
 
     try:
-        return _faithful(cursor, store, (names, inlined), {}, write)
+        return _faithful(cursor, store, (names, inlined), {}, write, nobody)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -185,20 +243,17 @@ def keep_parquet(cursor: DuckDBPyConnection, store: Store, path: Path) -> Writte
         raise ValueError(str(error).strip().splitlines()[0]) from error
 
 
-def _finish(store: Store, parts: Sequence[Part], measured: Measured) -> Written:
-    """Keep the files under their digests and put the manifest's figures together."""
-    columns, rows, content = measured
-    counts = [int(row[1]) for _, _, row in parts]
-    stats = merge_stats(columns, [_stats(row[4], int(row[1])) for _, _, row in parts], counts)
+def _keep(store: Store, parts: Sequence[Part]) -> tuple[FileEntry, ...]:
+    """The files under their digests."""
     files = []
-    for (path, partition, _), count in zip(parts, counts, strict=True):
+    for path, partition, row in parts:
         found, size = store.keep(path)
-        files.append(FileEntry(found, size, count, dict(partition)))
-    return Written(columns, tuple(files), rows, content, stats)
+        files.append(FileEntry(found, size, int(row[1]), dict(partition)))
+    return tuple(files)
 
 
-def _measured(cursor: DuckDBPyConnection, parts: Sequence[Part]) -> Measured:
-    return content_of(cursor, [p for p, _, _ in parts], rows=sum(int(row[1]) for _, _, row in parts))
+def _measured(cursor: DuckDBPyConnection, store: Store, files: Sequence[FileEntry]) -> Measured:
+    return content_of(cursor, [store.path(f) for f in files], rows=sum(f.rows or 0 for f in files))
 
 
 def content_of(cursor: DuckDBPyConnection, paths: Iterable[Path], *, rows: int | None = None) -> Measured:

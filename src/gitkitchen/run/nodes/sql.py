@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Place
-from gitkitchen.model import Failure, State, Version
+from gitkitchen.model import Failure, NodeSpec, State, Version
 from gitkitchen.plan.decide import by_partitions
 from gitkitchen.printed import text_safe
 from gitkitchen.run.context import Built, NodeFailed, Task
@@ -17,6 +17,8 @@ from gitkitchen.run.tables import partitions_of
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.errors import SqlError
+    from gitkitchen.data.engines.writing import Draft
+    from gitkitchen.run.tables import Busy, Tables
 
 
 def execute(task: Task) -> Built:
@@ -30,7 +32,7 @@ def execute(task: Task) -> Built:
     cursor = task.tables.cursor(task.inputs if node.materialize.mode == "view" else {})
     with task.tables.busy(cursor, task.cancel, node.timeout) as busy:
         try:
-            version = _make(task, dataset, text, cursor)
+            version = _make(task, dataset, text, cursor, _begun(task, busy))
         except Interrupted as error:
             if busy.timed_out:
                 raise NodeFailed(timed_out(task), state=State.TIMED_OUT) from error
@@ -41,7 +43,25 @@ def execute(task: Task) -> Built:
     return Built({dataset: version})
 
 
-def _make(task: Task, dataset: str, text: str, cursor: Any) -> Version:
+def draft(node: NodeSpec, inputs: Mapping[str, Version], tables: Tables, cursor: Any) -> Draft | None:
+    """Execute the query of a node whose values are all known, and keep nothing."""
+    engine, text = tables.engine, str(node.config["text"])
+    params = _used(node.params, text, engine.parameters) if node.params else {}
+    return engine.draft(text, params=params, inputs=inputs, cursor=cursor)
+
+
+def _begun(task: Task, busy: Busy) -> Draft | None:
+    """The rows of what was begun ahead. It ends when this node's time is over, too."""
+    if task.begun is None:
+        return None
+    busy.also = task.begun.end_early
+    try:
+        return task.begun.rows()
+    finally:
+        busy.also = None
+
+
+def _make(task: Task, dataset: str, text: str, cursor: Any, draft: Draft | None) -> Version:
     node, engine = task.node, task.tables.engine
     params = _used(task.params, text, engine.parameters) if task.params else {}
     if node.materialize.mode == "view":
@@ -57,6 +77,8 @@ def _make(task: Task, dataset: str, text: str, cursor: Any) -> Version:
         inputs=task.inputs,
         cursor=cursor,
         seconds=node.timeout,
+        draft=draft,
+        kept=task.kept,
     )
     return task.tables.version(task, dataset, written)
 
