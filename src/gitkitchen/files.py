@@ -130,13 +130,17 @@ def read_bounded(path: Path | str, most: int) -> bytes:
         os.close(handle)
 
 
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode  # made once: ``json.dumps`` makes one for each value
+
+
 def canonical(value: Any) -> bytes:
     """Canonical JSON: sorted keys, no spaces, UTF-8. Raises ValueError for NaN and infinities.
 
     Lone surrogates (from odd file names) are escaped, so that any text has a digest.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
+    return _CANONICAL(value).encode("utf-8", "backslashreplace")
 
 
 def digest(value: Any) -> str:

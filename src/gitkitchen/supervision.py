@@ -47,6 +47,9 @@ _START = (
 _NOT_BEGUN = marshal.dumps(["done", -signal.SIGTERM, False, True, [], False])
 _TICK = struct.pack("@ll", 0, 100_000)
 """Seconds and microseconds after which a thread that waits for an answer looks around."""
+EARLY = 2
+"""Processes that may wait at the bell before their turn: as one ends, the thread that asked for it has its
+record to write before it asks for the next, and another may end meanwhile."""
 _LOST_AFTER = 50
 _SPARES = 16
 """Supervisors that may be started in place of others, and as many more as there were at first."""
@@ -73,8 +76,7 @@ class Turns(AbstractContextManager[None]):
         for _ in range(most):
             self._turns.put(None)
         self._lock = threading.Lock()
-        self._processes = 0
-        self._early = False
+        self._processes = self._early = 0
 
     def __enter__(self) -> None:
         self._turns.get()
@@ -96,9 +98,9 @@ class Turns(AbstractContextManager[None]):
     def of_process(self) -> _ProcessTurn:
         """The turn of a process that supervisors start. What it gives is called when the bell was rung.
 
-        Where every turn is such a process's, one more may come before its turn: it waits at the bell, behind
-        all that have one, and the supervisor whose process ends goes on with it at once. It has the turn of
-        the one that ended.
+        Where every turn is such a process's, ``EARLY`` more may come before their turn: they wait at the
+        bell, behind all that have one, and the supervisor whose process ends goes on with the first of them
+        at once, which has the turn of the one that ended.
         """
         return _ProcessTurn(self)
 
@@ -107,8 +109,8 @@ class Turns(AbstractContextManager[None]):
         if self.take_at_once():
             return False
         with self._lock:
-            early = self._processes == self.most and not self._early
-            self._early = self._early or early
+            early = self._processes == self.most and self._early < EARLY
+            self._early += early
         if not early:
             self._turns.get()
         return early
@@ -122,7 +124,8 @@ class Turns(AbstractContextManager[None]):
         passed_on = False
         if counted:
             with self._lock:
-                passed_on, self._early = self._early, False
+                passed_on = self._early > 0
+                self._early -= passed_on
                 self._processes -= not passed_on
         if not passed_on:
             self._turns.put(None)
@@ -243,7 +246,7 @@ class _Switchboard:
     """The run's side of all lines."""
 
     def __init__(self, most: int) -> None:
-        count = most + 2
+        count = most + EARLY
         self._most, self._spares = most, most + _SPARES
         self._lock = threading.Lock()
         self._is_closed = False

@@ -37,6 +37,8 @@ from gitkitchen.model import Build, FileEntry, TestResult, Version
 
 T = TypeVar("T")
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 SMALL = 1_000_000
 """Bytes up to which a file that seems to be there already is read to see whether it is whole."""
 
@@ -325,9 +327,7 @@ class FolderStore:
         """Write a JSON file. A new one is written in place, which is half the work of renaming it: a reader
         that meets it unfinished, or torn by a crash, takes it for missing. One that is there is replaced.
         """
-        data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(
-            "utf-8", "backslashreplace"
-        )
+        data = _ENCODE(value).encode("utf-8", "backslashreplace")
         with writing(self.root):
             try:
                 self._create(name, data)

@@ -41,8 +41,9 @@ from gitkitchen.run.results import (
     journal_entry,
     result_of,
 )
-from gitkitchen.run.settling import Settling
+from gitkitchen.run.settling import TAKE_TURNS, Settling
 from gitkitchen.run.tables import Tables
+from gitkitchen.supervision import EARLY
 
 __all__ = ["RunContext", "effects", "execute"]
 
@@ -112,8 +113,11 @@ class _Run:
         self.results = context.results
         self.tables = Tables(context.engine_factory, context.store)
         jobs = context.turns.most
-        # One thread more than nodes may execute: what a node leaves is written down while others execute.
-        self.queue = Queue(jobs + (jobs > 1), self.cancel, self.tables.interrupt_due)
+        # More threads than nodes may execute: what a node leaves is written down while others execute, and
+        # commands may wait at the bell of the supervisors.
+        waiting = any(s.node.kind in TAKE_TURNS for s in self.steps.values())
+        more = 0 if jobs == 1 else EARLY if waiting else 1
+        self.queue = Queue(jobs + more, self.cancel, self.tables.interrupt_due)
         self.tables.on_deadline = self.queue.wake
         self.lock = threading.Lock()
         self.given_up = False
@@ -172,7 +176,9 @@ class _Run:
                 for name in (*sorted(KINDS[k] for k in kinds if k in KINDS), checks.JUDGE):
                     import_module(name)
                 if "sql" in kinds:
-                    _ = self.tables.engine
+                    self.tables.engine.describe(
+                        "SELECT 1"
+                    )  # the first statement waits for more than the next
 
         thread = threading.Thread(target=work, name="gitkitchen-prepares", daemon=True)
         thread.start()

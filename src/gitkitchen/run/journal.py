@@ -16,6 +16,8 @@ from typing import Any, Self
 
 from gitkitchen.errors import Infrastructure, Problem
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Journal:
     """The journal of one run, opened for writing. Threads may share it."""
@@ -34,8 +36,7 @@ class Journal:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Append one entry. Raises Infrastructure where the disk refuses it (disk full)."""
-        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        data = _ENCODE(entry).encode("utf-8", "backslashreplace") + b"\n"
         try:
             written = os.write(self._handle, data)
             while written < len(data):  # a disk that is nearly full; the next write says why

@@ -19,6 +19,7 @@ import duckdb
 from gitkitchen.data.diff_dialect import DUCKDB, Dialect
 from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.engines.loading import scan, told_by_line
+from gitkitchen.data.engines.small import kept_cursor
 from gitkitchen.data.engines.statements import explained, one_select, refuse_folded
 from gitkitchen.data.engines.writing import (
     Draft,
@@ -253,7 +254,7 @@ class Engine:
     def parameters(self, sql: str) -> frozenset[str]:
         """The names of the ``$name`` parameters; SqlError where the text cannot be read."""
         with explained(before=0):
-            return frozenset(n for s in duckdb.extract_statements(sql) for n in s.named_parameters)
+            return frozenset(n for s in kept_cursor().extract_statements(sql) for n in s.named_parameters)
 
     def export(self, name: str, version: Version) -> list[Path]:
         """The rows of a view written out as a file of the store."""

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from gitkitchen.data.engines.errors import Interrupted, SqlError
+from gitkitchen.data.engines.small import kept_cursor
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Infrastructure, Problem
 
@@ -55,7 +56,8 @@ def one_select(sql: str) -> str:
     if not sql.isascii() and any("\ud800" <= c <= "\udfff" for c in sql):
         raise SqlError("SQL must be text that UTF-8 can hold")
     try:
-        statements = duckdb.extract_statements(sql)
+        # Of the module's own function every process would pay a database more, which nobody else needs.
+        statements = kept_cursor().extract_statements(sql)
     except duckdb.Error as error:
         raise sql_error(error, before=0) from None
     if len(statements) != 1:
