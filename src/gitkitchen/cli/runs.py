@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,8 +67,8 @@ def plan(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from gitkitchen.kitchen.config import may_have
     from gitkitchen.process import Cancel
-    from gitkitchen.production.alerting import both, watched
 
     asked = request(options)
     if options.resume is not None:
@@ -77,12 +77,18 @@ def run(options: argparse.Namespace) -> int:
         found = past.last_interrupted(place) if last else past.find_run(place, options.resume)
         asked = replace(asked, resume=found)
     cancel = Cancel()
-    with signals(cancel), alerted(asked, cancel) as watch:
-        now = datetime.now(UTC)
+    # Without the key nobody is to be alerted, and nothing of alerts is imported to find that out.
+    watching = alerted(asked, cancel) if may_have(asked.start, "alerts") else nullcontext()
+    with signals(cancel), watching as watch:
+        now, told = datetime.now(UTC), asked
         with progress(options) as on_event:
-            told, on_event = watched(asked, watch), both(on_event, watch)
+            if watch is not None:
+                from gitkitchen.production.alerting import both, watched
+
+                told, on_event = watched(asked, watch), both(on_event, watch)
             outcome = flow.run(told, on_event=on_event, cancel=cancel, now=now, before=refuse_broken)
-        watch.ended(outcome)
+        if watch is not None:
+            watch.ended(outcome)
         _print_outcome(outcome, as_json=options.json)
     return code_of(outcome)
 

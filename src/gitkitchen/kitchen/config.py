@@ -10,8 +10,8 @@ from typing import Any
 
 from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import MAX_PROBLEMS, near
-from gitkitchen.errors import Mistake, NotAvailable, Place, Problem
-from gitkitchen.files import inside
+from gitkitchen.errors import GitKitchenError, Mistake, NotAvailable, Place, Problem
+from gitkitchen.files import inside, read_bounded
 from gitkitchen.kitchen.alerting import alert_problems, read_alerts
 from gitkitchen.kitchen.gates import problems as gate_problems
 from gitkitchen.kitchen.gates import read_gate, source_of
@@ -22,6 +22,8 @@ from gitkitchen.model import LEAST_RETENTION, Environment, Export, PageSettings,
 
 FILE = "kitchen.yml"
 DEFAULT_STORE = ".gitkitchen/store"
+_LOOKED_AT = 100_000
+"""Bytes of the file that ``may_have`` looks at."""
 _SECRET = re.compile(r"\s*\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
 
 
@@ -37,6 +39,18 @@ def find_root(start: Path) -> Path:
         raise Mistake(Problem(f"there is no folder {start}", code="no-project"))
     message = f"there is no {FILE} in {start} or above"
     raise Mistake(Problem(message, None, "run `gitkitchen init` at the top of the repository", "no-project"))
+
+
+def may_have(start: Path, key: str) -> bool:
+    """Whether ``kitchen.yml`` above ``start`` may have a key somewhere, by its bytes alone, which is quick.
+
+    Only no is certain. A key can be written otherwise than it reads by escapes, and in other encodings.
+    """
+    try:
+        data = read_bounded(find_root(start) / FILE, _LOOKED_AT)
+    except (GitKitchenError, OSError):
+        return True  # whoever reads the file says what is wrong
+    return len(data) > _LOOKED_AT or key.encode() in data or b"\\" in data or b"\0" in data
 
 
 def load_project(root: Path) -> Project:
