@@ -37,14 +37,15 @@ FLOORS = [
     {"git", "document", "plugins", "shipped"},
     {"files", "locks"},
     {"supervision"},
-    {"process", "supervisor"},
+    {"switchboard"},
+    {"process", "supervisor", "turns"},
     {"printed"},
     {"model", "finding"},
     {"errors"},
     {"__init__"},
 ]
 OWNERS = {
-    "subprocess": {"process", "supervision"},
+    "subprocess": {"process", "switchboard"},
     "yaml": {"document"},
     "jsonschema": {"document"},
     "referencing": {"document"},

@@ -4,7 +4,7 @@ Each process runs in a group of its own, so that ending it ends what it forked. 
 disk and in memory whatever it prints, and is made safe to show: no control characters, no commands of a
 CI runner, no values of secrets.
 
-How a run and its supervisors talk is said in ``supervision``. This module is all that a supervisor loads:
+How a run and its supervisors talk is said in ``switchboard``. This module is all that a supervisor loads:
 it imports little, so that it is there soon.
 """
 

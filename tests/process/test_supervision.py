@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from gitkitchen import supervision
+from gitkitchen import switchboard
 from gitkitchen.process import Cancel, Completed
-from gitkitchen.supervision import LOST, NONE_LEFT, BrokenOutput, Lost, Supervisors, Turns
+from gitkitchen.supervision import BrokenOutput, Supervisors
+from gitkitchen.switchboard import LOST, NONE_LEFT, Lost
+from gitkitchen.turns import Turns
 
 ENV = {"PATH": os.environ["PATH"]}
 BOUND = 30.0
@@ -282,7 +284,7 @@ def test_supervisors_that_never_live_are_not_started_for_ever(
 def test_a_machine_that_forks_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the first supervisor cannot fork the others, it answers alone until they could be started."""
     refuse = "import os, errno\ndef no(): raise OSError(errno.EAGAIN, 'refused')\nos.fork = no\n"
-    monkeypatch.setattr(supervision, "_START", refuse + supervision._START)
+    monkeypatch.setattr(switchboard, "_START", refuse + switchboard._START)
     with Supervisors(3) as three, ThreadPoolExecutor(3) as pool:
         command = "echo > here$0; until [ -e here0 -a -e here1 -a -e here2 ]; do sleep 0.02; done"
         asked = [

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from gitkitchen.model import Action, Step, Version
 from gitkitchen.process import Cancel
 from gitkitchen.run import late
-from gitkitchen.supervision import Turns
+from gitkitchen.turns import Turns
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.writing import Draft

@@ -25,7 +25,8 @@ from gitkitchen.model import (
 )
 from gitkitchen.process import Cancel
 from gitkitchen.run.journal import Journal
-from gitkitchen.supervision import Supervisors, Turns
+from gitkitchen.supervision import Supervisors
+from gitkitchen.turns import Turns
 
 if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine

@@ -25,7 +25,9 @@ from gitkitchen.printed import text_safe
 from gitkitchen.process import Completed, search_path
 from gitkitchen.run.context import Built, NodeFailed, Task
 from gitkitchen.run.report_file import read_report
-from gitkitchen.supervision import BrokenOutput, Lost, Turns
+from gitkitchen.supervision import BrokenOutput
+from gitkitchen.switchboard import Lost
+from gitkitchen.turns import Turns
 
 TEMPORARY = "tmp"
 _DECLARED = ("file:", "code:")

@@ -43,7 +43,7 @@ from gitkitchen.run.results import (
 )
 from gitkitchen.run.settling import TAKE_TURNS, Settling
 from gitkitchen.run.tables import Tables
-from gitkitchen.supervision import EARLY
+from gitkitchen.turns import EARLY
 
 __all__ = ["RunContext", "effects", "execute"]
 
