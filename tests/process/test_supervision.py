@@ -18,7 +18,7 @@ from gitkitchen import switchboard
 from gitkitchen.process import Cancel, Completed
 from gitkitchen.supervision import BrokenOutput, Supervisors
 from gitkitchen.switchboard import LOST, NONE_LEFT, Lost
-from gitkitchen.turns import Turns
+from gitkitchen.turns import EARLY, Turns
 
 ENV = {"PATH": os.environ["PATH"]}
 BOUND = 30.0
@@ -68,7 +68,7 @@ def test_many_at_once_get_their_own_answers(two: Supervisors, tmp_path: Path) ->
 
 
 def test_no_more_run_at_once_than_have_a_turn(two: Supervisors, tmp_path: Path) -> None:
-    """Also where one more waits at the bell, as many processes run at once as there are turns, not more."""
+    """Also where others wait at the bell, as many processes run at once as there are turns, not more."""
     turns = Turns(2)
     command = "mkdir running; mkdir running/$$ 2>/dev/null; ls running | wc -l; sleep 0.03; rmdir running/$$"
 
@@ -76,7 +76,7 @@ def test_no_more_run_at_once_than_have_a_turn(two: Supervisors, tmp_path: Path) 
         done = two.run(["bash", "-c", command], env=ENV, cwd=tmp_path, turns=turns)
         return int(done.tail[-1])
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(2 + EARLY) as pool:
         counts = list(pool.map(ask, range(40)))
     assert max(counts) == 2
     with turns, turns:  # all turns were given back
@@ -331,27 +331,33 @@ def test_who_asks_after_the_end_gets_no_supervisors(tmp_path: Path) -> None:
 
 
 def test_who_comes_before_its_turn_waits_behind_those_that_have_one() -> None:
-    """Nobody goes ahead while one that has a turn has not rung yet; when all have, exactly one more may."""
-    turns, came = Turns(2), threading.Semaphore(0)
+    """Nobody goes ahead while one that has a turn has not rung yet; when all have, so many more may."""
+    turns, came, end = Turns(2), threading.Semaphore(0), threading.Event()
 
     def come() -> None:
         with turns.of_process() as rung:
             came.release()
             rung()
+            end.wait(BOUND)
 
     with turns.of_process() as first:
         with turns.of_process() as second:
             first()
-            waits = threading.Thread(target=come)
-            waits.start()
+            waits = [threading.Thread(target=come)]
+            waits[0].start()
             assert not came.acquire(timeout=0.3)
             second()
-            early = threading.Thread(target=come)
-            early.start()
-            assert came.acquire(timeout=BOUND)
-            early.join(BOUND)
+            waits += [threading.Thread(target=come) for _ in range(EARLY + 1)]
+            for thread in waits[1:]:
+                thread.start()
+            for _ in range(EARLY):
+                assert came.acquire(timeout=BOUND)
             assert not came.acquire(timeout=0.3)
+        assert not came.acquire(timeout=0.3)  # its turn is that of the first who waited
+        end.set()
         assert came.acquire(timeout=BOUND)
-        waits.join(BOUND)
+        assert came.acquire(timeout=BOUND)
+    for thread in waits:
+        thread.join(BOUND)
     with turns, turns:  # all turns were given back
         pass
