@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitkitchen.errors import Mistake, NotAvailable
-from gitkitchen.kitchen.config import find_root, load_project
+from gitkitchen.kitchen.config import find_root, load_project, may_have
 from gitkitchen.model import Policy, WaiverRules
 
 HEAD = "version: 1\nproject: {name: flights, id: 7c1e2b90d4a84f36}\n"
@@ -222,3 +222,23 @@ def test_a_quoted_version_is_explained(tmp_path: Path) -> None:
     (tmp_path / "kitchen.yml").write_text(HEAD.replace("1\n", "'1'\n", 1))
     with pytest.raises(Mistake, match=r"kitchen.yml:1: version: must be 1"):
         load_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "may"),
+    [
+        (HEAD.encode(), False),
+        (b"# no al erts\n" + HEAD.encode(), False),
+        (HEAD.encode() + b"alerts: {rules: []}\n", True),
+        (HEAD.encode() + b'"\\x61lerts": {rules: []}\n', True),
+        ((HEAD + "alerts: {rules: []}\n").encode("utf-16"), True),
+        (b"# " + b"x" * 200_000 + b"\n" + HEAD.encode() + b"alerts: {}\n", True),
+        (None, True),
+    ],
+    ids=["without", "not-the-word", "plain", "escaped", "utf-16", "far-behind", "no-file"],
+)
+def test_a_key_is_never_overlooked(tmp_path: Path, data: bytes | None, may: bool) -> None:
+    """That a file has no such key is said only where no way of writing it could hide it."""
+    if data is not None:
+        (tmp_path / "kitchen.yml").write_bytes(data)
+    assert may_have(tmp_path, "alerts") is may
