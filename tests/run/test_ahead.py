@@ -20,6 +20,7 @@ from gitkitchen.data.engines.duckdb import Engine
 from gitkitchen.data.engines.writing import Draft
 from gitkitchen.model import FileEntry, NodeResult, NodeSpec, Plan, State, Version
 from gitkitchen.process import Cancel
+from gitkitchen.run import ahead
 
 PATIENCE = 20.0
 """Seconds after which something hangs."""
@@ -74,7 +75,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(desk: Desk) -> Watched:
+def watched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    monkeypatch.setattr(ahead, "LATE", PATIENCE)  # however busy the machine of the tests is
     return Watched(desk)
 
 
@@ -107,6 +109,13 @@ def test_what_may_not_begin_or_must_wait_is_not_begun(
     results = watched.run(nodes, {"b": ["a"]})
     assert results["b"].state is State.PASSED
     assert not watched.drafted
+
+
+def test_a_busy_machine_is_left_alone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a query that nobody executed at once, the next ones wait for their own turn."""
+    monkeypatch.setattr(ahead, "LATE", -1.0)
+    watched.run(CHAIN, READS)
+    assert len(watched.drafted) == 1
 
 
 def test_one_at_a_time_means_one(watched: Watched) -> None:

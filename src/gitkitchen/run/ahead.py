@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _ENDING = 7.0
 """Seconds that a run waits at its end for a query that nobody wants any more."""
 _NAP = 0.05
+LATE = 0.001
+"""Seconds after which a thread that was woken should be at work; else the machine has enough to do."""
+_SHY = (8, 256)
+"""So many queries are not begun ahead after one that was late, and at most: twice as many each time."""
 
 
 class Begun:
@@ -47,6 +51,11 @@ class Begun:
         self._dropped = False
         self._answer: Draft | Exception | None = None
         self.started, self.begun = now, time.perf_counter()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody was at hand to execute it at once."""
+        return time.perf_counter() - self.begun > LATE
 
     def execute(self) -> None:
         """Execute it, unless its node does so meanwhile or needs it no more."""
@@ -111,6 +120,7 @@ class Ahead:
         self._begun: dict[str, Begun] = {}
         self._asked: queue.SimpleQueue[Begun | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._shy = self._skip = 0
 
     def begin(self, steps: Iterable[Step], inputs: Callable[[Step], Mapping[str, Version] | None]) -> None:
         """Begin with the first of ``steps``, which wait for nothing more, if one can be begun ahead.
@@ -118,6 +128,9 @@ class Ahead:
         ``inputs``: the versions that a step reads, of which the files must be there; None where one is not.
         """
         if self._cancel.is_set or not self._is_idle():
+            return
+        if self._skip:
+            self._skip -= 1
             return
         step = next((step for step in steps if _may_follow(step)), None)
         if step is None or not self._turns.take_at_once():
@@ -157,6 +170,9 @@ class Ahead:
 
     def _work(self) -> None:
         while (begun := self._asked.get()) is not None:
+            # Where others want the machine too, each hand-over waits for its turn there, and nothing is won.
+            self._shy = min(max(2 * self._shy, _SHY[0]), _SHY[1]) if begun.is_late else 0
+            self._skip = self._shy
             try:
                 begun.execute()
             finally:
