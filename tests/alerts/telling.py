@@ -60,10 +60,34 @@ def words(kind: Message = "opened") -> Words:
     return words_of(delivery(kind), project="flights", repository="https://github.com/acme/flights")
 
 
-def hostile() -> Words:
+def several(kind: str = "group") -> Words:
+    """Thirteen tests of a node, or ``digest``: what more failed, of two recipes; one is well again."""
+    digest = kind == "digest"
+    made = [
+        replace(
+            INCIDENT,
+            id=f"a-{n:012x}",
+            severity=Severity.WARN if n > 8 else Severity.STOP,
+            last=replace(
+                HAPPENING,
+                recipe="planes" if digest and n % 2 else "delays",
+                node=f"node_{n}" if digest else HAPPENING.node,
+                test=f"late_by_carrier/outputs/t{n:02}",
+                owner="@bo" if n == 3 else "@ana",
+            ),
+        )
+        for n in range(13)
+    ]
+    made[12] = replace(made[12], closed=START + timedelta(hours=3), well="the test passes again")
+    told = Delivery(made[0], "c", "opened", tuple(made[1:]), digest=digest)
+    return words_of(told, project="flights", repository="https://github.com/acme/flights")
+
+
+def hostile(*, many: bool = False) -> Words:
     """Every text that comes from elsewhere is the worst there is, and long."""
     names = ("recipe", "node", "test", "owner", "said", "run", "reproduce", "runbook", "observed", "expected")
     bad = replace(HAPPENING, **dict.fromkeys(names, HOSTILE), changed=(HOSTILE * 20,) * 30)
     long = replace(bad, observed=HOSTILE * 100, said=HOSTILE * 100, job="https://e.example/<x>\n")
     incident = replace(INCIDENT, first=long, last=long)
-    return words_of(Delivery(incident, "c", "opened"), project=HOSTILE, masks=("s3cr3t",))
+    more = tuple(replace(incident, id=f"a-{n}") for n in range(80)) if many else ()
+    return words_of(Delivery(incident, "c", "opened", more), project=HOSTILE, masks=("s3cr3t",))

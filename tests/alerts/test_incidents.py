@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitkitchen.alerts import incidents
+from gitkitchen.alerts.grouping import owed
 from gitkitchen.alerts.incidents import Book, delivered, fold, observe, read_happening, written
-from gitkitchen.alerts.rules import channels, matching, owed
+from gitkitchen.alerts.rules import channels, matching
 from gitkitchen.alerts.shapes import Happening, What, key_of
 from gitkitchen.kitchen.gates import window
 from gitkitchen.model import AlertRule, Alerts, Channel, Severity

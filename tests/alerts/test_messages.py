@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from tests.alerts.telling import HOSTILE, delivery, hostile, words
+from tests.alerts.telling import HOSTILE, delivery, hostile, several, words
 
 from gitkitchen.alerts.channels import github_issue, slack, smtp, teams, webhook
 from gitkitchen.alerts.channels.contract import as_json
@@ -40,11 +40,14 @@ def written(kind: str, told: Words) -> str:
 
 
 @pytest.mark.parametrize("channel", ["slack.json", "teams.json", "webhook.json", "mail.txt", "issue.md"])
-@pytest.mark.parametrize("kind", ["opened", "updated", "closed", "test"])
+@pytest.mark.parametrize("kind", ["opened", "updated", "closed", "test", "group", "digest"])
 def test_messages_are_as_they_were(kind: Any, channel: str) -> None:
     """Each channel's message of each kind; UPDATE_GOLDEN=1 writes the files anew, to be looked at."""
     at = datetime(2026, 3, 2, 9, 5, tzinfo=UTC)
-    told = test_words("c", at, project="flights") if kind == "test" else words(kind)
+    if kind in ("group", "digest"):
+        told = several(kind)
+    else:
+        told = test_words("c", at, project="flights") if kind == "test" else words(kind)
     path, text = GOLDEN / f"{kind}.{channel}", written(channel, told)
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -57,9 +60,10 @@ def sections(made: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("channel", ["slack.json", "teams.json", "webhook.json", "mail.txt", "issue.md"])
-def test_hostile_texts_stay_texts(channel: str) -> None:
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_hostile_texts_stay_texts(channel: str, many: bool) -> None:
     """No control or bidirectional character, no secret, no unbounded text; and what is sent is in UTF-8."""
-    text = written(channel, hostile())
+    text = written(channel, hostile(many=many))
     assert "s3cr3t" not in text
     assert "***" in text.replace("\\*", "*").replace("*\u200b", "*")
     assert "\u202e" not in text
@@ -70,7 +74,7 @@ def test_hostile_texts_stay_texts(channel: str) -> None:
 def test_slack_is_told_nothing_but_text() -> None:
     """Only our own two links are in angle brackets: no mention, no link of the data's; within Slack's
     limits."""
-    made = slack.payload(hostile())
+    made = slack.payload(hostile(many=True))
     marked = [made["text"], *(b["text"]["text"] for b in sections(made))]
     for text in marked:
         assert not re.search(r"<(?!https://)", text)
@@ -85,7 +89,7 @@ def test_slack_is_told_nothing_but_text() -> None:
 
 def test_teams_is_told_nothing_but_runs() -> None:
     """All texts are TextRuns, which know no Markdown; links lead to the web; the card is within 28 kB."""
-    made = teams.payload(hostile())
+    made = teams.payload(hostile(many=True))
     card = made["attachments"][0]["content"]
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
     assert all(run["type"] == "TextRun" for block in card["body"] for run in block["inlines"])
@@ -110,7 +114,7 @@ TAGS = {"html", "meta", "body", "h2", "table", "tr", "th", "td", "p", "b", "ul",
 def test_mail_is_one_mail() -> None:
     """No header comes from a text, no tag either; both parts say the same; and bytes are the same each
     time."""
-    told = hostile()
+    told = hostile(many=True)
     raw = smtp.message(told, MAIL).as_bytes(policy=policy.SMTP)
     read = message_from_bytes(raw, policy=policy.default)
     assert read["Bcc"] is None
@@ -127,7 +131,7 @@ def test_mail_is_one_mail() -> None:
 
 def test_an_issue_is_told_nothing_but_text() -> None:
     """GitHub's Markdown makes no link, image, mention, or HTML of a text."""
-    body = github_issue.body(hostile())
+    body = github_issue.body(hostile(many=True))
     html = MarkdownIt("gfm-like").render(body)
     tags = Tags()
     tags.feed(html)

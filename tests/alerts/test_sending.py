@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -21,6 +22,7 @@ from tests.alerts.telling import words
 from gitkitchen.alerts import keeping, sending
 from gitkitchen.alerts.channels.contract import TRIES, Surroundings
 from gitkitchen.alerts.channels.smtp import send as send_mail
+from gitkitchen.alerts.grouping import owed
 from gitkitchen.alerts.sending import Office, observed, send_due
 from gitkitchen.alerts.shapes import Happening, What
 from gitkitchen.errors import Problem
@@ -247,6 +249,76 @@ def test_killed_at_any_send(desk: Desk, call: int, when: str) -> None:
     raws = [one.raw for one in desk.hook.got]
     assert len(set(raws)) == 6
     assert len(raws) - 6 == (1 if when == "after" else 0)
+
+
+STORM = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from posts import Posts
+from tests.alerts.test_sending import Desk, storm, tell
+desk = Desk(Path(sys.argv[1]), Posts(url=sys.argv[2]))
+tell(desk.office("webhook"), *storm())
+"""
+
+
+def storm(*, well: bool = False) -> list[Happening]:
+    """Two tests of each of eight nodes, in one run."""
+    names = [(f"n{n}", f"n{n}/{test}") for n in range(8) for test in ("a", "b")]
+    return [seen(float(well), node=node, test=test, well=well) for node, test in names]
+
+
+@pytest.mark.parametrize(
+    "call", [pytest.param(n, marks=[] if n == 5 else pytest.mark.long) for n in range(6)]
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_in_a_storm(desk: Desk, call: int, when: str) -> None:
+    """kill -9 before or after a server took any of the six messages of a storm, the digest among them: the
+    next command sends what is left, and what is sent again has the same id and the same bytes, though more
+    failed meanwhile; of every incident one opening is recorded, and one close."""
+    doomed: list[subprocess.Popen[bytes]] = []
+
+    def kill() -> str:
+        doomed[0].kill()
+        doomed[0].wait(60)
+        return "drop" if when == "before" else "cut"
+
+    desk.hook.script = [*[200] * call, kill]
+    home = str(Path(__file__).parent.parent)
+    words = [STORM, str(desk.folder), desk.hook.url, home, str(Path(home).parent)]
+    doomed.append(
+        subprocess.Popen(
+            [sys.executable, "-c", *words], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
+    )
+    doomed[0].wait(60)
+    office = desk.office("webhook")
+    tell(office, seen(0.0, node="n8", test="n8/a"))
+    opened = {one.headers["idempotency-key"]: one.raw for one in desk.hook.got}
+    assert [len(b["things"]) for b in map(json.loads, opened.values())][:5] == [2] * 5
+    assert len(opened) in (6, 7)
+    assert all(opened[one.headers["idempotency-key"]] == one.raw for one in desk.hook.got)
+    told = sum(json.loads(raw)["total"] for raw in opened.values())
+    assert told in (16, 17)
+    tell(office, *storm(well=True), seen(1.0, node="n8", test="n8/a", well=True))
+    assert tell(office) == []
+    book = keeping.history(office.ledger, "prod")
+    assert {(i.told["webhook"].message, i.is_open) for i in book} == {("closed", False)}
+    ends = [b for b in desk.hook.bodies if b["kind"] == "closed"]
+    assert sum(b["total"] for b in ends) == 17
+
+
+def test_what_failed_since_a_message_left_is_told_by_another(desk: Desk) -> None:
+    """A message that left, and was not recorded, is recorded with what it told of; what failed with the same
+    node since, and is heavier, gets a message of its own."""
+    office = desk.office("webhook")
+    book = observed(office, "prod", [replace(seen(0, test="n/a"), severity=Severity.WARN)])
+    (first,) = owed(book, office.alerts, START)
+    office.spool.begin(first)
+    office.spool.mark(first, "")
+    assert tell(office, seen(0, test="n/b")) == ["webhook opened sent", "webhook opened sent"]
+    (body,) = desk.hook.bodies
+    assert (body["test"], body["total"]) == ("n/b", 1)
 
 
 # --- mail ---

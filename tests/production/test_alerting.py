@@ -60,6 +60,8 @@ MISTAKES = [
     ("consecutive: 2", "consecutive: 0", "must be at least 1"),
     ("consecutive: 2", "environments: [prd]", "there is no environment 'prd'; did you mean 'prod'?"),
     ("consecutive: 2", "quiet: {hours: [daily 22-7 UTC]}", "is no window"),
+    ("consecutive: 2", "group: nodes", "did you mean 'node'?"),
+    ("consecutive: 2", "most: 0", "must be at least 1"),
     ("updates: true", 'template: {a: "${{ alert.titel }}"}', "did you mean 'title'?"),
     ("updates: true", 'template: {a: "${{ vars.x }}"}', "is nothing that an alert says"),
     ("updates: true", "headers: {Idempotency-Key: x}", "is set already"),
@@ -157,6 +159,45 @@ def test_a_node_that_fails_and_one_that_goes(feed: Shop, hook: Posts) -> None:
     feed.commit({"recipes/feed/recipe.yml": "\n".join(lines[:-1]) + "\n"})
     assert feed.cli("run", "-q").code == 0
     assert [b["kind"] for b in hook.bodies] == ["opened", "closed"]
+
+
+def stormy(feed: Shop) -> None:
+    """Forty tests of one node, and seven nodes of one test, all about the number of rows."""
+    feed.replace("kitchen.yml", "severity: stop, consecutive: 2", "severity: stop, most: 3")
+    tests = ", ".join(f"{{rows: {{min: 2, max: {90 + k}}}}}" for k in range(40))
+    lines = [
+        "version: 1",
+        "recipe: feed",
+        "nodes:",
+        f"  orders: {{source: {{file: orders.csv}}, tests: [{tests}]}}",
+    ]
+    lines += [f"  n{k}: {{sql: select {k} as id, tests: [{{rows: {{min: 2}}}}]}}" for k in range(7)]
+    feed.commit({"recipes/feed/recipe.yml": "\n".join(lines) + "\n"})
+
+
+def test_a_storm_is_few_messages(feed: Shop, hook: Posts) -> None:
+    """Forty failing tests of a node and seven failing nodes are 47 incidents; chat gets three messages and,
+    when the run ends, one of the rest; another run that fails adds none; and all that is well again is as
+    many messages."""
+
+    def chat() -> list[str]:
+        return [b["text"] for b in hook.bodies if "kind" not in b]
+
+    stormy(feed)
+    assert orders(feed, SHORT) == 1
+    assert len(listed(feed)) == 47
+    assert len(chat()) == 4
+    assert [" more " in text for text in chat()] == [False, False, False, True]
+    told = {i["told"]["chat"].get("with", i["incident"]) for i in listed(feed)}
+    assert len(told) == 4
+    assert "told: chat (opened with a-" in feed.cli("alerts").out
+    assert feed.cli("run", "-q").code == 1
+    assert len(chat()) == 4
+    feed.replace("recipes/feed/recipe.yml", "min: 2}}]}", "min: 1}}]}")
+    assert orders(feed, GOOD) == 0
+    assert len(chat()) == 8
+    assert all("recovered" in text for text in chat()[4:])
+    assert listed(feed) == []
 
 
 def test_a_sandbox_and_a_trial_are_nobodys_business(feed: Shop, hook: Posts) -> None:

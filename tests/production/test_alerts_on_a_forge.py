@@ -90,6 +90,33 @@ def test_one_issue_from_its_opening_to_its_end(town: Town) -> None:
 
 
 @pytest.mark.long
+def test_a_group_is_one_issue(town: Town) -> None:
+    """Twelve failing tests of a node: one issue with twelve lines, in which those that are well again say so
+    (what fails is told with its node, what is well with its run), closed with the last; the ledger has
+    twelve incidents, each opened and closed once."""
+    tests = ", ".join(f"{{rows: {{min: {2 + k % 2}, max: {90 + k}}}}}" for k in range(12))
+    recipe = RECIPE.replace("{rows: {min: 2}}", tests)
+    town.repo.commit("main", {"recipes/feed/recipe.yml": recipe}, author="olga")
+    assert pushed(town, SHORT) == 1
+    (issue,) = issues(town)
+    assert issue.title == "[shop prod] feed: orders: 12 tests failed"
+    assert str(issue.body).count("failed: 1 row; expected") == 12
+    assert pushed(town, GOOD) == 1
+    (issue,) = issues(town)
+    assert str(issue.body).count("failed: 2 rows; expected") == 6
+    assert str(issue.body).count(" recovered\n") == 6
+    assert issue.state == "open"
+    assert pushed(town, GOOD + "3\n") == 0
+    (issue,) = issues(town)
+    assert (issue.state, issue.state_reason) == ("closed", "completed")
+    told = [b for b in kept(town) if b["kind"] == "delivered"]
+    assert [b["message"] for b in told] == ["opened", "updated", "updated", "closed"]
+    assert {len(b["with"]) for b in told} == {11}
+    kinds = [b["kind"] for b in kept(town)]
+    assert (kinds.count("opened"), kinds.count("updated"), kinds.count("closed")) == (12, 6, 12)
+
+
+@pytest.mark.long
 def test_without_the_permission_the_job_is_what_it_was(town: Town) -> None:
     """A token that may write no issue: the verdict is the data's, the job says what to add, and the
     message waits in the ledger."""

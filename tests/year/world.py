@@ -137,11 +137,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, str, datetime]] = []
+        """An entry for each incident that a message told of."""
+        self.sent = 0
 
     def send(self, words: Words, channel: Channel, _about: object) -> Answer:
         kind = str(words.kind)
-        self.got.append((channel.name, words.incident, kind, quick.CLOCK.now))
-        return Answer("sent", "200", f"m-{len(self.got)}")
+        self.sent += 1
+        self.got += [(channel.name, incident, kind, quick.CLOCK.now) for incident in words.members]
+        return Answer("sent", "200", f"m-{self.sent}")
 
 
 @dataclass

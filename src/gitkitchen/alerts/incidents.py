@@ -8,7 +8,7 @@ one moment the recovery counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -126,12 +126,25 @@ def _apply(book: Book, sequence: int, body: Mapping[str, Any]) -> Book:
     elif kind == "closed" and now is not None and now.is_open:
         at = datetime.fromisoformat(body["at"])
         changed = replace(now, closed=at, well=str(body.get("well", "")), state=now.state + 1)
-    elif kind == "delivered" and now is not None:
-        told = Told(body["message"], int(body["state"]), str(body.get("ref", "")))
-        before = now.told.get(body["channel"])
-        if before is None or before.message != "closed":
-            changed = replace(now, told={**now.told, body["channel"]: told})
+    elif kind == "delivered":
+        return _told(book, sequence, body)
     incidents = book.incidents if changed is None else {**book.incidents, name: changed}
+    return Book(incidents, max(book.head, sequence))
+
+
+def _told(book: Book, sequence: int, body: Mapping[str, Any]) -> Book:
+    """What a message told of: its own incident, and those that were told with it."""
+    name, channel = str(body["incident"]), body["channel"]
+    states = {name: body["state"], **body.get("with", {})}
+    incidents = dict(book.incidents)
+    for one, state in states.items():
+        now = incidents.get(one)
+        before = now.told.get(channel) if now is not None else None
+        if now is None or (before is not None and before.message == "closed"):
+            continue
+        group = "" if one == name else name
+        told = Told(body["message"], int(state), str(body.get("ref", "")), group)
+        incidents[one] = replace(now, told={**now.told, channel: told})
     return Book(incidents, max(book.head, sequence))
 
 
@@ -178,13 +191,14 @@ def delivered(delivery: Delivery, ref: str = "") -> dict[str, Any]:
         "channel": delivery.channel,
     }
     body |= {"message": delivery.message, "state": delivery.incident.state}
+    if delivery.more:
+        body["with"] = {incident.id: incident.state for incident in delivery.more}
     return {**body, "ref": ref} if ref else body
 
 
-def base(book: Book, now: datetime, owed: Sequence[Delivery]) -> int:
+def base(book: Book, now: datetime, waiting: Container[str]) -> int:
     """From which record on a reader must read to know all that matters at ``now``: the oldest opening of what
-    is open, owes a message, or was closed lately."""
-    waiting = {delivery.incident.id for delivery in owed}
+    is open, waits for a message (these ids), or was closed lately."""
     kept = [
         i.sequence
         for i in book.incidents.values()

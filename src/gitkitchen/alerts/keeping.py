@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gitkitchen.alerts.grouping import unsettled
 from gitkitchen.alerts.incidents import Book, base, fold, observe, stream_of
-from gitkitchen.alerts.rules import channels, matching, owed
+from gitkitchen.alerts.rules import channels, matching
 from gitkitchen.alerts.shapes import Happening, Incident
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.ledger.lease import LeaseLost
@@ -99,7 +100,7 @@ def _write(
         if not bodies:
             return book
         after = fold(((book.head + n, body) for n, body in enumerate(bodies, 1)), book)
-        start = base(after, now, owed(after, alerts, now, quiet=False))
+        start = base(after, now, unsettled(after, alerts))
         new = [
             New(stream, {**body, "base": min(start, book.head + n)}, expect=book.head if n == 1 else None)
             for n, body in enumerate(bodies, 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gitkitchen.alerts.incidents import Book
+from gitkitchen.alerts.incidents import RANK, Book
 from gitkitchen.alerts.shapes import Happening, Incident, What, severity_of
 from gitkitchen.model import (
     GOOD_STATES,
@@ -28,8 +28,8 @@ from gitkitchen.report import facts
 from gitkitchen.report.redaction import public
 from gitkitchen.report.text import one_line
 
-MOST = 50
-"""Happenings of one run that are told one by one."""
+MOST = 500
+"""Things of one run, the heaviest first, that become incidents."""
 _TELLING = ("changed", " is new", " is gone", " is now ")
 """Of a node's reasons to run, those that say what is different."""
 
@@ -46,6 +46,17 @@ class Scene:
     job: str = ""
     changed: Callable[[], tuple[str, ...]] = tuple
     """What changed since the last green run, asked once something failed."""
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Node -> the nodes that it waits for, in topological order."""
+
+    def above(self, node: str) -> frozenset[str]:
+        """Every node that a node comes after."""
+        found, waiting = set[str](), list(self.after.get(node, ()))
+        while waiting:
+            if (one := waiting.pop()) not in found:
+                found.add(one)
+                waiting += self.after.get(one, ())
+        return frozenset(found)
 
     def seen(self, event: What, severity: Severity, said: str, **more: object) -> Happening:
         made = Happening(
@@ -94,21 +105,41 @@ def scene_of(
         complete=plan.complete,
     )
     runbooks = {s.node.name: s.node.runbook for s in plan.steps if s.node.runbook}
-    return Scene(plan.kitchen.environment or "", shell, runbooks, plan.interval, job, changed)
+    after = {s.node.name: s.after for s in plan.steps}
+    return Scene(plan.kitchen.environment or "", shell, runbooks, plan.interval, job, changed, after)
 
 
-def of_node(scene: Scene, result: NodeResult) -> tuple[Happening, ...]:
+NOTHING = Book()
+
+
+def of_node(scene: Scene, result: NodeResult, book: Book = NOTHING) -> tuple[Happening, ...]:
     """What a node that ended shows of itself and of its tests, as far as it is bad."""
     outcome = public(replace(scene.shell, nodes=(result,)))
-    return tuple(_of_findings(scene, outcome))
+    return _rooted(scene, book, tuple(_of_findings(scene, outcome)))
 
 
 def of_outcome(scene: Scene, outcome: Outcome, book: Book) -> tuple[Happening, ...]:
     """All that a run shows that ended: what is bad, and what is well again of what ``book`` has open."""
-    bad = list(_of_findings(scene, public(outcome)))
+    bad = _rooted(scene, book, tuple(_of_findings(scene, public(outcome))))
     whole = _of_run(scene, outcome, bad)
     well = (_well(scene, outcome, i) for i in book.open if i.last.recipe == outcome.recipe and not _other(i))
     return (*bad, *whole, *(w for w in well if w is not None))
+
+
+def _rooted(scene: Scene, book: Book, seen: tuple[Happening, ...]) -> tuple[Happening, ...]:
+    """With each happening the first node above it that fails in the same run and is as heavy."""
+    failing: dict[str, int] = {}
+    known = (
+        i.last for i in book.open if i.last.run == scene.shell.run and i.last.recipe == scene.shell.recipe
+    )
+    for one in (*known, *seen):
+        failing[one.node] = max(failing.get(one.node, 0), RANK[one.severity])
+    order = {node: place for place, node in enumerate(scene.after)}
+    found = []
+    for one in seen:
+        above = [n for n in scene.above(one.node) if failing.get(n, -1) >= RANK[one.severity]]
+        found.append(replace(one, root=min(above, key=lambda n: order.get(n, 0))) if above else one)
+    return tuple(found)
 
 
 def _other(incident: Incident) -> bool:

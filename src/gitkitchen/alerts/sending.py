@@ -18,9 +18,9 @@ from typing import Any, cast
 
 from gitkitchen.alerts import keeping
 from gitkitchen.alerts.channels.contract import Answer, Forge, Sender, Surroundings, tried
+from gitkitchen.alerts.grouping import ENDED, Going, owed
 from gitkitchen.alerts.incidents import Book, delivered
 from gitkitchen.alerts.message import Words, test_words, words_of
-from gitkitchen.alerts.rules import owed
 from gitkitchen.alerts.shapes import Delivery, Happening
 from gitkitchen.alerts.spool import Spool
 from gitkitchen.errors import Conflict, GitKitchenError, Problem
@@ -63,6 +63,8 @@ class Office:
     monotonic: Callable[[], float] = time.monotonic
     senders: Mapping[str, Sender] = field(default_factory=dict)
     """In place of the modules of ``CHANNELS``."""
+    going: Going = ENDED
+    """The runs whose end is waited for with what is told at their end."""
 
     @property
     def alerts(self) -> Alerts:
@@ -118,7 +120,7 @@ def send_due(office: Office, environment: str, book: Book | None = None) -> tupl
 
     try:
         book = book or keeping.load(office.ledger, environment)
-        if not owed(book, office.alerts, office.now()):
+        if not owed(book, office.alerts, office.now(), going=office.going):
             return ()
         return _in_turn(office, environment, left)
     except GitKitchenError as error:
@@ -148,22 +150,41 @@ def _send_all(office: Office, environment: str, held: Held, left: Callable[[], f
         refresh()  # another may have sent since we looked
     book = keeping.load(office.ledger, environment)
     done: list[Sent] = []
-    bodies: list[Mapping[str, Any]] = []
-    try:
-        for delivery in owed(book, office.alerts, office.now()):
-            if left() <= 0:
-                office.say(Problem(f"alerts of '{environment}' wait: no time is left", code="alert-time"))
-                break
-            held.check()
-            answer = _send_one(office, delivery, left)
-            done.append(Sent(delivery, answer))
-            if answer.end == "sent":
-                bodies.append(delivered(delivery, answer.ref))
-    finally:
-        if bodies:
-            keeping.record(office.ledger, environment, office.alerts, bodies, office.now())
+    for _ in range(2):  # what joined a message that had left already is told after it
+        bodies: list[Mapping[str, Any]] = []
+        narrowed = False
+        try:
+            for planned in owed(book, office.alerts, office.now(), going=office.going):
+                if left() <= 0:
+                    office.say(Problem(f"alerts of '{environment}' wait: no time is left", code="alert-time"))
+                    break
+                held.check()
+                delivery = _as_begun(office, planned)
+                answer = _send_one(office, delivery, left)
+                done.append(Sent(delivery, answer))
+                if answer.end == "sent":
+                    narrowed = narrowed or delivery is not planned
+                    bodies.append(delivered(delivery, answer.ref))
+        finally:
+            if bodies:
+                book = keeping.record(office.ledger, environment, office.alerts, bodies, office.now())
+        if not narrowed:
+            break
     office.spool.tidy(office.now())
     return tuple(done)
+
+
+def _as_begun(office: Office, delivery: Delivery) -> Delivery:
+    """The delivery as it was when it was tried first: a repetition tells of the same things; what failed
+    since is told after it. Kept before it is sent."""
+    if delivery.message == "updated":  # its name says how much it tells
+        return delivery
+    begun = office.spool.begun(delivery)
+    if begun is None:
+        office.spool.begin(delivery)
+        return delivery
+    more = tuple(incident for incident in delivery.more if incident.id in begun)
+    return delivery if len(more) == len(delivery.more) else replace(delivery, more=more)
 
 
 def _send_one(office: Office, delivery: Delivery, left: Callable[[], float]) -> Answer:
@@ -178,6 +199,8 @@ def _send_one(office: Office, delivery: Delivery, left: Callable[[], float]) -> 
     if answer.end == "sent":
         office.spool.mark(delivery, answer.ref)
     else:
+        if answer.end != "unanswered":
+            office.spool.forget(delivery)  # nobody has it: the next may tell of more
         office.say(waits(channel, answer))
     return answer
 

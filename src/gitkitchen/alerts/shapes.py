@@ -87,6 +87,8 @@ class Happening:
     """The address of the job."""
     changed: tuple[str, ...] = ()
     """What changed since the last green run, one sentence each."""
+    root: str = ""
+    """The node above that failed first, where one did and is as heavy: what is told of it tells of this."""
 
     @property
     def key(self) -> str:
@@ -124,11 +126,13 @@ def incident_id(key: str, first: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a channel was told last of an incident. ``ref``: what it called that (an issue's number)."""
+    """What a channel was told last of an incident. ``ref``: what it called that (an issue's number);
+    ``group``: the incident whose name the message has, where that is another."""
 
     message: Message
     state: int
     ref: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +169,23 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message that is to be sent: this state of this incident, on this channel."""
+    """One message that is to be sent: this state of this incident, and of others (``more``) that are told
+    with it, on this channel. ``digest``: of all that is more than is told of a run one by one."""
 
     incident: Incident
     channel: str
     message: Message
+    more: tuple[Incident, ...] = ()
+    digest: bool = False
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        return (self.incident, *self.more)
 
     @property
     def id(self) -> str:
         """The same however often it is sent, and whatever was seen since it was sent first: what is shown,
         and what receivers may know a repetition by."""
-        number = f".{self.incident.state}" if self.message == "updated" else ""
+        # States only grow and members only join: their sum is no other update's.
+        number = f".{sum(i.state for i in self.incidents)}" if self.message == "updated" else ""
         return f"{self.incident.id}{number}.{self.message}"

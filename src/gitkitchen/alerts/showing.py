@@ -32,7 +32,12 @@ def _one(incident: Incident) -> dict[str, Any]:
         "last": written(incident.last),
         "due": sorted(incident.due),
         "told": {
-            name: {"message": told.message, "state": told.state, **({"ref": told.ref} if told.ref else {})}
+            name: {
+                "message": told.message,
+                "state": told.state,
+                **({"ref": told.ref} if told.ref else {}),
+                **({"with": told.group} if told.group else {}),
+            }
             for name, told in sorted(incident.told.items())
         },
     }
@@ -61,7 +66,10 @@ def _lines(incident: Incident, alerts: Alerts) -> list[str]:
     lines += [f"  owner {last.owner}"] if last.owner else []
     lines += [f"  runbook {last.runbook}"] if last.runbook else []
     lines += [f"  {last.reproduce}"] if last.reproduce else []
-    told = [f"{name} ({told.message})" for name, told in sorted(incident.told.items())]
+    told = [
+        f"{name} ({told.message}{f' with {told.group}' if told.group else ''})"
+        for name, told in sorted(incident.told.items())
+    ]
     waits = [
         f"{name} (waits)" for name in sorted(incident.due & alerts.channels.keys() - incident.told.keys())
     ]

@@ -63,6 +63,21 @@ class Spool:
 
     # --- messages that left ---
 
+    def begin(self, delivery: Delivery) -> None:
+        """A message is about to leave, and tells of these incidents."""
+        try:
+            text = "\n".join(incident.id for incident in delivery.incidents)
+            write_atomic(self._begun(delivery), text, sync=True)
+        except OSError:
+            return
+
+    def begun(self, delivery: Delivery) -> frozenset[str] | None:
+        """The incidents of which a message told when it was about to leave; None where it was not."""
+        try:
+            return frozenset(self._begun(delivery).read_text(encoding="utf-8").splitlines())
+        except (OSError, ValueError):
+            return None
+
     def left(self, delivery: Delivery) -> str | None:
         """What the channel called a message that left from here; None where none did."""
         try:
@@ -85,6 +100,13 @@ class Spool:
                     path.unlink()
             except OSError:
                 continue
+
+    def forget(self, delivery: Delivery) -> None:
+        """A message did not leave."""
+        self._begun(delivery).unlink(missing_ok=True)
+
+    def _begun(self, delivery: Delivery) -> Path:
+        return self.folder / "sent" / f"{delivery.id}.{delivery.channel}.tells"
 
     def _sent(self, delivery: Delivery) -> Path:
         return self.folder / "sent" / f"{delivery.id}.{delivery.channel}"

@@ -83,7 +83,7 @@ def _test(options: argparse.Namespace, office: Office) -> int:
 def _send(options: argparse.Namespace, office: Office) -> int:
     """What waits is sent; the exit code is 3 where something still waits."""
     from gitkitchen.alerts import keeping
-    from gitkitchen.alerts.rules import owed
+    from gitkitchen.alerts.grouping import owed
     from gitkitchen.production.alerting import drain
 
     names = _environments(options, office.project)

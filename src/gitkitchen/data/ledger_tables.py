@@ -104,7 +104,8 @@ VIEWS: dict[str, str] = {
             count(*) FILTER (WHERE body->>'$.kind' = 'delivered') AS messages
         FROM records WHERE kind = 'alerts' AND body->>'$.incident' IS NOT NULL GROUP BY ALL""",
     "alerts": f"""
-        SELECT {_PARTS} AS environment, sequence, {_text("incident", "channel", "message", "ref")}
+        SELECT {_PARTS} AS environment, sequence, {_text("incident", "channel", "message", "ref")},
+            1 + coalesce(len(json_keys(body->'$.with')), 0) AS things
         FROM records WHERE kind = 'alerts' AND body->>'$.kind' = 'delivered'""",
     "schedules": f"""
         SELECT {_PARTS} AS environment, split_part(split_part(stream, '/', 3), '.', 1) AS recipe,

@@ -45,6 +45,8 @@ FIELDS = (
     "job",
     "run",
     "commit",
+    "things",
+    "total",
 )
 """What a template may say as ``alert.<field>``."""
 FLAPPING = "6h"
@@ -95,6 +97,8 @@ def _rule(said: Mapping[str, Any]) -> AlertRule:
         owner=said.get("owner", ""),
         quiet=tuple(w for text in quiet.get("hours") or () if (w := _sound(text)) is not None),
         but=quiet.get("but", ""),
+        group=said.get("group", "node"),
+        most=int(said.get("most", 5)),
     )
 
 

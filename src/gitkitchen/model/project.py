@@ -112,6 +112,8 @@ class AlertRule:
 
     Nothing said of events, environments, recipes or owner: any. ``recipes`` are names or patterns.
     ``quiet``: hours in which nothing is sent but what ``but`` names; it is sent when they are over.
+    ``group``: what of a run is told in one message: what fails with a node, with a recipe, or each thing by
+    itself. ``most``: so many messages a run and channel; what is more is one message.
     """
 
     channels: tuple[str, ...]
@@ -123,6 +125,8 @@ class AlertRule:
     owner: str = ""
     quiet: tuple[Window, ...] = ()
     but: str = ""
+    group: Literal["node", "recipe", "none"] = "node"
+    most: int = 5
 
 
 @dataclass(frozen=True, slots=True)

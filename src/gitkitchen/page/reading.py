@@ -262,8 +262,10 @@ def _alerts(streams: Streams, environment: str) -> Iterator[Alert]:
         name = record.body.get("incident")
         if isinstance(name, dict):
             name = name.get("id") or name.get("key")
-        if name:
-            found.setdefault(str(name), []).append(record.body)
+        told = record.body.get("with")  # a message may tell of several
+        for one in (name, *(told if isinstance(told, dict) else ())):
+            if one:
+                found.setdefault(str(one), []).append(record.body)
     for name, bodies in found.items():
         if alert := fold_alert(environment, name, bodies):
             yield alert

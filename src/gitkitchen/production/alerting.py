@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.alerts.grouping import Going
 from gitkitchen.alerts.observing import Scene, of_node, of_outcome, of_promotion, of_road, scene_of
 from gitkitchen.alerts.shapes import Happening, What
 from gitkitchen.errors import GitKitchenError, Problem
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 BOUND = 30.0
 """Seconds that the end of a run waits for its alerts."""
+PATIENCE = timedelta(minutes=15)
+"""How long from its beginning a run of another job may go on, as far as its late alerts are concerned."""
 HURRY = 2.0
 """The same where the run was asked to end."""
 _BAD = frozenset({State.FAILED, State.ERROR, State.TIMED_OUT})
@@ -106,6 +109,8 @@ class Watch:
     on: bool = True
     scene: Scene | None = None
     secrets: set[str] = field(default_factory=set)
+    over: set[str] = field(default_factory=set)
+    """The runs that ended here."""
     waiting: queue.Queue[Callable[[Office], None] | None] = field(default_factory=queue.Queue)
 
     def begun(self, plan: Plan, run: str, started: datetime) -> None:
@@ -139,17 +144,20 @@ class Watch:
         """A node ended: if badly, who is to know learns it now."""
         scene, result = self.scene, event.result
         if scene is not None and result is not None and _is_bad(result):
-            self._later(scene.environment, lambda _book: of_node(scene, result))
+            going = self._going(scene)
+            self._later(scene.environment, lambda book: of_node(scene, result, book), going)
 
     def ended(self, outcome: Outcome) -> None:
         """A run ended, with all that it shows; one that was to publish nothing shows nothing."""
         scene = self.scene
+        self.over.add(outcome.run)
         if scene is not None and outcome.publication.state != "not_asked":
             self._later(scene.environment, lambda book: of_outcome(scene, outcome, book))
 
     def unable(self, environment: str, recipe: str, said: str, at: datetime) -> None:
         """A run could not even begin."""
         scene = self.scene
+        self.over |= {scene.shell.run} if scene is not None else set()
         made = Happening(
             What.COULD_NOT_CHECK,
             Severity.STOP,
@@ -185,7 +193,7 @@ class Watch:
             course = course_of(office.ledger, environment)
             late = schedules_seen(office.ledger, self.project, environment, now, declared=declared, job=job)
             _tell(
-                office,
+                replace(office, going=self._going()),
                 environment,
                 lambda book: (*of_road(environment, course.incidents, book, now, job=job), *late),
             )
@@ -197,9 +205,18 @@ class Watch:
         """Tell of what is given, and send whatever is due."""
         self._later(environment, lambda _book: happenings)
 
-    def _later(self, environment: str, seen: Callable[[Book], Iterable[Happening]]) -> None:
+    def _later(
+        self, environment: str, seen: Callable[[Book], Iterable[Happening]], going: Going | None = None
+    ) -> None:
+        going = going or self._going()
         if self.on:
-            self.waiting.put(lambda office: _tell(office, environment, seen))
+            self.waiting.put(lambda office: _tell(replace(office, going=going), environment, seen))
+
+    def _going(self, scene: Scene | None = None) -> Going:
+        """What may go on: the run of a scene, and what other jobs do."""
+        shell = scene.shell if scene is not None else None
+        run, recipe = (shell.run, shell.recipe) if shell is not None else ("", "")
+        return Going(run, recipe, frozenset(self.over), PATIENCE)
 
 
 def _is_bad(result: NodeResult) -> bool:

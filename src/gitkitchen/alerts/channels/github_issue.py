@@ -1,5 +1,5 @@
-"""GitHub issues: one for each incident, found by a hidden mark, brought up to date in place, closed on
-recovery."""
+"""GitHub issues: one for each incident, or for those that are told together, found by a hidden mark, brought
+up to date in place, closed on recovery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 
 from gitkitchen.alerts.channels.contract import Answer, Surroundings
-from gitkitchen.alerts.message import Words, is_web
+from gitkitchen.alerts.message import THINGS, Words, is_web, listed
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.github.issues import marker_of
 from gitkitchen.github.trouble import Trouble
@@ -32,6 +32,8 @@ def body(words: Words) -> str:
     """The issue's text below its mark, whole and bounded."""
     rows = [f"| **{escape(label)}** | {_shown(label, text)} |" for label, text in words.facts]
     lines = [f"**{_STATES[words.kind]}**: {escape(words.title, 200)}", "", "| | |", "|---|---|", *rows]
+    if words.things:
+        lines += ["", *(f"- {escape(thing, 300)}" for thing in listed(words, THINGS))]
     if words.changed:
         lines += ["", "**Changed since the last green run**", ""]
         lines += [f"- {escape(text, 200)}" for text in words.changed]
@@ -53,7 +55,10 @@ def body(words: Words) -> str:
 def _shown(label: str, text: str) -> str:
     """A text that means itself; an owner who is an account or a team is mentioned, and so is told by
     GitHub."""
-    return text if label == "Owner" and _ACCOUNT.fullmatch(text) else escape(text, 500)
+    if label not in ("Owner", "Owners"):
+        return escape(text, 500)
+    shown = [one if _ACCOUNT.fullmatch(one) else escape(one, 500) for one in text.split(", ")]
+    return ", ".join(shown)
 
 
 def send(words: Words, channel: Channel, about: Surroundings) -> Answer:

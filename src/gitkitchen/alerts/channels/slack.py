@@ -11,7 +11,7 @@ from typing import Any
 
 from gitkitchen.alerts.channels.contract import Answer, Surroundings, as_json, secret
 from gitkitchen.alerts.channels.wire import post
-from gitkitchen.alerts.message import Words, is_web
+from gitkitchen.alerts.message import Words, is_web, listed
 from gitkitchen.model import Channel
 
 SECTION = 2_900
@@ -54,6 +54,8 @@ def payload(words: Words) -> dict[str, Any]:
         },
         _section("\n".join(lines)),
     ]
+    if words.things:
+        blocks.append(_section("\n".join(f"• {escape(thing)}" for thing in listed(words))))
     if words.changed:
         blocks.append(
             _section(

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from hashlib import sha256
 
 from gitkitchen.alerts.channels.contract import PATIENCE, Answer, Surroundings, secret
-from gitkitchen.alerts.message import Words, is_web
+from gitkitchen.alerts.message import Words, is_web, listed
 from gitkitchen.kitchen.alerting import HERE
 from gitkitchen.model import Channel
 from gitkitchen.printed import text_safe
@@ -23,6 +23,9 @@ PORTS = {"starttls": 587, "tls": 465, "none": 25}
 def plain(words: Words) -> str:
     """The text part."""
     lines = [words.title, "", *(f"{label}: {text}" for label, text in words.facts)]
+    if words.things:
+        lines += ["", "Failing:" if words.kind != "closed" else "Recovered:"]
+        lines += [f"  - {thing}" for thing in listed(words)]
     if words.changed:
         lines += ["", "Changed since the last green run:", *(f"  - {text}" for text in words.changed)]
     if words.command:
@@ -41,6 +44,9 @@ def as_html(words: Words) -> str:
         for label, text in words.facts
     )
     parts = [f'<h2 style="font-size:18px">{esc(words.title)}</h2><table>{rows}</table>']
+    if words.things:
+        items = "".join(f"<li>{esc(thing)}</li>" for thing in listed(words))
+        parts.append(f"<ul>{items}</ul>")
     if words.changed:
         items = "".join(f"<li>{esc(text)}</li>" for text in words.changed)
         parts.append(f"<p><b>Changed since the last green run</b></p><ul>{items}</ul>")

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitkitchen.alerts.channels.contract import Answer, Surroundings, as_json, secret
 from gitkitchen.alerts.channels.wire import post
-from gitkitchen.alerts.message import Words, is_web
+from gitkitchen.alerts.message import LISTED, Words, is_web, listed
 from gitkitchen.model import Channel
 
 MOST = 27_000
@@ -19,16 +19,17 @@ COLOURS = {"attention": "Attention", "warning": "Warning", "good": "Good"}
 
 def payload(words: Words) -> dict[str, Any]:
     """The body of the request, within the size that Teams takes."""
-    for facts, changed, command in ((20, 8, 1500), (20, 3, 500), (6, 0, 200)):
-        made = _payload(words, facts, changed, command)
+    for facts, changed, command, things in ((20, 8, 1500, LISTED), (20, 3, 500, 5), (6, 0, 200, 2)):
+        made = _payload(words, facts, changed, command, things)
         if len(as_json(made)) <= MOST:
             return made
     return made
 
 
-def _payload(words: Words, facts: int, changed: int, command: int) -> dict[str, Any]:
+def _payload(words: Words, facts: int, changed: int, command: int, things: int) -> dict[str, Any]:
     title = _line(_run(words.title, weight="Bolder", size="Medium", color=COLOURS[words.colour]))
     body = [title, *(_fact(label, text) for label, text in words.facts[:facts])]
+    body += [_line(_run(f"• {thing}")) for thing in listed(words, things)]
     if words.changed[:changed]:
         body.append(_line(_run("Changed since the last green run", weight="Bolder")))
         body += [_line(_run(f"• {text}")) for text in words.changed[:changed]]
