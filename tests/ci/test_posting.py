@@ -241,7 +241,7 @@ SHORT = ("zip-slip", "other-head")
     "name",
     [pytest.param(name, marks=() if name in SHORT else pytest.mark.long) for name in FORGERIES],
 )
-def test_a_forged_artifact_is_refused_with_the_reason(
+def test_s17_a_forged_artifact_is_refused_with_the_reason(
     on: Scene, claimed: tuple[Pull, Run], name: str
 ) -> None:
     """Whatever is wrong with it, the pull request is red, and check run and comment say what."""

@@ -123,6 +123,37 @@ def test_sixteen_sandboxes_at_once(
 
 
 @pytest.mark.long
+def test_s23_a_cancel_ends_no_query_of_another_run(pg_shop: Shop, boss: Client) -> None:
+    """S23 (redshift #705: a cancel killed another run's query): of three runs that wait for their queries in
+    one warehouse, as one role, one is interrupted and one is killed: their queries end, and the third's goes
+    on to its end in the session that it had."""
+    seed = "id,n\n" + "".join(f"{i},{i}\n" for i in range(10))
+    pg_shop.commit({"recipes/scaled/recipe.yml": RECIPE, "recipes/scaled/seed.csv": seed})
+    assert pg_shop.cli("run", "--quiet").code == 0
+    trees = {number: tree(pg_shop, number, 12.0) for number in (2, 3, 4)}
+    found = "SELECT pid FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND state = 'active'"
+    found += " AND pid <> pg_backend_pid() AND usename = 'kitchen'"
+
+    def asleep() -> set[int]:
+        """The sessions in which a query waits."""
+        return {pid for (pid,) in boss.execute(found).fetchall()}
+
+    runs = {n: t.spawn("run", "--quiet", env=dict(os.environ)) for n, t in trees.items()}
+    until(lambda: len(asleep()) == 3)
+    before = asleep()
+    runs[2].send_signal(signal.SIGINT)
+    os.killpg(runs[3].pid, signal.SIGKILL)
+    out, err = runs[2].communicate(timeout=60)
+    assert runs[2].returncode == 130, out + err
+    runs[3].communicate(timeout=60)
+    until(lambda: len(asleep()) == 1)
+    assert asleep() < before
+    out, err = runs[4].communicate(timeout=120)
+    assert runs[4].returncode == 0, out + err
+    assert trees[4].rows("select total from slow") == [{"total": 45 * 4}]
+
+
+@pytest.mark.long
 def test_twenty_branches_leave_the_warehouse_as_it_was(pg_shop: Shop, boss: Client) -> None:
     """Twenty branches opened, granted to readers, changed, run; half are dropped, half are deleted and
     collected: schemas, relations, columns, grants, default grants, locks, sessions and builds as before."""

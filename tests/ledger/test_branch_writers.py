@@ -94,7 +94,7 @@ def peace(host: Host, story: Story) -> list[str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("writers", "kills"), [(3, 1), pytest.param(5, 2, marks=pytest.mark.long)])
-def test_a_few_writers_with_faults_and_kills(host: Host, writers: int, kills: int) -> None:
+def test_s28_a_few_writers_with_faults_and_kills(host: Host, writers: int, kills: int) -> None:
     """S28: some clones write at once to a remote that refuses and drops answers; one or two are killed."""
     host.hook("pre-receive", FAULTS.format(refuse=15, hang=0, sleep=0))
     host.hook("post-receive", DROPS.format(drop=20))
@@ -106,7 +106,7 @@ def test_a_few_writers_with_faults_and_kills(host: Host, writers: int, kills: in
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
-def test_thirty_two_writers_with_faults_and_kills(host: Host, seed: int) -> None:
+def test_s28_thirty_two_writers_with_faults_and_kills(host: Host, seed: int) -> None:
     """S28: 32 clones; the remote refuses, hangs beyond our time, applies and drops answers; 24 kills."""
     host.hook("pre-receive", FAULTS.format(refuse=8, hang=12, sleep=6))
     host.hook("post-receive", DROPS.format(drop=10))

@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,11 @@ class Hosted:
         at: str,
         ref: str = "",
         environ: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run one workflow as GitHub would: its file as it is in commit ``at``, for one event. ``ref``:
         what a checkout takes that names none, where act would not know it. ``environ``: what the job has
-        besides; its GITHUB_TOKEN becomes the job's token."""
+        besides; its GITHUB_TOKEN becomes the job's token. ``variables``: the repository's."""
         top = self.shop.root.parent
         folder = top / f"run-{len(list(top.glob('run-*.kept')))}"
         self.shop.git("clone", "-q", "--no-checkout", self.origin, str(folder))
@@ -98,6 +100,8 @@ class Hosted:
             words += ["--secret", f"GITHUB_TOKEN={token}"]
         given |= {"GITKITCHEN_TEST_REMOTE": self.origin, "GITKITCHEN_TEST_KEPT": str(kept)}
         given |= {"GITKITCHEN_TEST_REF": ref} if ref else {}
+        for key, value in (variables or {}).items():
+            words += ["--var", f"{key}={value}"]
         for key, value in given.items():
             words += ["--env", f"{key}={value}"]
         for path in [*(folder / ".github/workflows").iterdir(), self.action / "action.yml"]:
@@ -204,6 +208,22 @@ def test_a_bad_pull_request_is_red(hosted: Hosted) -> None:
     assert ran.jobs() == {"Recipes": False, "GitKitchen": False}
     assert ran.outputs()["verdict"] == "failed"
     assert ran.artifact("orders.outcome.json")["verdict"] == "failed"
+
+
+@pytest.mark.long
+def test_s16_a_skipped_job_passes_no_gate(hosted: Hosted) -> None:
+    """S16 (a skipped job satisfied a required check): where the job that tests is skipped, by a condition
+    that somebody wrote, the gate runs all the same, and is red."""
+    path = ".github/workflows/gitkitchen-pull-request.yml"
+    change(hosted.shop, "feature", "'returned'", "'open'")
+    text = (hosted.shop.root / path).read_text()
+    never = re.sub(r"(?m)(^    name: Recipes\n    if:) >-\n(?:      .*\n)+", r"\1 false\n", text)
+    assert never != text
+    hosted.shop.commit({path: never})
+    payload, merge = hosted.pull("feature")
+    ran = hosted.run("pull-request", "pull_request", payload, merge)
+    assert ran.code != 0
+    assert ran.jobs() == {"GitKitchen": False}, ran.log
 
 
 @pytest.mark.long
@@ -368,3 +388,144 @@ def test_a_dispatch_promotes(tmp_path: Path, checkout: Path, shop: Shop, wheels:
         assert (check.name, check.conclusion) == ("GitKitchen / (project)", "success")
         assert not (ran.kept / "cache/asked").exists()
         assert not forge.misuse
+
+
+SCHEDULED = """\
+version: 1
+recipe: feed
+owner: "@olga"
+variations:
+  nightly:
+    environments: [dev]
+    schedule: {cron: "0 0 * * *", since: SINCE, catch_up: {most: 2}}
+nodes:
+  orders: {source: {file: orders.csv}, tests: [{not_null: [id]}, {rows: {min: 3}}, {unique: [id]}]}
+  many: {sql: select count(*) as n from orders, tests: [{rows: {min: 1}}]}
+"""
+CLOCK, PRODUCTION = (f".github/workflows/gitkitchen-{name}.yml" for name in ("clock", "production"))
+
+
+class Nights:
+    """A project with a schedule on a forge, and the jobs of its workflows as GitHub would start them."""
+
+    def __init__(self, forge: Any, repo: Any, hosted: Callable[[str], Hosted]) -> None:
+        self.forge, self.repo, self.hosted, self.jobs = forge, repo, hosted, 1000
+
+    def job(
+        self,
+        name: str,
+        event: str,
+        payload: dict[str, Any],
+        branch: str,
+        rights: Mapping[str, str],
+        variables: Mapping[str, str] | None = None,
+    ) -> Ran:
+        self.jobs += 1
+        token = self.forge.job_token(self.repo, **rights)
+        environ = self.forge.environ(self.repo, token) | {"GITHUB_REF": f"refs/heads/{branch}"}
+        environ |= {"GITHUB_RUN_ID": str(self.jobs)}
+        there = self.hosted(self.repo.git_url(token))
+        return there.run(name, event, payload, f"origin/{branch}", f"refs/heads/{branch}", environ, variables)
+
+    def clock(self) -> Ran:
+        payload = self.repo.event("schedule", cron="7,37 * * * *")
+        rights = {"actions": "write", "contents": "write", "issues": "write"}
+        return self.job("clock", "schedule", payload, "main", rights)
+
+    def production(self, run: Any) -> Ran:
+        """The job that a dispatch started, on the branch that it names, to its end."""
+        inputs = {name: str(value) for name, value in run.inputs.items()}
+        ref = f"refs/heads/{run.branch}"
+        payload = self.repo.event("workflow_dispatch", workflow=PRODUCTION, ref=ref, inputs=inputs)
+        rights = {"contents": "write", "issues": "write", "packages": "write"}
+        ran = self.job("production", "workflow_dispatch", payload, run.branch, rights)
+        run.status, run.conclusion = "completed", "success" if ran.code == 0 else "failure"
+        return ran
+
+    def page(self, run: Any, **variables: str) -> Ran:
+        """The page's job, after a run of production ended."""
+        payload = self.repo.event("workflow_run", run=run)
+        rights = {"contents": "read", "packages": "read"}
+        return self.job("pages", "workflow_run", payload, "main", rights, variables)
+
+    def started(self) -> list[Any]:
+        return [r for r in self.repo.repo.runs.values() if r.workflow.path == PRODUCTION]
+
+
+@pytest.fixture
+def nights(tmp_path: Path, checkout: Path, shop: Shop, wheels: Path) -> Iterator[Nights]:
+    from gitkitchen.github.forge import Forge
+
+    kitchen = shop.root / "kitchen.yml"
+    found = re.search(r"id: ?\S+?(?=[,}\s])", kitchen.read_text())
+    assert found
+    kitchen.write_text(
+        f"version: 1\nproject: {{name: shop, {found[0]}}}\n"
+        "environments: {dev: {branch: develop}, prod: {branch: main}}\n"
+        f"ledger: branch\nstore: file://{tmp_path}/store\n"
+        "alerts:\n  channels: {issues: {type: github_issue}}\n"
+        "  rules: [{channels: [issues], events: [test_failed]}]\n"
+    )
+    shutil.rmtree(shop.root / "recipes")
+    since = datetime.now(UTC) - timedelta(days=2)
+    recipe = SCHEDULED.replace("SINCE", f"{since:%Y-%m-%d}T00:00Z")
+    shop.write({"recipes/feed/recipe.yml": recipe, "recipes/feed/orders.csv": "id\n1\n2\n3\n"})
+    assert shop.cli("init", "--action", ACTION).code == 0
+    shop.commit(message="A schedule")
+    tracked = {name: (shop.root / name).read_text() for name in shop.git("ls-files").splitlines()}
+    with Forge(tmp_path / "forge") as forge:
+        repo = forge.repository("acme/shop", tracked)
+        repo.workflow(PRODUCTION)
+        repo.commit("develop", {"note.txt": "the branch of dev"}, author="alice")
+        yield Nights(forge, repo, lambda url: Hosted(shop, url, checkout, wheels))
+        assert not forge.misuse
+
+
+@pytest.mark.long
+def test_the_clock_starts_production_and_the_page_shows_it(nights: Nights) -> None:
+    """From the files of `init`, against the forge. The clock starts production on the environment's branch,
+    once for each interval that is due; the first is run, tested and published; the second, whose data is bad,
+    is red, publishes nothing, and opens one issue for the node; the page is an artifact with both, and goes
+    to Pages where the repository's variable says so, and only there."""
+    ran = nights.clock()
+    assert ran.code == 0, ran.log
+    assert ran.jobs() == {"Start what is due": True}
+    assert ran.outputs()["action"] == "clock"
+    first, second = nights.started()
+    assert {(r.branch, r.inputs["recipe"], r.inputs["variation"]) for r in (first, second)} == {
+        ("develop", "feed", "nightly")
+    }
+    assert nights.clock().code == 0
+    assert nights.started() == [first, second]
+
+    ran = nights.production(first)
+    assert ran.code == 0, ran.log
+    assert ran.jobs() == {"Run": True}
+    assert (ran.outputs()["action"], ran.outputs()["verdict"]) == ("scheduled", "passed")
+    assert ran.artifact("feed.outcome.json")["publication"]["state"] == "published"
+    assert nights.repo.repo.issues == {}
+
+    nights.repo.commit("develop", {"recipes/feed/orders.csv": "id\n1\n1\n"}, author="alice")
+    ran = nights.production(second)
+    assert ran.code != 0
+    assert ran.jobs() == {"Run": False}
+    assert ran.outputs()["verdict"] == "failed"
+    assert ran.artifact("feed.outcome.json")["publication"]["state"] == "withheld"
+    issues = list(nights.repo.repo.issues.values())
+    assert [i.title for i in issues] == ["[shop dev] feed: orders: 2 tests failed"], ran.log
+    (issue,) = issues
+    assert "| **Owner** | @olga |" in str(issue.body)
+
+    kept = nights.page(second)
+    assert kept.code == 0, kept.log
+    assert kept.jobs() == {"Make the page": True}
+    site = kept.kept / "artifacts/gitkitchen-page-1"
+    status = json.loads((site / "status.json").read_text())
+    assert "feed" in json.dumps(status)
+    assert len(list((site / "run").iterdir())) == 2
+    assert "2 tests failed" not in kept.log
+    assert not (kept.kept / "pages").exists()
+    shown = nights.page(second, GITKITCHEN_PAGES="true")
+    assert shown.code == 0, shown.log
+    assert shown.jobs() == {"Make the page": True, "Publish on Pages": True}
+    assert (shown.kept / "pages/index.html").is_file()

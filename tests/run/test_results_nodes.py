@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lengths import some
 from shop import Said, Shop
 
 GOOD = """\
@@ -137,6 +138,34 @@ def test_what_is_no_evidence_is_never_green(what: str, project: Shop) -> None:
     assert [t["severity"] for t in bad] == ["stop"]
     assert bad[0]["message"].startswith(message)
     assert unit(project)["failure"]["kind"] == "test"
+
+
+NOTHING = {
+    "no-bytes": {"a.xml": ""},
+    "no-suites": {"a.xml": "<testsuites/>"},
+    "no-cases": {"a.xml": '<testsuite name="unit" tests="3" failures="0"/>'},
+    "all-skipped": {"a.xml": "<testsuite><testcase name='a'><skipped/></testcase></testsuite>"},
+    "cut": {"a.xml": GOOD[:-40]},
+    "gone": dict[str, str](),
+    "one-of-two": {"a.xml": GOOD, "b.xml": "<testsuites/>"},
+}
+
+
+@pytest.mark.parametrize("what", some(list(NOTHING), "no-suites"))
+def test_s17_an_empty_report_is_failed_evidence(what: str, project: Shop) -> None:
+    """S17 (test-reporter #373: an empty report passed): whatever a job left in place of results, the run
+    after a green one is red, its own JUnit says so too, it publishes nothing, and readers keep what they
+    have."""
+    assert run(project, {"a.xml": GOOD}).code == 0
+    (project.root / "target/a.xml").unlink()
+    project.commit({"recipes/r/orders.csv": "id\n1\n2\n"})
+    said = run(project, NOTHING[what])
+    assert said.code == 1, said.out
+    assert project.outcome()["publication"]["state"] == "withheld"
+    assert project.rows("from orders") == [{"id": 1}]
+    told = project.cli("report", "last", "--format", "junit").out
+    ours = Path(told.removeprefix("wrote ").strip()).read_text(encoding="utf-8")
+    assert "<failure" in ours or "<error" in ours
 
 
 def test_repeats_are_counted_where_they_are_meant(project: Shop) -> None:

@@ -195,7 +195,7 @@ def test_jobs_that_write_read_no_cache(written: list[Path]) -> None:
                 assert "/cache@" not in step["uses"]
 
 
-def test_the_gate_passes_only_success(written: list[Path]) -> None:
+def test_s16_the_gate_passes_only_success(written: list[Path]) -> None:
     """The one required job always runs, and passes where the one job that tests succeeded and the other was
     not for this event (S16); whatever else the two came to, it fails."""
     (path,) = (p for p in written if p.name.endswith("pull-request.yml"))
@@ -211,6 +211,24 @@ def test_the_gate_passes_only_success(written: list[Path]) -> None:
         done = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, check=False)
         passed |= {pair} if done.returncode == 0 else set()
     assert passed == {("success", "skipped"), ("skipped", "success")}
+
+
+def test_who_may_write_at_github_can(written: list[Path]) -> None:
+    """A job of ours that has the right to write issues, checks or pull requests, or to start workflows,
+    installs what speaks to GitHub: without it an alert would wait for ever."""
+    speaking = {"actions", "checks", "issues", "pull-requests"}
+    seen = 0
+    for path in written:
+        for name, job in load(path)["jobs"].items():
+            if not speaking & {k for k, v in (job.get("permissions") or {}).items() if v == "write"}:
+                continue
+            ours = [s for s in job["steps"] if str(s.get("uses", "")) in (ACTION, PLACEHOLDER)]
+            assert ours, f"{path.name}: {name}"
+            for step in ours:
+                if (step.get("with") or {}).get("command", "ci") == "ci":
+                    assert "github" in step["with"]["extras"].split(","), f"{path.name}: {name}"
+                    seen += 1
+    assert seen >= 2
 
 
 def test_strangers_get_no_right_to_packages(written: list[Path]) -> None:
