@@ -1,4 +1,5 @@
-"""One logical write is one object, and state is what Git says: SURVIVE S10, S12, S14, S15."""
+"""One logical write is one object, state is what Git says, and no start is lost: SURVIVE S10,
+S12, S14, S15, S18."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from gitkitchen.road import effects
 from gitkitchen.road.ground import Ground
 from gitkitchen.workplace import Request
 from lengths import some
-from road import TWO, made, promoted, remote, rows, tree
+from road import KITCHEN_YML, TWO, made, promoted, remote, rows, tree
 from shop import Said
 from town import Town, towned
 
@@ -217,3 +218,48 @@ def test_s14_who_slept_past_its_lease_pushes_nothing(tmp_path: Path) -> None:
     on_a_branch(other.root, released=True)
     assert promote().code == 0
     assert host.git("rev-parse", "staging^{tree}") == host.git("rev-parse", "develop^{tree}")
+
+
+ALERTS = """\
+alerts:
+  channels: {issues: {type: github_issue}}
+  rules: [{channels: [issues]}]
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("conclusion", ["cancelled", "startup_failure", "success"])
+def test_s18_a_promotion_that_was_dropped_from_its_queue_is_told(tmp_path: Path, conclusion: str) -> None:
+    """S18 (the concurrency group dropped the queued promotion): the job that a landing started ended before
+    it began. The next push says so and opens one issue, however often it is seen; the promotion that is
+    started by hand lands, and closes it. A job that had its say is nobody's business."""
+    text = KITCHEN_YML + f"ledger: branch\nstore: file://{tmp_path}/store\n" + ALERTS
+    with towned(tmp_path, {"kitchen.yml": text}) as town:
+        rights = {"contents": "write", "pull_requests": "write", "actions": "write", "checks": "write"}
+        town.token = town.forge.job_token(town.repo, **rights, issues="write")
+        assert town.promote("staging").code == 0
+        (run,) = [r for r in town.repo.repo.runs.values() if "promote prod" in r.title]
+        run.status, run.conclusion = "queued", None
+
+        def seen() -> list[str]:
+            before = town.repo.head("develop")
+            town.repo.commit("develop", {"b.txt": f"{town.count}"}, author="olga")
+            said = town.pushed("develop", before)
+            assert said.code == 0
+            told = [i.title for i in town.repo.repo.issues.values() if i.state == "open"]
+            assert bool(told) == ("never ran" in said.out)
+            return told
+
+        assert seen() == []
+        run.status, run.conclusion = "completed", conclusion
+        if conclusion == "success":
+            assert seen() == []
+            return
+        assert seen() == ["[flights prod] a promotion was refused"]
+        assert seen() == ["[flights prod] a promotion was refused"]
+        (issue,) = town.repo.repo.issues.values()
+        assert f"job {run.id} ended {conclusion}" in str(issue.body).replace("\\_", "_")
+        assert "| **Failures in a row** | 1 |" in str(issue.body)
+        assert town.promote("prod").code == 0
+        assert [i.state for i in town.repo.repo.issues.values()] == ["closed"]
+        assert seen() == []

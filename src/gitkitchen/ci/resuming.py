@@ -1,7 +1,9 @@
-"""A trusted job goes on with promotions that waited, where nothing stands against them any more."""
+"""A trusted job goes on with promotions that waited, where nothing stands against them any more, and tells of
+those that were lost."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from gitkitchen.workplace import Request
 
 if TYPE_CHECKING:
     from gitkitchen.ci.shapes import Job, Report
+    from gitkitchen.github.api import Client
 
 
 def resumed(job: Job, report: Report, project: Project) -> Report:
@@ -45,8 +48,25 @@ def _gone_on(
     try:
         with job.client(job.environ) as client:
             forge = Forge(client, report.event.default_branch, mark)
-            return tuple(go_on(request, environments, forge, job.clock()))
+            said = tuple(go_on(request, environments, forge, job.clock()))
+            return (*said, *_lost(job, request, environments, client))
     except (GitKitchenError, Trouble) as error:
         if report.decision.action is Action.RESUME:
             return (f"whether a promotion can go on is not known: {error}",)
         return ()
+
+
+def _lost(job: Job, request: Request, environments: tuple[Environment, ...], client: Client) -> Iterator[str]:
+    """Promotions that were started and never ran. What hinders looking hinders nothing."""
+    from gitkitchen.automation import PROMOTE
+    from gitkitchen.road.dropped import dropped
+    from gitkitchen.road.ground import Ground
+
+    try:
+        lost = dropped(Ground.of(request), environments, lambda: client.started(PROMOTE))
+    except (GitKitchenError, Trouble):
+        return
+    for one in lost:
+        if job.watch is not None:
+            job.watch.dropped(one.environment, one.said, one.landing.at, one.landing.commit, f"job {one.job}")
+        yield f"{one.environment}: {one.said}"

@@ -67,12 +67,12 @@ def _carried_out(job: Job, report: Report, project: Project) -> Report:
                 from gitkitchen.ci.moving import move  # with the whole road, which few jobs need
 
                 ended = move(job, report, project)
-        return resuming.afterwards(job, ended, project)
+            return resuming.afterwards(job, ended, project)
     if decision.action is Action.CLOCK:
         with _watching(job) as watch:
             watched_job = replace(job, watch=watch)
             ended = scheduling.clock(watched_job, report, lambda r: _run(watched_job, r, project))
-        return resuming.afterwards(job, ended, project)
+            return resuming.afterwards(watched_job, ended, project)
     if decision.action is Action.RESUME:
         return resuming.resumed(job, report, project)
     if decision.action is Action.VIEW:

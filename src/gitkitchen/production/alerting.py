@@ -178,6 +178,11 @@ class Watch:
         made = of_promotion(environment, refused, at, run=run, **about)
         self._later(environment, lambda _book: (made,))
 
+    def dropped(self, environment: str, said: str, at: datetime, commit: str, key: str) -> None:
+        """A promotion that followed the landing of ``commit`` never ran. ``key``: of the job that was to."""
+        made = of_promotion(environment, said, at, run=key, commit=commit)
+        self._later(environment, lambda _book: (made,))
+
     def looked(self, environment: str, declared: Declared = dict) -> None:
         """Somebody looks after an environment: its own incidents are told, what its schedules (``declared``,
         as far as the caller knows them) missed or were late with, and that either is over."""

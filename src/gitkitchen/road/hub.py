@@ -18,6 +18,7 @@ from gitkitchen.promote.shapes import Evidence, GateResult, Intent, Landing, Sta
 from gitkitchen.report.gates import as_markdown
 from gitkitchen.road import checking
 from gitkitchen.road.checking import Desk
+from gitkitchen.road.dropped import key_of
 from gitkitchen.road.effects import effect
 from gitkitchen.road.looking import Stretch
 
@@ -113,7 +114,7 @@ class Hub:
         """Start the promotions that follow this one: what a job's token pushes starts no workflow."""
         with effect("dispatch-next"):
             for name in names if self.workflow and self.ref else ():
-                inputs = {"promote": name, "key": f"promote {name} {commit[:12]}"}
+                inputs = {"promote": name, "key": key_of(name, commit)}
 
                 def start(inputs: dict[str, str] = inputs) -> None:
                     self.client.dispatch_workflow(self.workflow, self.ref, inputs, key=inputs["key"])
