@@ -98,6 +98,16 @@ def test_whom_it_concerns_is_told_once(world: World) -> None:
         assert kinds in (["closed"], sorted(kinds, key=("opened", "updated", "closed").index))
 
 
+def test_a_storm_is_few_messages(world: World) -> None:
+    """The day on which all twelve nodes of a recipe fail is twelve incidents, and on each channel five
+    messages and one of the rest; no run ever makes more."""
+    opened = world.recorder.opened
+    storms = {key: told for key, told in opened.items() if sum(told) == 12}
+    assert {channel for channel, _ in storms} == {"pager", "chat"}
+    assert all(told == [1, 1, 1, 1, 1, 7] for told in storms.values())
+    assert max(map(len, opened.values())) == 6
+
+
 def test_a_run_costs_one_push(world: World) -> None:
     """The lease, the publication and the record of a run are one commit."""
     assert set(world.counts.pushes) == {1}

@@ -111,7 +111,8 @@ def recipe_yml(name: str, cron: str, most: str, expect: str) -> str:
 
 @dataclass
 class Fault:
-    """What is wrong with a node for a while. ``kind``: ``test``, ``node``, ``outside``."""
+    """What is wrong with a node for a while. ``kind``: ``test``, ``node``, ``outside``; ``storm``: a test of
+    every node that runs."""
 
     recipe: str
     node: str
@@ -138,11 +139,16 @@ class Recorder:
     def __init__(self) -> None:
         self.got: list[tuple[str, str, str, datetime]] = []
         """An entry for each incident that a message told of."""
+        self.opened: dict[tuple[str, str], list[int]] = {}
+        """(channel, run) -> of how many incidents each message told that opened some."""
         self.sent = 0
 
     def send(self, words: Words, channel: Channel, _about: object) -> Answer:
         kind = str(words.kind)
         self.sent += 1
+        if kind == "opened":
+            run = str((words.fields or {})["run"])
+            self.opened.setdefault((channel.name, run), []).append(len(words.members))
         self.got += [(channel.name, incident, kind, quick.CLOCK.now) for incident in words.members]
         return Answer("sent", "200", f"m-{self.sent}")
 
@@ -214,6 +220,8 @@ class World:
     # --- what will happen -----------------------------------------------------------------------------
 
     def _faults(self) -> Iterator[Fault]:
+        storm = self.start + 6 * DAY
+        yield Fault("daily", "", "storm", storm, storm + 2 * DAY)
         at = self.start + 3 * DAY
         kinds = ("test", "test", "node", "outside")
         while at < self.end - 4 * DAY:
@@ -382,7 +390,9 @@ class World:
     def _results(self, recipe: str, run: str, began: datetime, took: timedelta) -> tuple[NodeResult, ...]:
         """What the nodes did: as many as change are built, the others are as they were."""
         now = quick.CLOCK.now
-        wrong = {f.node: f.kind for f in self.faults if f.recipe == recipe and f.start <= began < f.end}
+        now_wrong = [f for f in self.faults if f.recipe == recipe and f.start <= began < f.end]
+        wrong = {f.node: f.kind for f in now_wrong}
+        storm = any(f.kind == "storm" for f in now_wrong)
         results = []
         seconds = took.total_seconds() / NODES[recipe]
         blocked = False
@@ -390,7 +400,7 @@ class World:
         for number in range(NODES[recipe]):
             node = f"{recipe}_{number:02d}"
             runs = (number < CHANGED[recipe] and not asleep) or node not in self.builds
-            kind = wrong.get(node) if runs else None
+            kind = ("test" if storm else wrong.get(node)) if runs else None
             state = State.PASSED if runs else State.REUSED
             failure, build = None, self.builds.get(node)
             if blocked and runs:
@@ -404,7 +414,7 @@ class World:
             elif runs:
                 build = self._build(node, run, now)
                 if kind == "test":
-                    state, blocked = State.FAILED, True
+                    state, blocked = State.FAILED, not storm
                 else:
                     self.builds[node] = build
             ran = state in (State.PASSED, State.FAILED, State.ERROR)
