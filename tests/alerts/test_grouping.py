@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.alerts.grouping import ENDED, Going, owed, unsettled
+from gitkitchen.alerts.grouping import ENDED, Begun, Going, owed, unsettled
 from gitkitchen.alerts.incidents import Book, base, delivered, fold, observe
 from gitkitchen.alerts.message import words_of
 from gitkitchen.alerts.observing import Scene, of_node, of_outcome
@@ -296,11 +296,16 @@ def test_whatever_fails_and_whenever_it_is_sent(
     book, heard = Book(), defaultdict[str, list[str]](list)
     openings = defaultdict[str, set[str]](set)
     lost: dict[str, str] = {}
+    tried: dict[tuple[str, str], Begun] = {}
     turns = iter(luck)
 
     def send(going: Going, now: datetime) -> None:
         nonlocal book
-        for one in owed(book, alerts, now, going=going):
+        for one in owed(book, alerts, now, going=going, tried=tried):
+            if one.message != "updated":
+                tried.setdefault(
+                    ("c", one.incident.id), Begun(frozenset(i.id for i in one.incidents), one.digest)
+                )
             for incident in one.incidents:
                 if one.message == "opened":
                     openings[incident.first.run].add(one.id)
@@ -336,7 +341,7 @@ def test_whatever_fails_and_whenever_it_is_sent(
                 see(well(incident.last, later))
     for _ in range(80):
         send(ENDED, at(100))
-        if not owed(book, alerts, at(100)):
+        if not owed(book, alerts, at(100), tried=tried):
             break
     assert unsettled(book, alerts) == frozenset()
     assert base(book, at(2000), unsettled(book, alerts)) == book.head + 1

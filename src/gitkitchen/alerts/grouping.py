@@ -49,17 +49,37 @@ ENDED = Going()
 """Nothing is waited for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A message that was tried, and may have been taken: which incidents it told of."""
+
+    incidents: frozenset[str]
+    digest: bool = False
+
+
+Tried = Mapping[tuple[str, str], Begun]
+"""(channel, incident whose name the message has) -> what was tried."""
+NONE: Tried = {}
+
+
 def owed(
-    book: Book, alerts: Alerts, now: datetime, *, quiet: bool = True, going: Going = ENDED
+    book: Book,
+    alerts: Alerts,
+    now: datetime,
+    *,
+    quiet: bool = True,
+    going: Going = ENDED,
+    tried: Tried = NONE,
 ) -> tuple[Delivery, ...]:
     """What is to be sent at ``now``, in the order of the incidents. ``quiet``: not what quiet hours hold
-    back. ``going``: nor what waits for the end of a run.
+    back. ``going``: nor what waits for the end of a run. ``tried``: openings that are sent again as they
+    were.
 
     A channel is told that a group opened, then, where it can take that in place, of its newest state, and
     once that all of it is well. What opened and closed before anything was sent is one message.
     """
     found = chain.from_iterable(
-        _Channel(book, alerts, alerts.channels[name], now, quiet, going).owed()
+        _Channel(book, alerts, alerts.channels[name], now, quiet, going, tried).owed()
         for name in sorted(alerts.channels)
     )
     return tuple(sorted(found, key=lambda d: d.incident.sequence))
@@ -89,6 +109,7 @@ class _Channel:
     now: datetime
     quiet: bool
     going: Going
+    tried: Tried
 
     def owed(self) -> Iterator[Delivery]:
         name = self.channel.name
@@ -105,20 +126,43 @@ class _Channel:
             for run in dict.fromkeys(m.first.run for m in told_of if _is_of_run(m.first)):
                 self.of_run.setdefault(run, []).append(group)
         fresh: dict[Key, list[Incident]] = {}
-        for incident in own:
-            if name not in incident.told and not self._joins(incident, told_by):
-                fresh.setdefault(self._key(incident), []).append(incident)
+        untold = [i for i in own if name not in i.told]
+        again = list(self._tried(untold))
+        settled = {i.id for d in again for i in d.incidents}
+        waiting = {self._key(d.incident) for d in again}
+        """What belongs to a message that is sent again joins it when that is told."""
+        for incident in untold:
+            if incident.id not in settled and not self._joins(incident, told_by):
+                key = self._key(incident)
+                if key not in waiting:
+                    fresh.setdefault(key, []).append(incident)
         for group, members in self.groups.items():
             yield from self._again(group, members)
-        yield from self._first(list(fresh.values()))
+        yield from self._first(list(fresh.values()), again)
 
     # --- what is new ---
 
-    def _first(self, groups: Sequence[Sequence[Incident]]) -> Iterator[Delivery]:
+    def _tried(self, untold: Sequence[Incident]) -> Iterator[Delivery]:
+        """The openings that were tried, as they were."""
+        taken = set[str]()
+        for lead in untold:
+            begun = self.tried.get((self.channel.name, lead.id))
+            if begun is not None and lead.id not in taken:
+                members = [i for i in untold if i.id in begun.incidents - taken and i is not lead]
+                taken |= {lead.id, *(i.id for i in members)}
+                yield replace(_opening([lead, *members], self.channel), digest=begun.digest)
+
+    def _first(self, groups: Sequence[Sequence[Incident]], again: Sequence[Delivery]) -> Iterator[Delivery]:
         """Openings: as many of each run, and at once, as may be; the rest as one. What is the environment's
         own is never among many."""
         sent = {run: len(names) for run, names in self.of_run.items()}
         planned, rest = 0, list[Incident]()
+        for delivery in again:
+            planned += 1
+            for run in {m.first.run for m in delivery.incidents if _is_of_run(m.first)}:
+                sent[run] = sent.get(run, 0) + 1
+            if not self._held(delivery.incidents):
+                yield delivery
         for members in groups:
             if self._held(members):
                 continue

@@ -154,16 +154,18 @@ def _send_all(office: Office, environment: str, held: Held, left: Callable[[], f
         bodies: list[Mapping[str, Any]] = []
         narrowed = False
         try:
-            for planned in owed(book, office.alerts, office.now(), going=office.going):
+            tried = office.spool.tried()
+            for planned in owed(book, office.alerts, office.now(), going=office.going, tried=tried):
                 if left() <= 0:
                     office.say(Problem(f"alerts of '{environment}' wait: no time is left", code="alert-time"))
                     break
                 held.check()
+                again = (planned.channel, planned.incident.id) in tried
                 delivery = _as_begun(office, planned)
                 answer = _send_one(office, delivery, left)
                 done.append(Sent(delivery, answer))
                 if answer.end == "sent":
-                    narrowed = narrowed or delivery is not planned
+                    narrowed = narrowed or again or delivery is not planned
                     bodies.append(delivered(delivery, answer.ref))
         finally:
             if bodies:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from gitkitchen.alerts.grouping import Begun
 from gitkitchen.alerts.incidents import read_happening, written
 from gitkitchen.alerts.shapes import Delivery, Happening
 from gitkitchen.errors import Infrastructure, Problem
@@ -66,17 +67,27 @@ class Spool:
     def begin(self, delivery: Delivery) -> None:
         """A message is about to leave, and tells of these incidents."""
         try:
-            text = "\n".join(incident.id for incident in delivery.incidents)
+            lines = [incident.id for incident in delivery.incidents] + ["digest"] * delivery.digest
+            text = "\n".join(lines)
             write_atomic(self._begun(delivery), text, sync=True)
         except OSError:
             return
 
     def begun(self, delivery: Delivery) -> frozenset[str] | None:
         """The incidents of which a message told when it was about to leave; None where it was not."""
-        try:
-            return frozenset(self._begun(delivery).read_text(encoding="utf-8").splitlines())
-        except (OSError, ValueError):
-            return None
+        found = _read(self._begun(delivery))
+        return found.incidents if found is not None else None
+
+    def tried(self) -> dict[tuple[str, str], Begun]:
+        """All openings that were about to leave."""
+        found = {}
+        for path in _files(self.folder / "sent", ".tells"):
+            lead, _, rest = path.name.removesuffix(".tells").partition(".")
+            message, _, channel = rest.partition(".")
+            begun = _read(path) if message in ("opened", "closed") else None
+            if begun is not None:
+                found[channel, lead] = begun
+        return found
 
     def left(self, delivery: Delivery) -> str | None:
         """What the channel called a message that left from here; None where none did."""
@@ -110,6 +121,14 @@ class Spool:
 
     def _sent(self, delivery: Delivery) -> Path:
         return self.folder / "sent" / f"{delivery.id}.{delivery.channel}"
+
+
+def _read(path: Path) -> Begun | None:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return Begun(frozenset(lines) - {"digest"}, "digest" in lines)
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
