@@ -237,9 +237,9 @@ def test_quiet_hours_hold_back_and_deliver_after() -> None:
 def test_each_channel_is_told_one_opening_and_one_close(
     order: Sequence[tuple[int, bool, str]], sends: Sequence[int]
 ) -> None:
-    """Whenever sending comes between the observations, a channel hears at most one opening and one close of
-    an incident, in that order, and of what is over in the end a close."""
-    plan = alerts(AlertRule(("c",)), kind="webhook", updates=True)
+    """Where each thing is told by itself, a channel hears at most one opening and one close of an incident,
+    in that order, whenever sending comes between; and of what is over in the end a close."""
+    plan = alerts(AlertRule(("c",), group="none", most=100), kind="webhook", updates=True)
     book, heard = Book(), list[tuple[str, str]]()
     for number, (hour, well, test) in enumerate([*order, (0, False, "n/a")]):
         body = observe(book, seen(hour, well=well, test=test), 0.0)

@@ -157,10 +157,13 @@ class _Channel:
         own is never among many."""
         sent = {run: len(names) for run, names in self.of_run.items()}
         planned, rest = 0, list[Incident]()
+        digested = set[str]()
+        """The runs whose digest is sent again: what is more of them joins it when that is told."""
         for delivery in again:
             planned += 1
             for run in {m.first.run for m in delivery.incidents if _is_of_run(m.first)}:
                 sent[run] = sent.get(run, 0) + 1
+                digested |= {run} if delivery.digest else set()
             if not self._held(delivery.incidents):
                 yield delivery
         for members in groups:
@@ -173,7 +176,7 @@ class _Channel:
             run = first.run if _is_of_run(first) else ""
             awaited = any(self.going.awaits(m, self.now) for m in members)
             if max(sent.get(run, 0), planned) >= rule.most:
-                rest += () if awaited else members
+                rest += () if awaited or run in digested else members
             elif rule.group != "recipe" or not awaited:
                 planned += 1
                 sent |= {run: sent.get(run, 0) + 1} if run else {}
