@@ -133,6 +133,7 @@ def test_the_page_shows_how_every_interval_ended(world: World, tmp_path: Path) -
     written = write_site(site, tmp_path / "site")
     size = sum(f.stat().st_size for f in (tmp_path / "site").rglob("*") if f.is_file())
     print(f"page: {written.pages} pages, {size / 1e6:.1f} MB, {time.process_time() - begun:.1f} s CPU")
+    assert [a.id for a in site.alerts if a.closed and "pager" not in a.told] == []
     pages = {p.name for p in (tmp_path / "site/run").iterdir()}
     for recipe in RECIPES:
         for body in checks.bodies(world, f"runs/{world.namespace}/{recipe}"):
