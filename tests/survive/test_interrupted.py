@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -156,7 +157,8 @@ def test_s9_what_was_interrupted_is_never_green(
     assert shop.cli("query", "from first").code != 0
     log = shop.cli("log", "--json")
     assert log.code == 0
-    assert '"passed"' not in log.out
+    wanted = "interrupted" if number == signal.SIGKILL else "cancelled"
+    assert [run["verdict"] for run in json.loads(log.out)["runs"]] == [wanted]
     if number != signal.SIGKILL:
         assert shop.outcome()["verdict"] == "cancelled"
         assert shop.outcome()["publication"]["state"] == "withheld"
