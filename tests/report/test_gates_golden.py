@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from gitkitchen.cli.main import LATER, parser
+from gitkitchen.cli.arguments import parser
+from gitkitchen.cli.main import LATER
 from gitkitchen.finding import PolicyFinding
 from gitkitchen.kitchen.gates import window
 from gitkitchen.model import Approvals, Contract, Freeze, Gate, GateCommand, Soak

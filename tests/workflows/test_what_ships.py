@@ -19,7 +19,7 @@ from gitkitchen.automation import COMMAND, PRODUCTION, WORKFLOWS, hook, workflow
 from gitkitchen.ci import results
 from gitkitchen.ci.decide import Action, Decision
 from gitkitchen.ci.shapes import Report
-from gitkitchen.cli.main import parser
+from gitkitchen.cli.arguments import parser
 from gitkitchen.github.artifacts import DISPATCHED
 from gitkitchen.github.events import PULL_INPUTS, Dispatch, Event
 from gitkitchen.kitchen.config import load_project
