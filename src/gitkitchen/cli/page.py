@@ -11,6 +11,7 @@ from gitkitchen.errors import PASSED
 
 
 def page(options: argparse.Namespace) -> int:
+    from gitkitchen.page.drawn import Drawn
     from gitkitchen.page.machines import status
     from gitkitchen.page.views.parts import Studio
     from gitkitchen.page.writing import write_site
@@ -19,9 +20,10 @@ def page(options: argparse.Namespace) -> int:
 
     premises, found = site(request(options), datetime.now(UTC))
     folder = options.out or premises.project.state / "page"
-    written = write_site(found, folder)
+    studio = Studio.of(found, Drawn(premises.project.state / "cache" / "drawn"))
+    written = write_site(studio, folder)
     if options.json:
-        print(json.dumps(status(Studio.of(found)), ensure_ascii=False, indent=2))
+        print(json.dumps(status(studio), ensure_ascii=False, indent=2))
     else:
         what = f"{count(written.pages, 'page')}, {count(written.changed, 'file')} written"
         print(safe(f"{what}: {folder / 'index.html'}"))

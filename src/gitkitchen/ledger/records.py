@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from gitkitchen.files import canonical, digest
+from gitkitchen.files import canonical, digest, digest_bytes
 
 SMALL = 4096
 """Bytes of a record that is kept in memory when it was read."""
@@ -60,12 +60,17 @@ def _decoded(raw: bytes, stream: str, sequence: int) -> Record:
         raise ValueError("it is not a record")  # noqa: TRY004 (of its kind: damage)
     if (found.get("stream"), found.get("sequence")) != (stream, sequence):
         raise ValueError(f"it holds record {found.get('sequence')} of stream '{found.get('stream')}'")
-    record = seal(stream, sequence, found["body"], str(found.get("previous")))
-    if found.get("id") != record.id:
+    previous = str(found.get("previous"))
+    # The body is what is large. It is written once for both: the content that has the digest, and the file,
+    # in which the id stands behind the body.
+    written = b'{"body":' + canonical(found["body"])
+    rest = canonical({"version": 1, "stream": stream, "sequence": sequence, "previous": previous})[1:]
+    name = digest_bytes(b"%b,%b" % (written, rest))
+    if found.get("id") != name:
         raise ValueError("its content does not have the digest that it states")
-    if encode(record) != raw:
+    if b'%b,"id":"%b",%b\n' % (written, name.encode(), rest) != raw:
         raise ValueError("its bytes are not those that were written")
-    return record
+    return Record(stream, sequence, name, found["body"], previous)
 
 
 def _content(stream: str, sequence: int, body: Mapping[str, Any], previous: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What was read of the ledger before: one more run costs one more record, however many there are.
 
-A file for each stream, a line for each record, in ``.gitkitchen/cache/page``. It is derived: what is damaged
-or of another ledger is read again, and who removes it loses time alone.
+A file for each stream, a line for each record, in ``.gitkitchen/cache/page``. It is derived: what is damaged,
+of another ledger or of other code is read again, and who removes it loses time alone. Each line carries the
+checksum of its content, so that what is damaged is known before any of it is used.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.ledger.records import Record
+from gitkitchen.page.code import code
+from gitkitchen.page.kept import Kept, parted
 
-SCHEME = 1
 Keep = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+TAB, END = b"\t", b"\n"  # JSON writes both as escapes: they stand between our fields alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,51 +32,83 @@ class Streams:
     ledger: Ledger
     folder: Path
 
-    def records(self, stream: str, keep: Keep = lambda body: body) -> list[Record]:
-        """All records of a stream, in order. ``keep``: what of a body is remembered. Infrastructure names a
-        bad or missing record; what was read before is not verified again (``audit --verify`` does)."""
+    def records(self, stream: str, keep: Keep = lambda body: body, *, later: bool = False) -> list[Record]:
+        """All records of a stream, in order. ``keep``: what of a body is remembered; ``later``: most of it is
+        parsed only when it is asked for. Infrastructure names a bad or missing record; what was read before
+        is not verified again (``audit --verify`` does)."""
         head = self.ledger.head(stream)
         path = self.folder / f"{digest_bytes(stream.encode())[:32]}.jsonl"
         known = _read(path, stream, self.ledger.gaps(stream)) if head else []
         if known and not self._continues(stream, known[-1], head):
             known = []
-        if known and known[-1].sequence == head:
-            return known
         after = known[-1].sequence if known else 0
-        new = [
-            Record(stream, r.sequence, r.id, keep(r.body), r.previous)
-            for r in (self.ledger.read(stream, after) if head else ())
-        ]
-        if new:
-            lines = "".join(_line(r) for r in new)
+        if head > after:
+            lines = [_line(r, keep(r.body)) for r in self.ledger.read(stream, after)]
             if known:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(lines)
+                with path.open("ab") as file:
+                    file.write(b"".join(lines))
             else:
-                write_atomic(path, json.dumps([SCHEME, stream]) + "\n" + lines)
-        return [*known, *new]
+                write_atomic(path, b"".join([_header(stream), *lines]))
+            known += _parsed(lines)
+        # What is read now and what was read before go the same way: no page can tell them apart.
+        return [Record(stream, k.sequence, k.id, k.body if later else k.body.whole()) for k in known]
 
-    def _continues(self, stream: str, last: Record, head: int) -> bool:
+    def _continues(self, stream: str, last: _Known, head: int) -> bool:
         """Whether the ledger still holds the last record that was remembered."""
         if last.sequence > head:
             return False
         return next(iter(self.ledger.read(stream, last.sequence - 1))).id == last.id
 
 
-def _line(record: Record) -> str:
-    return json.dumps([record.sequence, record.id, record.body], separators=(",", ":")) + "\n"
+@dataclass(frozen=True, slots=True)
+class _Known:
+    sequence: int
+    id: str
+    body: Kept
 
 
-def _read(path: Path, stream: str, gone: Gaps) -> list[Record]:
-    """What a file remembers of what the ledger still holds; nothing where it is not whole."""
+def _header(stream: str) -> bytes:
+    return json.dumps([code(), stream]).encode() + END
+
+
+def _line(record: Record, body: Mapping[str, Any]) -> bytes:
+    first, rest = parted(body)
+    content = TAB.join(
+        json.dumps(part, separators=(",", ":")).encode()
+        for part in ([record.sequence, record.id, first], rest)
+    )
+    return b"%08x" % crc32(content) + TAB + content + END
+
+
+def _read(path: Path, stream: str, gone: Gaps) -> list[_Known]:
+    """What a file remembers of what the ledger still holds; nothing where it is not whole, or of other
+    code."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        if not lines or json.loads(lines[0]) != [SCHEME, stream]:
+        raw = path.read_bytes()
+        header = _header(stream)
+        if not raw.startswith(header) or not raw.endswith(END):
             return []
-        found = json.loads(f"[{','.join(lines[1:])}]")
-        records = [Record(stream, int(s), str(i), body) for s, i, body in found if isinstance(body, dict)]
+        known = _parsed(raw[len(header) :].splitlines(keepends=True))
     except (OSError, ValueError, TypeError, RecursionError):
         return []
-    records = [r for r in records if gone.at(r.sequence) is None]
-    whole = bool(records) and [r.sequence for r in records] == gone.kept(records[-1].sequence)
-    return records if whole else []
+    known = [k for k in known if gone.at(k.sequence) is None]
+    whole = bool(known) and [k.sequence for k in known] == gone.kept(known[-1].sequence)
+    return known if whole else []
+
+
+def _parsed(lines: list[bytes]) -> list[_Known]:
+    """The records of lines. ValueError where one is damaged."""
+    firsts, rests = [], []
+    for line in lines:
+        checksum, _, content = line[:-1].partition(TAB)
+        if checksum != b"%08x" % crc32(content):
+            raise ValueError("a line is damaged")
+        first, _, rest = content.partition(TAB)
+        firsts.append(first)
+        rests.append(rest)
+    return [
+        _Known(sequence, name, Kept(first, rest))
+        for (sequence, name, first), rest in zip(
+            json.loads(b"[" + b",".join(firsts) + b"]"), rests, strict=True
+        )
+    ]

@@ -70,7 +70,7 @@ def read_site(
         Run(r.id, r.stream.split("/")[1], r.stream.rsplit("/", 1)[1], r.body)
         for stream in ledger.streams("runs")
         if stream.count("/") == 2
-        for r in streams.records(stream, _kept)
+        for r in streams.records(stream, _kept, later=True)
     ]
     published = _published(places)
     found = columns(published)

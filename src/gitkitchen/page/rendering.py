@@ -13,12 +13,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.files import digest_bytes
+from gitkitchen.page.code import code
 from gitkitchen.page.markdown import as_html
 from gitkitchen.report.text import encodable, safe
 from gitkitchen.shipped import find
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
@@ -83,15 +85,48 @@ def plain(text: str) -> str:
 
 def render(page: Page) -> str:
     """The text of a page."""
-    text = environment().get_template(page.template).render(page.make(), root=page.root)
-    return encodable(re.sub(r"\n\s*\n+", "\n", text))
+    return part(page.template, **page.make(), root=page.root)
+
+
+def part(template: str, **values: Any) -> str:
+    """The text that a template makes of its values."""
+    text = environment().get_template(template).render(values)
+    return encodable(_EMPTY.sub("\n", text))
+
+
+_EMPTY = re.compile(r"\n\s*\n+")
+
+
+class Frame:
+    """What stands around the pages of a site: of thousands of pages most have the same."""
+
+    def __init__(self, site: Mapping[str, Any]) -> None:
+        self._site = site
+        self._made: dict[tuple[object, ...], Markup] = {}
+
+    def head(self, root: str) -> Markup:
+        return self._part("head", root)
+
+    def top(self, root: str, menu: str, lasting: bool) -> Markup:
+        return self._part("top", root, menu, lasting)
+
+    def foot(self, root: str, lasting: bool) -> Markup:
+        return self._part("foot", root, lasting)
+
+    def _part(self, name: str, *about: object) -> Markup:
+        key = (name, *about)
+        if key not in self._made:
+            make = getattr(environment().get_template("frame.html.j2").module, name)
+            self._made[key] = make(self._site, *about)
+        return self._made[key]
 
 
 @lru_cache(maxsize=1)
 def look() -> str:
-    """The digest of all that decides how a page looks: templates and style."""
+    """The digest of all that decides how a page looks: templates, style, and the code that fills them."""
     folder = find("templates/page")
-    return digest_bytes(b"".join(p.name.encode() + p.read_bytes() for p in sorted(folder.iterdir())))
+    parts = [p.name.encode() + p.read_bytes() for p in sorted(folder.iterdir())]
+    return digest_bytes(b"".join([code().encode(), *parts]))
 
 
 _SLUG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")

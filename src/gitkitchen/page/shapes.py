@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gitkitchen.history import Commit
 from gitkitchen.model import Environment
+from gitkitchen.page.kept import Kept
 from gitkitchen.promote.moves import Course
 from gitkitchen.promote.shapes import Move
 
@@ -38,6 +39,11 @@ class Run:
     namespace: str
     recipe: str
     body: Mapping[str, Any]
+
+    def apart(self) -> Run:
+        """The same run, for one look at all of it: what is parsed of its body goes with it."""
+        body = self.body
+        return Run(self.record, self.namespace, self.recipe, body.whole()) if isinstance(body, Kept) else self
 
     def _map(self, key: str) -> Mapping[str, Any]:
         value = self.body.get(key)
@@ -140,19 +146,19 @@ class Run:
         value = self.body.get(key)
         return [v if isinstance(v, int | float) else 0 for v in value] if isinstance(value, list) else []
 
-    @property
+    @cached_property
     def tries(self) -> Mapping[str, int]:
         return {k: v for k, v in self._map("tries").items() if isinstance(v, int)}
 
-    @property
+    @cached_property
     def rows(self) -> Mapping[str, float]:
         return _figures(self._map("rows"))
 
-    @property
+    @cached_property
     def metrics(self) -> Mapping[str, float]:
         return _figures(self._map("metrics"))
 
-    @property
+    @cached_property
     def tests(self) -> Mapping[str, int]:
         return {k: v for k, v in self._map("tests").items() if isinstance(v, int)}
 
@@ -169,7 +175,7 @@ class Run:
             return first
         return max((n for n in self.states if test.startswith(f"{n}/")), key=len, default=first)
 
-    @property
+    @cached_property
     def failed(self) -> Mapping[str, Mapping[str, Any]]:
         """Node -> why it did not pass."""
         return {k: v for k, v in self._map("failed").items() if isinstance(v, dict)}

@@ -15,8 +15,9 @@ from pathlib import Path
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.page.machines import files
-from gitkitchen.page.rendering import look, render
+from gitkitchen.page.rendering import Page, look, render
 from gitkitchen.page.shapes import Site
+from gitkitchen.page.sharing import share
 from gitkitchen.page.views import pages
 from gitkitchen.page.views.parts import Studio
 from gitkitchen.shipped import find
@@ -36,12 +37,12 @@ class Written:
     removed: int
 
 
-def write_site(site: Site, folder: Path) -> Written:
+def write_site(site: Site | Studio, folder: Path) -> Written:
     """Make the folder the site. Mistake where it holds what is not ours; Infrastructure where it cannot be
     written."""
     known = _before(folder)
     try:
-        return _write(site, folder, known)
+        return _write(site if isinstance(site, Studio) else Studio.of(site), folder, known)
     except OSError as error:
         raise Infrastructure(
             Problem(
@@ -52,10 +53,12 @@ def write_site(site: Site, folder: Path) -> Written:
         ) from error
 
 
-def _write(site: Site, folder: Path, known: Mapping[str, str]) -> Written:
+def _write(studio: Studio, folder: Path, known: Mapping[str, str]) -> Written:
     style = look()
     keys: dict[str, str] = {}
     changed = 0
+    if not (folder / STATE).exists():
+        _remember(folder, known)  # a folder that was begun is ours, though this may end at any moment
     for name in ("style.css", "page.js"):
         text = find(f"templates/page/{name}").read_text(encoding="utf-8")
         changed += _put(folder, name, text)
@@ -63,29 +66,49 @@ def _write(site: Site, folder: Path, known: Mapping[str, str]) -> Written:
     changed += _put(folder, ".nojekyll", "")
     keys[".nojekyll"] = ""
     there = _there(folder, "run")
-    for page in pages(site):
-        key = digest_bytes(f"{style} {page.key}".encode(errors="replace"))[:24] if page.lasting else ""
-        keys[page.path] = key
-        if page.lasting and known.get(page.path) == key and page.path in there:
+    lasting: list[tuple[Page, str]] = []
+    for page in pages(studio):
+        if not page.lasting:
+            keys[page.path] = ""
+            changed += _put(folder, page.path, render(page))
             continue
-        changed += _put(folder, page.path, render(page))
-    for path, text in files(Studio.of(site)):
+        key = digest_bytes(f"{style} {page.key}".encode(errors="replace"))[:24]
+        if page.path in there and known.get(page.path) == f"{key} {there[page.path]}":
+            keys[page.path] = known[page.path]
+        else:
+            lasting.append((page, key))
+    made = share(lasting, lambda found: _put_sized(folder, found[0]))
+    for (page, key), (wrote, size) in zip(lasting, made, strict=True):
+        keys[page.path] = f"{key} {size}"
+        changed += wrote
+    for path, text in files(studio):
         keys[path] = ""
         changed += _put(folder, path, text)
     removed = 0
     for path in known.keys() - keys.keys():
         (folder / path).unlink(missing_ok=True)
         removed += 1
-    count = sum(path.endswith(".html") for path in keys)
+    studio.drawn.tidy()
+    _remember(folder, keys)
+    return Written(folder, sum(path.endswith(".html") for path in keys), changed, removed)
+
+
+def _remember(folder: Path, keys: Mapping[str, str]) -> None:
+    """Path -> "", or of a lasting page a digest of what it depends on, and its size."""
     write_atomic(folder / STATE, json.dumps({"version": 1, "pages": keys}, separators=(",", ":")) + "\n")
-    return Written(folder, count, changed, removed)
 
 
-def _there(folder: Path, below: str) -> set[str]:
+def _there(folder: Path, below: str) -> dict[str, int]:
+    """The files that are there, with their sizes: what a power cut left empty is made again."""
     try:
-        return {f"{below}/{entry.name}" for entry in os.scandir(folder / below)}
+        return {f"{below}/{entry.name}": entry.stat().st_size for entry in os.scandir(folder / below)}
     except FileNotFoundError:
-        return set()
+        return {}
+
+
+def _put_sized(folder: Path, page: Page) -> tuple[bool, int]:
+    text = render(page)
+    return _put(folder, page.path, text), len(text.encode("utf-8", "replace"))
 
 
 def _put(folder: Path, path: str, text: str) -> bool:

@@ -10,9 +10,9 @@ from gitkitchen.page.views import catalogue, history, incidents, overview, road,
 from gitkitchen.page.views.parts import Studio
 
 
-def pages(site: Site) -> Iterator[Page]:
+def pages(site: Site | Studio) -> Iterator[Page]:
     """Every page of the site, the overview first; runs, which are many, last."""
-    studio = Studio.of(site)
+    studio = site if isinstance(site, Studio) else Studio.of(site)
     yield overview.overview(studio)
     yield from catalogue.pages(studio)
     yield from history.pages(studio)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from gitkitchen.page.health import Standing, changes, histories
-from gitkitchen.page.rendering import Page
+from gitkitchen.page.rendering import Page, part
+from gitkitchen.page.shapes import Run
 from gitkitchen.page.views.parts import Block, Cell, Row, Studio, chart, grid_href, heads, metrics_href, when
 from gitkitchen.report.text import count
 
@@ -93,23 +94,12 @@ def _tests(studio: Studio) -> Page:
 def _metrics(studio: Studio, standing: Standing) -> Page:
     """Rows of each dataset, what nodes measured, and how long it took, run by run, with what happened."""
     runs = [r for r in standing.runs if r.started >= studio.site.since][-LATE:]
-    series: dict[str, list[tuple[datetime, float]]] = {}
-    for run in runs:
-        if run.green or run.verdict == "failed":
-            series.setdefault("seconds", []).append((run.started, round(run.seconds, 1)))
-        for name, value in run.rows.items():
-            series.setdefault(f"rows of {name}", []).append((run.started, float(value)))
-        for name, value in run.metrics.items():
-            series.setdefault(name, []).append((run.started, float(value)))
     marks = _marks(studio, standing.environment)
-    drawn = [c for name, points in list(series.items())[:CHARTS] if (c := chart(name, points, marks))]
+    inputs = [*(r.record for r in runs), *(f"{at.isoformat()} {kind} {words}" for at, kind, words in marks)]
     block = Block(
         "By run",
         f"since {studio.site.since:%Y-%m-%d}",
-        charts=drawn,
-        text="" if drawn else "There are not two runs in this time whose figures could be compared.",
-        more="A dashed line is a promotion, a full one an incident; each says its words to a pointer. "
-        + (f"{count(len(series) - CHARTS, 'figure')} more are not drawn." if len(series) > CHARTS else ""),
+        html=studio.drawn.html("metrics", inputs, lambda: _charts(runs, marks)),
     )
     return studio.page(
         metrics_href(standing),
@@ -123,7 +113,30 @@ def _metrics(studio: Studio, standing: Standing) -> Page:
     )
 
 
-def _marks(studio: Studio, environment: str) -> list[tuple[datetime, str, str]]:
+def _charts(runs: Sequence[Run], marks: Sequence[Mark]) -> str:
+    """A line for each figure, as HTML."""
+    series: dict[str, list[tuple[datetime, float]]] = {}
+    for run in runs:
+        if run.green or run.verdict == "failed":
+            series.setdefault("seconds", []).append((run.started, round(run.seconds, 1)))
+        for name, value in run.rows.items():
+            series.setdefault(f"rows of {name}", []).append((run.started, float(value)))
+        for name, value in run.metrics.items():
+            series.setdefault(name, []).append((run.started, float(value)))
+    drawn = [c for name, points in list(series.items())[:CHARTS] if (c := chart(name, points, marks))]
+    said = "A dashed line is a promotion, a full one an incident; each says its words to a pointer."
+    if len(series) > CHARTS:
+        said += f" {count(len(series) - CHARTS, 'figure')} more are not drawn."
+    if not drawn:
+        said = "There are not two runs in this time whose figures could be compared."
+    return part("charts.html.j2", charts=drawn, said=said)
+
+
+Mark = tuple[datetime, str, str]
+"""When, what kind of thing, and in words."""
+
+
+def _marks(studio: Studio, environment: str) -> list[Mark]:
     place = studio.place(environment)
     found = (
         [(m.at, "landed", f"{m.intent.value} {m.commit[:10]} {when(m.at)}") for m in changes(place)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from gitkitchen.page.drawing import HEIGHT, WIDTH, line
+from gitkitchen.page.drawn import Drawn
 from gitkitchen.page.health import Standing, of_run, standings, troubles
 from gitkitchen.page.measures import Delivery, delivery
-from gitkitchen.page.rendering import Page, slug
+from gitkitchen.page.rendering import Frame, Page, slug
 from gitkitchen.page.shapes import Place, RecipeFact, Run, Site, Tone
 from gitkitchen.report.text import clip, number
 
@@ -71,7 +73,8 @@ class Block:
     weeks_said: str = ""
     graph: Mapping[str, Any] | None = None
     articles: Sequence[Mapping[str, Any]] = ()
-    charts: Sequence[Mapping[str, Any]] = ()
+    html: str = ""
+    """What was drawn by a template of its own: Markup."""
     note: str = ""
     items: Sequence[Cell] = ()
     more: str = ""
@@ -115,9 +118,10 @@ class Studio:
     makers: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
     """Dataset -> recipe and node."""
     incident_pages: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    drawn: Drawn = field(default_factory=Drawn)
 
     @classmethod
-    def of(cls, site: Site) -> Studio:
+    def of(cls, site: Site, drawn: Drawn | None = None) -> Studio:
         found = troubles(site)
         made = [d for r in site.recipes for n in r.nodes for d in n.datasets]
         makers = {d: (r.name, n) for r in site.recipes for n in r.nodes for d in n.datasets} if made else {}
@@ -144,7 +148,13 @@ class Studio:
             shared,
             makers,
             {(t.environment, t.id): f"incident/{slug(t.environment, t.id)}.html" for t in found},
+            drawn or Drawn(),
         )
+
+    @cached_property
+    def frame(self) -> Frame:
+        """What stands around every page."""
+        return Frame(self.shared)
 
     def page(self, path: str, template: str, menu: str, **values: Any) -> Page:
         """A page of the present with what every page has."""
@@ -154,7 +164,14 @@ class Studio:
     def given(self, menu: str, *, lasting: bool = False, **values: Any) -> dict[str, Any]:
         """What the templates of all pages are given."""
         plain = {"over": "", "lead": "", "tone": "", "next": "", "facts": (), "blocks": (), "title": ""}
-        given = {**plain, "site": self.shared, "menu": menu, "lasting": lasting, **values}
+        given = {
+            **plain,
+            "site": self.shared,
+            "frame": self.frame,
+            "menu": menu,
+            "lasting": lasting,
+            **values,
+        }
         given["title"] = given["title"] or given["headline"]
         return given
 

@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from gitkitchen.history import Commit
 from gitkitchen.page.health import Standing, of_run
-from gitkitchen.page.rendering import Page, plain
+from gitkitchen.page.rendering import Page, part, plain
 from gitkitchen.page.shapes import Run, Tone
 from gitkitchen.page.views.parts import Studio, dot, grid_href, recipe_href, run_href, when
-from gitkitchen.report.text import WORDS, count, duration, names, number, share
+from gitkitchen.report.text import WORDS, duration, names, number, share
 
 GRID = 100
 COMMITS = 40
@@ -65,14 +65,33 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
     """Nodes, in the order of the recipe, by runs, the newest first: what fails is seen without scrolling."""
     runs = standing.runs[-most:][::-1]
     fact = studio.facts.get(standing.recipe)
+    declared = [n.name for n in fact.nodes] if fact else []
+    last = runs[0]
+    return studio.page(
+        grid_href(standing),
+        "grid.html.j2",
+        "recipes.html",
+        headline=f"{standing.label} in {standing.environment}",
+        tone=standing.health.tone,
+        over="grid of runs",
+        lead=": ".join(filter(None, [f"The last run {standing.health.word}", standing.health.why])) + ".",
+        said=f"From {when(runs[-1].started)} to {when(last.started)}.",
+        table=studio.drawn.html(
+            "grid", [*(r.record for r in runs), "", *declared], lambda: _table(runs, declared)
+        ),
+    )
+
+
+def _table(runs: Sequence[Run], declared: Sequence[str]) -> str:
+    """The grid itself, as HTML. ``runs``: the newest first; ``declared``: nodes, in their order."""
     seen = {n: None for r in runs for n in r.states}
-    order = [n.name for n in fact.nodes if n.name in seen] if fact else []
+    order = [n for n in declared if n in seen]
     order += [n for n in seen if n not in set(order)]
     rows = [
         # The cells are our own constants: no name of anybody's is in them.
         {
             "name": name,
-            "cells": Markup("").join(_CELLS.get(r.states.get(name, ""), NONE) for r in runs),
+            "cells": Markup("").join([_CELLS.get(r.states.get(name, ""), NONE) for r in runs]),
         }
         for name in order
     ]
@@ -81,20 +100,7 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
         for day, found in groupby(runs, key=lambda r: f"{r.started:%Y-%m-%d}")
         if (group := list(found))
     ]
-    last = runs[0]
-    return studio.page(
-        grid_href(standing),
-        "grid.html.j2",
-        "recipes.html",
-        headline=f"{standing.label} in {standing.environment}",
-        tone=standing.health.tone,
-        over=f"grid of {count(len(order), 'node')} by {count(len(runs), 'run')}",
-        lead=": ".join(filter(None, [f"The last run {standing.health.word}", standing.health.why])) + ".",
-        said=f"From {when(runs[-1].started)} to {when(last.started)}.",
-        days=days,
-        runs=[dot(r) for r in runs],
-        rows=rows,
-    )
+    return part("table.html.j2", days=days, runs=[dot(r) for r in runs], rows=rows, root="../")
 
 
 # --- a run ----------------------------------------
@@ -106,12 +112,23 @@ def run_page(studio: Studio, run: Run, green: Run | None, logs: Mapping[str, Map
     environment = studio.spaces.get(run.namespace, "")
     before = green.record if green is not None and not run.green else ""
     known = run.recipe in studio.facts
-    key = f"{run.record} {before} {environment} {known} {studio.site.title}"
-    return Page(run_href(run), "run.html.j2", lambda: _values(studio, run, green, environment, logs), key)
+    kept = (environment, run.recipe, run.variation) in studio.standings
+    between: Sequence[Commit] | None = ()
+    if before and green is not None:
+        log, index = studio.site.log.get(environment, ()), logs.get(environment, {})
+        between = commits_between(log, index, green, run)
+    commits = "?" if between is None else ",".join(c.oid for c in between)
+    key = f"{run.record} {before} {environment} {known} {kept} {commits} {studio.site.title}"
+    return Page(
+        run_href(run),
+        "run.html.j2",
+        lambda: _values(studio, run.apart(), green and green.apart(), environment, between),
+        key,
+    )
 
 
 def _values(
-    studio: Studio, run: Run, green: Run | None, environment: str, logs: Mapping[str, Mapping[str, int]]
+    studio: Studio, run: Run, green: Run | None, environment: str, between: Sequence[Commit] | None
 ) -> dict[str, Any]:
     health = of_run(run)
     findings = list(_findings(run))
@@ -132,9 +149,9 @@ def _values(
         findings=findings,
         findings_said="What failed" if bad else "What to look at",
         checkout=f"git switch --detach {run.commit}" if run.commit and bad else "",
-        changed=_changed(studio, run, green, environment, logs) if bad else None,
+        changed=_changed(run, green, between) if bad else None,
         green={"href": run_href(green), "said": when(green.started)} if green else None,
-        nodes=Markup("").join(map(Markup, _nodes(run))),
+        nodes=Markup("".join(_nodes(run))),  # noqa: S704 - made there, of what was escaped
         nodes_said=_counted(run),
         axis=f"0 to {duration(run.seconds)}" if run.times else "",
         tests_said=", ".join(f"{n:,} {w}" for w, n in sorted(run.tests.items())) or "none",
@@ -178,9 +195,11 @@ def _findings(run: Run) -> Iterator[dict[str, Any]]:
     """Nodes that failed first, then tests: those that stop before those that warn."""
     told = {run.node_of(str(t.get("id") or "")) for t in run.failing if t.get("severity") == "stop"}
     for index, (node, state) in enumerate(run.states.items()):
+        if state not in ("failed", "error", "timed_out"):
+            continue
         why = run.failed.get(node, {})
         explained = state == "failed" and node in told and not why.get("said")
-        if state in ("failed", "error", "timed_out") and not explained:
+        if not explained:
             yield {
                 "anchor": f"n{index}",
                 "title": node,
@@ -291,9 +310,7 @@ def _counted(run: Run) -> str:
 # --- what changed ----------------------------------------
 
 
-def _changed(
-    studio: Studio, run: Run, green: Run | None, environment: str, logs: Mapping[str, Mapping[str, int]]
-) -> dict[str, Any]:
+def _changed(run: Run, green: Run | None, commits: Sequence[Commit] | None) -> dict[str, Any]:
     """What a person asks first: commits, data and settings since the last green run."""
     if green is None:
         return {
@@ -302,7 +319,6 @@ def _changed(
             "why": [],
             "said": "No run of it in this kitchen was green before.",
         }
-    commits = commits_between(studio.site.log.get(environment, ()), logs.get(environment, {}), green, run)
     moved = [
         (name, float(old), float(run.rows[name])) for name, old in green.rows.items() if name in run.rows
     ]
@@ -325,7 +341,7 @@ def _changed(
         said = "The same files: what changed is the data, the clock, or what is outside."
     shown = [
         {"oid": c.oid[:10], "subject": c.message.partition("\n")[0], "author": c.author.rpartition(" <")[0]}
-        for c in (commits or ())[:COMMITS]
+        for c in commits or ()
     ]
     return {"commits": shown, "rows": rows, "why": why[:20], "said": said}
 
@@ -333,10 +349,10 @@ def _changed(
 def commits_between(
     log: Sequence[Commit], index: Mapping[str, int], green: Run, run: Run
 ) -> Sequence[Commit] | None:
-    """The commits of a branch behind the green run's up to the run's, the newest first; None where the branch
-    has not both."""
+    """The commits of a branch behind the green run's up to the run's, the newest first and at most
+    ``COMMITS``; None where the branch has not both."""
     if run.commit == green.commit:
         return ()
     if run.commit not in index or green.commit not in index:
         return None
-    return log[index[run.commit] : index[green.commit]]
+    return log[index[run.commit] : index[green.commit]][:COMMITS]
