@@ -95,7 +95,8 @@ def _write(studio: Studio, folder: Path, known: Mapping[str, str]) -> Written:
 
 def _remember(folder: Path, keys: Mapping[str, str]) -> None:
     """Path -> "", or of a lasting page a digest of what it depends on, and its size."""
-    write_atomic(folder / STATE, json.dumps({"version": 1, "pages": keys}, separators=(",", ":")) + "\n")
+    text = json.dumps({"version": 1, "pages": keys}, separators=(",", ":"), sort_keys=True)
+    write_atomic(folder / STATE, text + "\n")
 
 
 def _there(folder: Path, below: str) -> dict[str, int]:
