@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.context import Context, Promise, Section, Table, paragraphs
+from gitkitchen.data.catalog import publication as published
+from gitkitchen.files import digest_bytes
 from gitkitchen.ledger.records import encode, seal
+from gitkitchen.model import Published, Subject
 
 RUNS = 10_000
 RECIPES = 10
@@ -55,17 +58,59 @@ def body(recipe: str, number: int, nodes: int, at: datetime) -> dict[str, Any]:
     }
 
 
-def add(root: Path, recipe: str, nodes: int, first: int, count: int, previous: str = "") -> str:
-    """Records of a stream, written as the ledger in a folder keeps them; returns the id of the last."""
-    stream = f"runs/{namespace()}/{recipe}"
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    for number in range(first, first + count):
-        record = seal(stream, number, body(recipe, number, nodes, start + timedelta(hours=number)), previous)
-        path = root / ".gitkitchen/ledger" / stream / f"@{number // 1000:06d}" / f"{number:09d}.json"
+class Writer:
+    """Runs and their publications, written as the ledger in a folder keeps them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ends: dict[str, tuple[int, str]] = {}
+        (root / "kitchen.yml").write_text(KITCHEN)
+        for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"]):
+            subprocess.run(["git", *words], cwd=root, check=True)
+
+    def declare(self, recipe: str, nodes: int) -> None:
+        """Each node reads the one before it, is told of, and has a test."""
+        lines = ["version: 1", f"recipe: {recipe}", "owner: '@data'", "nodes:"]
+        for i in range(nodes):
+            before = f"{recipe}_step_{i - 1:03d}"
+            sql = f"select id, amount * 2 as amount from {before}" if i else "select 1 as id, 2 as amount"
+            lines.append(f"  {recipe}_step_{i:03d}:")
+            lines.append(f"    {{sql: '{sql}', description: 'Step {i}.', tests: [{{unique: [id]}}]}}")
+        path = self.root / "recipes" / recipe / "recipe.yml"
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(lines) + "\n")
+
+    def run(self, recipe: str, nodes: int, count: int) -> None:
+        """So many more runs of a recipe; those that are green publish all of it."""
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        for _ in range(count):
+            number = self._number(f"runs/{namespace()}/{recipe}") + 1
+            ran = body(recipe, number, nodes, start + timedelta(hours=number))
+            self._append(f"runs/{namespace()}/{recipe}", ran)
+            if ran["verdict"] == "passed":
+                self._append(f"publications/{namespace()}", publication(ran))
+
+    def _number(self, stream: str) -> int:
+        return self.ends.get(stream, (0, ""))[0]
+
+    def _append(self, stream: str, content: dict[str, Any]) -> None:
+        number, previous = self.ends.get(stream, (0, ""))
+        record = seal(stream, number + 1, content, previous)
+        name = f"@{record.sequence // 1000:06d}/{record.sequence:09d}.json"
+        path = self.root / ".gitkitchen/ledger" / stream / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(record))
-        previous = record.id
-    return previous
+        self.ends[stream] = record.sequence, record.id
+
+
+def publication(ran: dict[str, Any]) -> dict[str, Any]:
+    """The record that publishes what a run built."""
+    subject = Subject(**ran["subject"])
+    patch = {}
+    for name in ran["rows"]:
+        made = digest_bytes(f"{ran['run']} {name}".encode())
+        patch[name] = Published(name, made, made, ran["recipe"], name, ran["run"], 0)
+    return published(ran["recipe"], ran["run"], patch, read_sequence=0, fence=1, subject=subject)
 
 
 def namespace() -> str:
@@ -88,14 +133,13 @@ def measure(runs: int = RUNS) -> dict[str, Any]:
     """Seconds of the first build and of one more run; bytes of the first view and of a wide grid."""
     with tempfile.TemporaryDirectory(prefix="gitkitchen-pages-") as made:
         root = Path(made)
-        (root / "kitchen.yml").write_text(KITCHEN)
-        for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"]):
-            subprocess.run(["git", *words], cwd=root, check=True)
-        each = runs // RECIPES
-        ends = {f"recipe_{r}": add(root, f"recipe_{r}", NODES, 1, each) for r in range(RECIPES)}
-        add(root, "wide", 200, 1, 100)
+        writer = Writer(root)
+        for number in range(RECIPES):
+            writer.declare(f"recipe_{number}", NODES)
+            writer.run(f"recipe_{number}", NODES, runs // RECIPES)
+        writer.run("wide", 200, 100)
         found: dict[str, Any] = {"first": timed(root)}
-        add(root, "recipe_0", NODES, each + 1, 1, ends["recipe_0"])
+        writer.run("recipe_0", NODES, 1)
         found["one more"] = timed(root)
         site = root / "site"
         grid = site / "grid/prod--wide.html"
@@ -108,8 +152,8 @@ def measure(runs: int = RUNS) -> dict[str, Any]:
 
 
 NOTES = paragraphs("""\
-Ten recipes of 40 nodes, one of 200 nodes with 100 runs, records as runs write them; the page looks back
-over all of them. `one more run`: the site of before is there, and one recipe has run once more.
+Ten recipes of 40 nodes, which are checked out, one of 200 nodes with 100 runs, records of runs and
+publications as runs write them; the page looks back over all of them. `one more run`: the site of before is there, and one recipe has run once more.
 
 No other tool stands beside it here: dbt docs, elementary and Allure show other things from other files.
 """)

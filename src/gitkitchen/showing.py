@@ -12,6 +12,7 @@ from gitkitchen.errors import GitKitchenError, Mistake
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.model import Environment, Kitchen, Project
 from gitkitchen.page.book import recipe_fact
+from gitkitchen.page.lineages import Lineages
 from gitkitchen.page.reading import Columns, read_site
 from gitkitchen.page.shapes import RecipeFact, Site
 from gitkitchen.premises import Premises, door_of, find_premises, store_of
@@ -41,13 +42,15 @@ def recipe_facts(project: Project, columns: Columns) -> tuple[RecipeFact, ...]:
     known = {d for raw in loaded.recipes.values() for d in raw.datasets}
     schemas = {dataset: [name for name, _ in found] for dataset, found in columns.items()}
     found = []
+    lineages = Lineages(project.state / "cache" / "lineages.json")
     for name, raw in sorted(loaded.recipes.items()):
         try:
             recipe = resolve(raw, values_anywhere(project, raw, None), kitchen=None)
         except Mistake as error:
             found.append(RecipeFact(name, problem=str(error.problems[0])))
             continue
-        found.append(recipe_fact(project, recipe, known, schemas))
+        found.append(recipe_fact(project, recipe, known, schemas, lineages))
+    lineages.keep()
     return tuple(found)
 
 

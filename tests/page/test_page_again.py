@@ -1,4 +1,4 @@
-"""The page made again is the page made anew, byte for byte, whatever was remembered and whatever became of it."""
+"""The page made again is the page made anew, byte for byte, whatever became of what was remembered."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_page_made_again_is_the_page_made_anew_at_length(
 
 
 def test_a_killed_page_is_finished_by_the_next(tmp_path: Path) -> None:
-    """Ended after its first files, the command leaves a folder that it takes for its own when it is run again."""
+    """Ended after its first files, the command leaves a folder that the next takes for its own and finishes."""
     desk = Desk(tmp_path / "x")
     desk.ran("delays", 3)
     folder = desk.shop.root / ".gitkitchen/site"
@@ -218,8 +218,8 @@ else: print(found == [n * n for n in range(57)])
 
 @pytest.mark.parametrize(("how", "said"), [("whole", "True"), ("killed", "True"), ("fails", "28")])
 def test_work_is_shared_and_what_another_leaves_is_done_here(tmp_path: Path, how: str, said: str) -> None:
-    """Every piece is done, in order, by as many processes as there are cores; what one that is killed had to do
-    is done by the one that asked, and an error is raised there."""
+    """Every piece is done, in order, by as many processes as there are cores; what one that is killed had to
+    do is done by the one that asked, and an error is raised there."""
     done = subprocess.run(
         [sys.executable, "-c", SHARED, how, str(tmp_path)],
         capture_output=True, text=True, timeout=60, check=False,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.kitchen.policy import test_name
 from gitkitchen.model import NodeSpec, Project, Recipe, Schedule
+from gitkitchen.page.lineages import Lineages
 from gitkitchen.page.shapes import NodeFact, RecipeFact, TestFact
 
 Columns = Mapping[str, Sequence[str]]
@@ -15,7 +16,9 @@ MOST = 2_000
 """Columns of one dataset whose origins are shown."""
 
 
-def recipe_fact(project: Project, recipe: Recipe, known: Collection[str], columns: Columns) -> RecipeFact:
+def recipe_fact(
+    project: Project, recipe: Recipe, known: Collection[str], columns: Columns, lineages: Lineages
+) -> RecipeFact:
     """What the page says of a recipe. ``known``: datasets of other recipes; ``columns``: of those that were
     published, for ``*`` is written out by them. What cannot be read is told in ``problem``."""
     from gitkitchen.plan.build import study
@@ -30,7 +33,8 @@ def recipe_fact(project: Project, recipe: Recipe, known: Collection[str], column
     for name in order:
         node = recipe.nodes[name]
         reads = dict(graph.reads.get(name, {}))
-        lineage, unknown = _lineage(node, schemas)
+        read = {table: schemas[table] for table in reads if table in schemas}
+        lineage, unknown = _lineage(node, read, lineages)
         for dataset, found in lineage.items():
             schemas.setdefault(dataset, tuple(found))
         tests = tuple(
@@ -64,19 +68,15 @@ def _schedule(schedule: Schedule | None) -> str:
     return f"{schedule.cron} {schedule.timezone}" if schedule is not None else ""
 
 
-def _lineage(node: NodeSpec, schemas: Columns) -> tuple[dict[str, dict[str, tuple[str, ...]]], str]:
+def _lineage(
+    node: NodeSpec, schemas: Columns, lineages: Lineages
+) -> tuple[dict[str, dict[str, tuple[str, ...]]], str]:
     """dataset -> column -> where it comes from; and why that cannot be told."""
     if not node.datasets or node.kind == "source":
         return {}, ""
     if node.kind != "sql":
         return {}, f"a {node.kind} node does what it likes with its inputs"
-    from gitkitchen.plan.lineage import origins
-
-    found = origins(str(node.config.get("text", "")), schemas)
+    found = lineages.of(str(node.config.get("text", "")), schemas)
     if isinstance(found, str):
         return {}, found
-    columns = {
-        column: tuple(sorted(f"{table}.{name}" for table, name in sources))
-        for column, sources in list(found.columns.items())[:MOST]
-    }
-    return {next(iter(node.datasets)): columns}, ""
+    return {next(iter(node.datasets)): dict(list(found.items())[:MOST])}, ""

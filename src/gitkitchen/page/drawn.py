@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.files import digest_bytes
+from gitkitchen.page import sealed
 from gitkitchen.page.rendering import look
 
 if TYPE_CHECKING:
@@ -34,14 +35,11 @@ class Drawn:
         name = digest_bytes("\0".join((look(), kind, *inputs)).encode("utf-8", "backslashreplace"))
         self._used.add(name)
         path = self.folder / name
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            digest, _, raw = path.read_bytes().partition(b"\n")
-            if digest_bytes(raw).encode() == digest:
-                return Markup(raw.decode())  # noqa: S704 - a template's, whole
-        text = draw()
-        raw = text.encode()
-        write_atomic(path, digest_bytes(raw).encode() + b"\n" + raw)
-        return Markup(text)  # noqa: S704 - a template's
+        text = sealed.kept(path)
+        if text is None:
+            text = draw()
+            sealed.keep(path, text)
+        return Markup(text)  # noqa: S704 - a template's, whole
 
     def tidy(self) -> None:
         """Forget what was not asked for."""

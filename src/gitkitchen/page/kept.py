@@ -14,7 +14,7 @@ record, are not among it."""
 
 
 class Kept(Mapping[str, Any]):
-    """A body of which ``first`` is at hand and ``rest``, JSON of an object, is parsed when it is asked for."""
+    """A body of which ``first`` is at hand; ``rest``, JSON of an object, is parsed when it is asked for."""
 
     __slots__ = ("_first", "_known", "_rest")
 

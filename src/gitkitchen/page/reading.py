@@ -44,6 +44,8 @@ NOTE = 200_000
 """Bytes of a note."""
 LOGGED = 2_000
 """Commits of a branch among which what changed between two runs is looked for."""
+CONTENT = 12
+"""Digits of a content's digest."""
 SHOWN = 50
 """Commits on their way that are listed."""
 
@@ -138,7 +140,7 @@ def _places(
             tip,
             _subject(root, live),
             _way(project, environment, courses, branches, root, lacks),
-            tuple(_publications(streams.records(publications_of(namespace)))),
+            tuple(_publications(streams.records(publications_of(namespace), _moved))),
         )
 
 
@@ -185,26 +187,45 @@ def _way(
 
 def _publications(records: Iterable[Record]) -> Iterator[Publication]:
     for record in records:
-        datasets = record.body.get("datasets")
-        run = str(record.body.get("run") or "")
-        if not isinstance(datasets, dict):
-            continue
-        contents = {
-            str(d): str(v.get("content") or "") if isinstance(v, dict) else None for d, v in datasets.items()
-        }
-        yield Publication(
-            record.sequence,
-            run,
-            moment(record.body.get("at")) or time_of_run(run) or EPOCH,
-            str(record.body.get("recipe") or ""),
-            contents,
-            bool(record.body.get("landing")),
-        )
+        body = record.body
+        if body:
+            yield Publication(
+                record.sequence,
+                body["run"],
+                moment(body["at"]) or EPOCH,
+                body["recipe"],
+                body["datasets"],
+                body["landing"],
+            )
+
+
+def _moved(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a page says of a publication, which is a tenth of its record: when, whose, and of each dataset the
+    beginning of its content's digest (None: removed). Nothing of one that names no datasets."""
+    datasets = body.get("datasets")
+    if not isinstance(datasets, dict):
+        return {}
+    run = str(body.get("run") or "")
+    at = moment(body.get("at")) or time_of_run(run) or EPOCH
+    return {
+        "run": run,
+        "at": at.isoformat(),
+        "recipe": str(body.get("recipe") or ""),
+        "landing": bool(body.get("landing")),
+        "datasets": {
+            d: str(v.get("content") or "")[:CONTENT] if isinstance(v, dict) else None
+            for d, v in datasets.items()
+        },
+    }
 
 
 def _published(places: Sequence[Place]) -> dict[str, str]:
     """Dataset -> environment that has it, of those furthest down the road."""
-    return {d: p.name for p in places for q in p.publications for d, c in q.datasets.items() if c is not None}
+    found: dict[str, str] = {}
+    for place in places:
+        had = {d for q in place.publications for d, c in q.datasets.items() if c is not None}
+        found |= dict.fromkeys(had, place.name)
+    return found
 
 
 def _written(root: Path, places: Sequence[Place]) -> Iterator[tuple[str, datetime]]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.files import digest_bytes
+from gitkitchen.page.cells import MARKS, cell, dots, rows
 from gitkitchen.page.code import code
 from gitkitchen.page.markdown import as_html
 from gitkitchen.report.text import encodable, safe
@@ -26,8 +27,6 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
     "form-action 'none'"
 )
-MARKS: Mapping[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}
-"""A mark for each tone, so that no colour is needed to tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,9 @@ def environment() -> Environment:
     )
     made.globals["marks"] = MARKS
     made.globals["policy"] = POLICY
+    made.filters |= {"cell": cell, "rows": rows, "dots": dots}
     made.filters["markdown"] = lambda text: Markup(as_html(text))  # noqa: S704 - sanitized there
     return made
-
-
-def plain(text: str) -> str:
-    """A text as it may stand in a page outside of the templates: escaped, and all of it visible."""
-    from markupsafe import escape
-
-    return str(escape(text if text.isprintable() else safe(encodable(text))))
 
 
 def render(page: Page) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-LEAST = 400
+LEAST = 200
 """Pieces of work for which another process is worth its start."""
 MOST = 4
 """Processes: each has a copy of what it touches."""

@@ -66,20 +66,16 @@ def _write(studio: Studio, folder: Path, known: Mapping[str, str]) -> Written:
     changed += _put(folder, ".nojekyll", "")
     keys[".nojekyll"] = ""
     there = _there(folder, "run")
-    lasting: list[tuple[Page, str]] = []
+    asked: list[tuple[Page, str]] = []
     for page in pages(studio):
-        if not page.lasting:
-            keys[page.path] = ""
-            changed += _put(folder, page.path, render(page))
-            continue
-        key = digest_bytes(f"{style} {page.key}".encode(errors="replace"))[:24]
-        if page.path in there and known.get(page.path) == f"{key} {there[page.path]}":
+        key = digest_bytes(f"{style} {page.key}".encode(errors="replace"))[:24] if page.lasting else ""
+        if key and page.path in there and known.get(page.path) == f"{key} {there[page.path]}":
             keys[page.path] = known[page.path]
         else:
-            lasting.append((page, key))
-    made = share(lasting, lambda found: _put_sized(folder, found[0]))
-    for (page, key), (wrote, size) in zip(lasting, made, strict=True):
-        keys[page.path] = f"{key} {size}"
+            asked.append((page, key))
+    made = share(asked, lambda found: _put_sized(folder, found[0]))
+    for (page, key), (wrote, size) in zip(asked, made, strict=True):
+        keys[page.path] = f"{key} {size}" if key else ""
         changed += wrote
     for path, text in files(studio):
         keys[path] = ""

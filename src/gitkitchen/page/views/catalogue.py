@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from gitkitchen.page.drawing import graph, neighbourhood
@@ -15,6 +16,7 @@ from gitkitchen.page.views.parts import (
     Cell,
     Row,
     Studio,
+    Versions,
     ago,
     article,
     boxes,
@@ -32,7 +34,6 @@ from gitkitchen.report.text import WORDS, count, names
 
 WHOLE = 60
 """Nodes of a graph that is drawn whole; of a larger one, what stands around what fails."""
-VERSIONS = 40
 INTERVALS = 1_000
 """Intervals of a recipe without a run that are listed, the newest."""
 STATES: Mapping[str, Tone] = {
@@ -55,7 +56,12 @@ def pages(studio: Studio) -> Iterator[Page]:
         yield _recipe(studio, fact)
         for node in fact.nodes:
             for dataset in node.datasets:
-                yield _dataset(studio, fact, node, dataset)
+                yield studio.later(
+                    dataset_href(dataset),
+                    "blocks.html.j2",
+                    "datasets.html",
+                    partial(_dataset, studio, fact, node, dataset),
+                )
     for name in sorted(ran - set(studio.facts)):
         yield _recipe(studio, RecipeFact(name, problem="it is not in the files that are checked out"))
 
@@ -240,8 +246,7 @@ def _nodes_block(fact: RecipeFact) -> Block:
                         outside=True,
                         cls="optional",
                     ),
-                ],
-                anchor="",
+                ]
             )
         )
     return Block(
@@ -289,15 +294,13 @@ def _datasets(studio: Studio) -> Page:
 
 
 def _published_in(studio: Studio, dataset: str) -> str:
-    found = []
-    for p in studio.site.places:
-        last = next((q.datasets[dataset] for q in reversed(p.publications) if dataset in q.datasets), None)
-        if last is not None:
-            found.append(p.name)
-    return names(found)
+    last: dict[str, str | None] = {}
+    for place, q in reversed(studio.versions.get(dataset, Versions(0, ())).last):
+        last[place.name] = q.datasets[dataset]
+    return names([p.name for p in studio.site.places if last.get(p.name) is not None])
 
 
-def _dataset(studio: Studio, fact: RecipeFact, node: NodeFact, dataset: str) -> Page:
+def _dataset(studio: Studio, fact: RecipeFact, node: NodeFact, dataset: str) -> dict[str, Any]:
     site = studio.site
     columns = site.columns.get(dataset, ())
     lineage = node.lineage.get(dataset, {})
@@ -327,16 +330,13 @@ def _dataset(studio: Studio, fact: RecipeFact, node: NodeFact, dataset: str) -> 
     if node.runbook:
         web = node.runbook.startswith("https://")
         facts.append(("runbook", Cell(node.runbook, href=node.runbook if web else "", outside=True)))
-    return studio.page(
-        dataset_href(dataset),
-        "blocks.html.j2",
-        "datasets.html",
-        headline=dataset,
-        over="dataset",
-        lead=node.description,
-        facts=facts,
-        blocks=blocks,
-    )
+    return {
+        "headline": dataset,
+        "over": "dataset",
+        "lead": node.description,
+        "facts": facts,
+        "blocks": blocks,
+    }
 
 
 def _state_block(studio: Studio, own: list[Standing], node: NodeFact) -> Block:
@@ -415,29 +415,28 @@ def _around_block(
 
 
 def _versions_block(studio: Studio, dataset: str) -> Block:
-    rows: list[tuple[Any, Row]] = []
-    for place in studio.site.places:
-        for q in place.publications:
-            if dataset not in q.datasets:
-                continue
-            content = q.datasets[dataset]
-            how = "with a promotion" if q.landing else "by a run"
-            ran = any(r.id == q.run for r in studio.site.runs[-2000:])
-            cells = [
+    found = studio.versions.get(dataset, Versions(0, ()))
+    rows = [
+        Row(
+            [
                 Cell(when(q.at), cls="t"),
                 Cell(place.name),
-                Cell((content or "")[:12] or "removed"),
-                Cell(how, href=run_href(q.run) if ran else ""),
+                Cell((q.datasets[dataset] or "")[:12] or "removed"),
+                Cell(
+                    "with a promotion" if q.landing else "by a run",
+                    href=run_href(q.run) if q.run in studio.late_runs else "",
+                ),
                 Cell(f"{q.sequence:,}", cls="n optional"),
             ]
-            rows.append((q.at, Row(cells)))
-    shown = [row for _, row in sorted(rows, key=lambda p: p[0], reverse=True)]
+        )
+        for place, q in found.last
+    ]
     return Block(
         "Versions",
-        count(len(shown), "publication"),
+        count(found.count, "publication"),
         "versions",
         head=heads("published", "environment", "content", "how", "no:publication"),
-        rows=shown[:VERSIONS],
-        text="" if shown else "It was never published to an environment.",
-        more=f"and {len(shown) - VERSIONS:,} before." if len(shown) > VERSIONS else "",
+        rows=rows,
+        text="" if rows else "It was never published to an environment.",
+        more=f"and {found.count - len(rows):,} before." if found.count > len(rows) else "",
     )

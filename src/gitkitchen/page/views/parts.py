@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from gitkitchen.page.cells import Cell as Cell
+from gitkitchen.page.cells import Row as Row
 from gitkitchen.page.drawing import HEIGHT, WIDTH, line
 from gitkitchen.page.drawn import Drawn
 from gitkitchen.page.health import Standing, of_run, standings, troubles
 from gitkitchen.page.measures import Delivery, delivery
 from gitkitchen.page.rendering import Frame, Page, slug
-from gitkitchen.page.shapes import Place, RecipeFact, Run, Site, Tone
+from gitkitchen.page.shapes import Place, Publication, RecipeFact, Run, Site, Tone
 from gitkitchen.report.text import clip, number
 
 MENU = (
@@ -35,27 +38,6 @@ LETTERS: Mapping[str, str] = {
     "cancelled": "C",
 }
 DOTS = 14
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of a table: text, a link, a state, or the last runs. ``head``: it names its row."""
-
-    text: str = ""
-    href: str = ""
-    tone: str = ""
-    mark: str = ""
-    cls: str = ""
-    head: bool = False
-    outside: bool = False
-    """The link leads out of the site."""
-    dots: Sequence[Mapping[str, str]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    cells: Sequence[Cell]
-    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +134,27 @@ class Studio:
         )
 
     @cached_property
+    def versions(self) -> Mapping[str, Versions]:
+        """Of each dataset that was ever published, how often, and its last publications."""
+        counts: Counter[str] = Counter()
+        for place in self.site.places:
+            for q in place.publications:
+                counts.update(q.datasets.keys())
+        last = {dataset: list[tuple[Place, Publication]]() for dataset in counts}
+        for place in self.site.places:
+            for dataset, found in _newest(place.publications):
+                last[dataset] += [(place, q) for q in found]
+        return {
+            dataset: Versions(counts[dataset], sorted(found, key=lambda f: f[1].at, reverse=True)[:VERSIONS])
+            for dataset, found in last.items()
+        }
+
+    @cached_property
+    def late_runs(self) -> frozenset[str]:
+        """The ids of the runs of late."""
+        return frozenset(r.id for r in self.site.runs[-2_000:])
+
+    @cached_property
     def frame(self) -> Frame:
         """What stands around every page."""
         return Frame(self.shared)
@@ -160,6 +163,10 @@ class Studio:
         """A page of the present with what every page has."""
         given = self.given(menu, **values)
         return Page(path, template, lambda: given)
+
+    def later(self, path: str, template: str, menu: str, make: Callable[[], Mapping[str, Any]]) -> Page:
+        """A page of the present, of which there are many: ``make`` gives its values where it is written."""
+        return Page(path, template, lambda: self.given(menu, **make()))
 
     def given(self, menu: str, *, lasting: bool = False, **values: Any) -> dict[str, Any]:
         """What the templates of all pages are given."""
@@ -180,6 +187,32 @@ class Studio:
 
     def place(self, name: str) -> Place | None:
         return next((p for p in self.site.places if p.name == name), None)
+
+
+VERSIONS = 40
+"""Publications of a dataset that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The publications of a dataset: ``count`` in all, ``last`` the newest first."""
+
+    count: int
+    last: Sequence[tuple[Place, Publication]]
+
+
+def _newest(publications: Sequence[Publication]) -> Iterator[tuple[str, list[Publication]]]:
+    """Of each dataset of one environment its last publications."""
+    found: dict[str, list[Publication]] = {d: [] for q in publications for d in q.datasets}
+    wanted = set(found)
+    for q in reversed(publications):
+        if not wanted:
+            break
+        for dataset in wanted & q.datasets.keys():
+            found[dataset].append(q)
+            if len(found[dataset]) == VERSIONS:
+                wanted.discard(dataset)
+    yield from found.items()
 
 
 def when(at: datetime) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from gitkitchen.history import Commit
+from gitkitchen.page.cells import plain
 from gitkitchen.page.health import Standing, of_run
-from gitkitchen.page.rendering import Page, part, plain
+from gitkitchen.page.rendering import Page, part
 from gitkitchen.page.shapes import Run, Tone
 from gitkitchen.page.views.parts import Studio, dot, grid_href, recipe_href, run_href, when
 from gitkitchen.report.text import WORDS, duration, names, number, share
