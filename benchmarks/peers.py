@@ -1,8 +1,10 @@
-"""Peers in virtual environments of their own under ``.bench/``, so that nobody's pins meet."""
+"""Peers in virtual environments, and folders of Node packages, of their own under ``.bench/``, so that
+nobody's pins meet."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,11 +18,12 @@ INSTALL_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A tool to be measured beside GitKitchen: what pip installs, and whose versions are told."""
+    """A tool to be measured beside GitKitchen: what pip (or npm) installs, and whose versions are told."""
 
     name: str
     requirements: tuple[str, ...]
     shown: tuple[str, ...]
+    npm: bool = False
 
 
 PEERS = {
@@ -37,6 +40,13 @@ PEERS = {
         Peer("doit", ("doit",), ("doit",)),
         Peer("luigi", ("luigi",), ("luigi",)),
         Peer("dagster", ("dagster",), ("dagster",)),
+        Peer(
+            "elementary",
+            ("elementary-data", "dbt-core<1.12", "dbt-duckdb"),
+            ("elementary-data", "dbt-core", "dbt-duckdb"),
+        ),
+        Peer("allure2", ("allure-commandline@2",), ("allure-commandline",), npm=True),  # needs Java
+        Peer("allure3", ("allure@3",), ("allure",), npm=True),
     )
 }
 
@@ -51,7 +61,7 @@ class Installed:
 
     def executable(self, name: str) -> str:
         """The path of one of its commands."""
-        return str(self.folder / "bin" / name)
+        return str(self.folder / ("node_modules/.bin" if self.peer.npm else "bin") / name)
 
 
 def install(name: str, bench: Path, say: Callable[[str], None]) -> Installed:
@@ -61,13 +71,20 @@ def install(name: str, bench: Path, say: Callable[[str], None]) -> Installed:
     """
     peer = PEERS[name]
     folder, mark = bench / "venvs" / name, bench / "venvs" / name / "installed.json"
+    if peer.npm and shutil.which("npm") is None:
+        raise Failed("it is a Node package, and there is no npm")
     wanted = [sys.version, *peer.requirements]
     if not (mark.exists() and json.loads(mark.read_text("utf-8")) == wanted):
         say(f"  installing {', '.join(peer.requirements)}")
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], bench)
-        python = str(folder / "bin" / "python")
-        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-              *peer.requirements], bench)  # fmt: skip
+        if peer.npm:
+            folder.mkdir(parents=True, exist_ok=True)
+            _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder),
+                  *peer.requirements], bench)  # fmt: skip
+        else:
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)], bench)
+            python = str(folder / "bin" / "python")
+            _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  *peer.requirements], bench)  # fmt: skip
         mark.write_text(json.dumps(wanted), "utf-8")
     return Installed(peer, folder, _versions(peer, folder, bench))
 
@@ -88,6 +105,9 @@ def _run(argv: list[str], bench: Path) -> None:
 
 
 def _versions(peer: Peer, folder: Path, bench: Path) -> dict[str, str]:
+    if peer.npm:
+        files = {name: folder / "node_modules" / name / "package.json" for name in peer.shown}
+        return {name: str(json.loads(file.read_text("utf-8"))["version"]) for name, file in files.items()}
     code = (
         "import json, sys, importlib.metadata as m\n"
         "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"

@@ -18,6 +18,7 @@ from gitkitchen.ledger.registry import PREFIX
 from gitkitchen.model import Environment, PageSettings, Project
 from gitkitchen.page.cache import Streams
 from gitkitchen.page.shapes import (
+    CONTENT,
     EPOCH,
     Alert,
     Excuse,
@@ -44,8 +45,6 @@ NOTE = 200_000
 """Bytes of a note."""
 LOGGED = 2_000
 """Commits of a branch among which what changed between two runs is looked for."""
-CONTENT = 12
-"""Digits of a content's digest."""
 SHOWN = 50
 """Commits on their way that are listed."""
 

@@ -19,6 +19,8 @@ Tone = Literal["good", "warn", "bad", "unknown"]
 """How something is. What is not known is ``unknown``, and never ``good``."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONTENT = 12
+"""Digits of a content's digest that are shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from gitkitchen.page.drawing import graph, neighbourhood
 from gitkitchen.page.health import RANK, Standing, worst
 from gitkitchen.page.rendering import Page
-from gitkitchen.page.shapes import NodeFact, RecipeFact, Said, Tone
+from gitkitchen.page.shapes import CONTENT, NodeFact, Place, Publication, RecipeFact, Said, Tone
 from gitkitchen.page.views.freshness import confirmed
 from gitkitchen.page.views.parts import (
     Block,
@@ -407,30 +407,27 @@ def _contract_block(
 def _around_block(
     studio: Studio, fact: RecipeFact, node: NodeFact, own: list[Standing], readers: list[tuple[str, NodeFact]]
 ) -> Block:
-    after = {n.name: n.after for n in fact.nodes}
-    drawn = boxes(graph(neighbourhood(after, [node.name])), _about(studio, fact, own), here=node.name)
+    after = studio.once(("after", fact.name), lambda: {n.name: n.after for n in fact.nodes})
+    about = studio.once(("about", fact.name), lambda: _about(studio, fact, own))
+    drawn = boxes(graph(neighbourhood(after, [node.name])), about, here=node.name)
     others = [f"{n.name} of {r}" for r, n in readers if r != fact.name]
     drawn["more"] = f"Recipes that read it besides: {names(others, 10)}." if others else ""
     return Block("Lineage", "what it is made of, and what is made of it", "lineage", graph=drawn)
 
 
+def _publication(studio: Studio, place: Place, q: Publication) -> tuple[list[Cell], list[Cell]]:
+    """The cells of a publication before and behind the one of a dataset's content."""
+    href = run_href(q.run) if q.run in studio.late_runs else ""
+    how = Cell("with a promotion" if q.landing else "by a run", href=href)
+    return [Cell(when(q.at), cls="t"), Cell(place.name)], [how, Cell(f"{q.sequence:,}", cls="n optional")]
+
+
 def _versions_block(studio: Studio, dataset: str) -> Block:
     found = studio.versions.get(dataset, Versions(0, ()))
-    rows = [
-        Row(
-            [
-                Cell(when(q.at), cls="t"),
-                Cell(place.name),
-                Cell((q.datasets[dataset] or "")[:12] or "removed"),
-                Cell(
-                    "with a promotion" if q.landing else "by a run",
-                    href=run_href(q.run) if q.run in studio.late_runs else "",
-                ),
-                Cell(f"{q.sequence:,}", cls="n optional"),
-            ]
-        )
-        for place, q in found.last
-    ]
+    rows = []
+    for place, q in found.last:
+        before, behind = studio.once((place.name, q.sequence), partial(_publication, studio, place, q))
+        rows.append(Row([*before, Cell((q.datasets[dataset] or "")[:CONTENT] or "removed"), *behind]))
     return Block(
         "Versions",
         count(found.count, "publication"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from gitkitchen.page.cells import Cell as Cell
 from gitkitchen.page.cells import Row as Row
@@ -19,6 +19,7 @@ from gitkitchen.page.rendering import Frame, Page, slug
 from gitkitchen.page.shapes import Place, Publication, RecipeFact, Run, Site, Tone
 from gitkitchen.report.text import clip, number
 
+V = TypeVar("V")
 MENU = (
     ("index.html", "Overview"),
     ("recipes.html", "Recipes"),
@@ -101,6 +102,7 @@ class Studio:
     """Dataset -> recipe and node."""
     incident_pages: Mapping[tuple[str, str], str] = field(default_factory=dict)
     drawn: Drawn = field(default_factory=Drawn)
+    _said: dict[tuple[object, ...], Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, site: Site, drawn: Drawn | None = None) -> Studio:
@@ -148,6 +150,13 @@ class Studio:
             dataset: Versions(counts[dataset], sorted(found, key=lambda f: f[1].at, reverse=True)[:VERSIONS])
             for dataset, found in last.items()
         }
+
+    def once(self, key: tuple[object, ...], make: Callable[[], V]) -> V:
+        """What ``make`` gives, for a key once: what many pages say alike."""
+        if key not in self._said:
+            self._said[key] = make()
+        found: V = self._said[key]
+        return found
 
     @cached_property
     def late_runs(self) -> frozenset[str]:
