@@ -352,8 +352,6 @@ def _schedules(names: Iterable[str], streams: Streams) -> Iterator[Said]:
         recipe, _, variation = parts[2].partition(".")
         for record in streams.records(stream):
             body = record.body
-            interval = body.get("interval")
-            words = " to ".join(map(str, interval)) if isinstance(interval, list) else str(interval or "")
             yield Said(
                 parts[1],
                 recipe,
@@ -362,8 +360,23 @@ def _schedules(names: Iterable[str], streams: Streams) -> Iterator[Said]:
                 moment(body.get("at")) or EPOCH,
                 str(body.get("by") or ""),
                 str(body.get("reason") or ""),
-                words,
+                _span(body.get("interval")),
             )
+
+
+def _span(interval: object) -> str:
+    """``2026-11-18 05:00 to 06:00``, as UTC; what is no interval as it is written."""
+    if not isinstance(interval, list):
+        return str(interval or "")
+    ends = [moment(end) for end in interval]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        return " to ".join(map(str, interval))
+    start, end = ends
+    return (
+        f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
+        if start.date() == end.date()
+        else (f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+    )
 
 
 # --- what the files say ----------------------------------------

@@ -152,7 +152,7 @@ def _intervals_block(said: list[Said]) -> Block:
             [
                 Cell(s.kind.replace("_", " "), tone=STATES[s.kind]),
                 Cell(s.environment + (f" ({s.variation})" if s.variation else ""), head=True),
-                Cell(s.interval or (f"by {s.by}" if s.by else "")),
+                Cell(s.interval or (f"by {s.by}" if s.by else ""), cls="t"),
                 Cell(s.reason, cls="why"),
                 Cell(when(s.at), cls="t optional"),
             ]
@@ -162,7 +162,12 @@ def _intervals_block(said: list[Said]) -> Block:
     note = f"the newest {INTERVALS:,} of {len(said):,}" if len(said) > INTERVALS else ""
     head = heads("state", "environment", "interval", "why", "o:recorded")
     return Block(
-        "Intervals without a run", count(len(said), "record"), "intervals", head=head, rows=rows, note=note
+        "Intervals without a run, and pauses",
+        count(len(said), "record"),
+        "intervals",
+        head=head,
+        rows=rows,
+        note=note,
     )
 
 

@@ -15,6 +15,8 @@ from gitkitchen.report.text import count, duration, names, number
 
 ROWS = 60
 """Recipes on the first page: it stays small however many there are. What is worst comes first."""
+FRESH = 15
+"""Rows of freshness where none is late: what is well needs no list."""
 COMMITS = 4
 
 
@@ -24,6 +26,8 @@ def overview(studio: Studio) -> Page:
     recipes = list(_recipes(studio))
     fresh = freshness(studio)
     late = [f for f in fresh if f["tone"] == "bad"]
+    shown = fresh[: min(ROWS, max(FRESH, sum(f["tone"] != "good" for f in fresh)))]
+    left = [str(f["tone"]) for f in fresh[len(shown) :]]
     open_ = [t for t in studio.troubles if t.open]
     whole = worst(health.values())
     return studio.page(
@@ -52,7 +56,8 @@ def overview(studio: Studio) -> Page:
         recipes=recipes[:ROWS],
         recipes_said=_counted([str(r["tone"]) for r in recipes]),
         recipes_more=f"and {len(recipes) - ROWS:,} more." if len(recipes) > ROWS else "",
-        fresh=fresh[:ROWS],
+        fresh=shown,
+        fresh_more=f"and {len(left):,} more: {_counted(left)}." if left else "",
         freshness_said=f"{len(late)} late" if late else "",
         freshness_none="No schedule and no freshness test promises anything: nothing is known to be fresh.",
         delivery=_delivery(studio),
