@@ -1,4 +1,4 @@
-"""What pages of other tools cost: dbt docs, elementary, Allure, each on as much as it can show of the same."""
+"""What pages of other tools cost: dbt docs, elementary, Allure, each on what it can show of the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.harness import Contestant, Failed, Stage, measure
@@ -20,7 +21,8 @@ def contestants(
     context: Context, runs: int, recipes: int, nodes: int
 ) -> tuple[list[Contestant], dict[str, str]]:
     """Those that can be had, and why the others cannot."""
-    found, reasons = [], {}
+    found: list[Contestant] = []
+    reasons: dict[str, str] = {}
     for name, make in (("dbt docs", _dbt), ("Allure 2", _allure), ("Allure 3", _allure)):
         made = make(context, name, runs, recipes, nodes)
         found += [made] if made is not None else []
@@ -79,7 +81,7 @@ def write_result(folder: Path, recipe: int, number: int, nodes: int) -> None:
         }
         for i in range(nodes)
     ]
-    result = {
+    result: dict[str, Any] = {
         "uuid": f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}",
         "historyId": digest[:32],
         "name": f"{name} {number}",

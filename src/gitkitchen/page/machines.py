@@ -4,15 +4,17 @@ Pure."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from gitkitchen.files import digest_bytes
-from gitkitchen.page.health import of_place, waits_for
+from gitkitchen.page.health import Standing, of_place, waits_for
+from gitkitchen.page.measures import Delivery
 from gitkitchen.page.rendering import slug
-from gitkitchen.page.shapes import Health, Tone
+from gitkitchen.page.shapes import Health, Place, Tone
 from gitkitchen.page.views.freshness import freshness
 from gitkitchen.page.views.parts import (
     MENU,
@@ -51,94 +53,89 @@ def iso(at: datetime) -> str:
 def status(studio: Studio) -> dict[str, Any]:
     """What the overview says, as one document; its schema is ``status``."""
     site = studio.site
-    environments = []
-    for p in site.places:
-        health = of_place(p, studio.standings.values(), site.alerts)
-        landing = p.course.last
-        source = studio.place(p.way.source) if p.way else None
-        found = studio.deliveries[p.name]
-        environments.append(
-            {
-                "environment": p.name,
-                "branch": p.environment.branch,
-                **_said(health),
-                "live": {
-                    "commit": p.live or None,
-                    "tree": p.course.tree or None,
-                    "since": iso(landing.at) if landing else None,
-                },
-                "on_its_way": None
-                if p.way is None
-                else {
-                    "from": p.way.source,
-                    "commits": len(p.way.commits) + p.way.more if p.way.known else None,
-                },
-                "holds": [
-                    {"id": h.id, "by": h.by, "at": iso(h.at), "reason": h.reason} for h in p.course.holds
-                ],
-                "waits_for": waits_for(p, source, site.made) if p.way or p.course.holds else [],
-                "delivery": {
-                    "since": iso(found.since),
-                    "deployments": found.landings,
-                    "per_week": round(found.frequency, 4),
-                    "lead_seconds": found.lead,
-                    "fail_rate": found.fail_rate,
-                    "restore_seconds": found.restore,
-                    "caught_before": found.before,
-                    "seen_after": found.after,
-                },
-            }
-        )
-    recipes = [
-        {
-            "recipe": s.recipe,
-            "variation": s.variation or None,
-            "environment": s.environment,
-            **_said(s.health),
-            "last": {
-                "run": s.last.id,
-                "verdict": s.last.verdict,
-                "started": iso(s.last.started),
-                "commit": s.last.commit or None,
-            }
-            if s.last
-            else None,
-            "last_green": s.green.id if s.green else None,
-        }
-        for s in studio.standings.values()
-    ]
-    incidents = [
-        {
-            "id": t.id,
-            "environment": t.environment,
-            "kind": t.kind,
-            "said": t.said,
-            "opened": iso(t.opened),
-            "page": studio.incident(t.environment, t.id),
-        }
-        for t in studio.troubles
-        if t.open
-    ]
-    fresh = [
-        {
-            "dataset": f["dataset"],
-            "environment": f["environment"],
-            "state": f["tone"],
-            "promise": f["promise"],
-            "confirmed": f["confirmed"],
-        }
-        for f in freshness(studio)
-    ]
     return {
         "version": 1,
         "project": site.project,
         "made": iso(site.made),
         "stale_after": iso(site.stale),
-        "environments": environments,
-        "recipes": recipes,
-        "incidents": incidents,
-        "freshness": fresh,
+        "environments": [_environment(studio, p) for p in site.places],
+        "recipes": [_recipe(s) for s in studio.standings.values()],
+        "incidents": [
+            {
+                "id": t.id,
+                "environment": t.environment,
+                "kind": t.kind,
+                "said": t.said,
+                "opened": iso(t.opened),
+                "page": studio.incident(t.environment, t.id),
+            }
+            for t in studio.troubles
+            if t.open
+        ],
+        "freshness": [
+            {
+                "dataset": f["dataset"],
+                "environment": f["environment"],
+                "state": f["tone"],
+                "promise": f["promise"],
+                "confirmed": f["confirmed"],
+            }
+            for f in freshness(studio)
+        ],
         "not_known": list(site.lacks),
+    }
+
+
+def _environment(studio: Studio, p: Place) -> dict[str, Any]:
+    site = studio.site
+    landing = p.course.last
+    source = studio.place(p.way.source) if p.way else None
+    known = p.way is not None and p.way.known
+    return {
+        "environment": p.name,
+        "branch": p.environment.branch,
+        **_said(of_place(p, studio.standings.values(), site.alerts)),
+        "live": {
+            "commit": p.live or None,
+            "tree": p.course.tree or None,
+            "since": iso(landing.at) if landing else None,
+        },
+        "on_its_way": p.way
+        and {"from": p.way.source, "commits": len(p.way.commits) + p.way.more if known else None},
+        "holds": [{"id": h.id, "by": h.by, "at": iso(h.at), "reason": h.reason} for h in p.course.holds],
+        "waits_for": waits_for(p, source, site.made) if p.way or p.course.holds else [],
+        "delivery": _delivery(studio.deliveries[p.name]),
+    }
+
+
+def _delivery(found: Delivery) -> dict[str, Any]:
+    return {
+        "since": iso(found.since),
+        "deployments": found.landings,
+        "per_week": round(found.frequency, 4),
+        "lead_seconds": found.lead,
+        "fail_rate": found.fail_rate,
+        "restore_seconds": found.restore,
+        "caught_before": found.before,
+        "seen_after": found.after,
+    }
+
+
+def _recipe(s: Standing) -> dict[str, Any]:
+    last = s.last
+    return {
+        "recipe": s.recipe,
+        "variation": s.variation or None,
+        "environment": s.environment,
+        **_said(s.health),
+        "last": last
+        and {
+            "run": last.id,
+            "verdict": last.verdict,
+            "started": iso(last.started),
+            "commit": last.commit or None,
+        },
+        "last_green": s.green.id if s.green else None,
     }
 
 
@@ -149,41 +146,31 @@ def _said(health: Health) -> dict[str, Any]:
 # --- Atom (RFC 4287) ----------------------------------------
 
 
+Entry = tuple[datetime, str, str, str, str]
+"""Of the feed: when, what is the same for it at all times, title, text, page."""
+
+
+def _entries(studio: Studio) -> Iterator[Entry]:
+    for t in studio.troubles:
+        page, name = studio.incident(t.environment, t.id), f"{t.environment}/{t.id}"
+        yield t.opened, f"opened/{name}", f"{t.environment}: {t.title}", t.said, page
+        if t.over is not None:
+            yield t.over, f"closed/{name}", f"{t.environment}: {t.title} is over", t.said, page
+    for p in studio.site.places:
+        for m in p.moves:
+            if isinstance(m.move, Landing):
+                title = f"{p.name}: {m.move.intent.value} {m.move.commit[:10]}"
+                yield m.move.at, f"landing/{m.record}", title, m.move.reason, "promotions.html"
+    for run in studio.site.runs:
+        if run.namespace in studio.spaces and run.verdict == "failed":
+            label = f"{studio.spaces[run.namespace]}: {run.label} failed"
+            yield run.finished, f"run/{run.id}", label, "", run_href(run)
+
+
 def feed(studio: Studio) -> str:
     """Incidents, promotions and red runs, the newest first. Ids are the same however often it is made."""
     site = studio.site
-    entries: list[tuple[datetime, str, str, str, str]] = []
-    for t in studio.troubles:
-        page = studio.incident(t.environment, t.id)
-        entries.append(
-            (t.opened, f"opened/{t.environment}/{t.id}", f"{t.environment}: {t.title}", t.said, page)
-        )
-        if t.over is not None:
-            entries.append(
-                (
-                    t.over,
-                    f"closed/{t.environment}/{t.id}",
-                    f"{t.environment}: {t.title} is over",
-                    t.said,
-                    page,
-                )
-            )
-    for p in site.places:
-        for m in p.moves:
-            if isinstance(m.move, Landing):
-                entries.append(
-                    (
-                        m.move.at,
-                        f"landing/{m.record}",
-                        f"{p.name}: {m.move.intent.value} {m.move.commit[:10]}",
-                        m.move.reason,
-                        "promotions.html",
-                    )
-                )
-    for run in site.runs:
-        if run.namespace in studio.spaces and run.verdict == "failed":
-            label = f"{studio.spaces[run.namespace]}: {run.label} failed"
-            entries.append((run.finished, f"run/{run.id}", label, "", run_href(run)))
+    entries = list(_entries(studio))
     entries.sort(key=lambda e: (e[0], e[1]), reverse=True)
     updated = iso(entries[0][0] if entries else site.made)
     base = site.url.rstrip("/") + "/" if site.url else ""
@@ -225,85 +212,60 @@ def _xml(text: str) -> str:
 STATES: tuple[Tone, ...] = ("good", "warn", "bad", "unknown")
 
 
+Sample = tuple[Mapping[str, str], float]
+"""Labels, of which those that are empty are left out, and a value."""
+
+
 def open_metrics(studio: Studio) -> str:
     """OpenMetrics 1.0 text (https://prometheus.io/docs/specs/om/open_metrics_spec/), for a scraper or a
     textfile collector."""
+    lines = [line for family in _families(studio) for line in _family(*family)]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def _family(name: str, kind: str, text: str, samples: Sequence[Sample]) -> Iterator[str]:
+    """The lines of a family; none where it has no sample. Its unit is the end of its name."""
+    if not samples:
+        return
+    yield f"# TYPE {name} {kind}"
+    if name.endswith("_seconds"):
+        yield f"# UNIT {name} seconds"
+    yield f"# HELP {name} {text}"
+    for labels, value in samples:
+        shown = ",".join(f'{k}="{_label(v)}"' for k, v in labels.items() if v)
+        yield f"{name}{{{shown}}} {value:.15g}" if shown else f"{name} {value:.15g}"
+
+
+def _families(studio: Studio) -> Iterator[tuple[str, str, str, Sequence[Sample]]]:
     site = studio.site
-    lines: list[str] = []
-
-    def family(
-        name: str, kind: str, text: str, samples: Sequence[tuple[Mapping[str, str], float]], unit: str = ""
-    ) -> None:
-        if not samples:
-            return
-        lines.append(f"# TYPE {name} {kind}")
-        if unit:
-            lines.append(f"# UNIT {name} {unit}")
-        lines.append(f"# HELP {name} {text}")
-        for labels, value in samples:
-            shown = ",".join(f'{k}="{_label(v)}"' for k, v in labels.items() if v)
-            lines.append(f"{name}{{{shown}}} {value:.15g}" if shown else f"{name} {value:.15g}")
-
-    family(
-        "gitkitchen_page_made_timestamp_seconds",
-        "gauge",
-        "When the page was made.",
-        [({}, site.made.timestamp())],
-        "seconds",
-    )
+    made: Sample = {}, site.made.timestamp()
+    yield "gitkitchen_page_made_timestamp_seconds", "gauge", "When the page was made.", [made]
     states = []
     for p in site.places:
         tone = of_place(p, studio.standings.values(), site.alerts).tone
-        states += [
-            ({"environment": p.name, "gitkitchen_environment_state": s}, float(s == tone)) for s in STATES
-        ]
-    family("gitkitchen_environment_state", "stateset", "How an environment is.", states)
-    recipes = [
-        (
-            {
-                "environment": s.environment,
-                "recipe": s.recipe,
-                "variation": s.variation,
-                "gitkitchen_recipe_state": tone,
-            },
-            float(tone == s.health.tone),
-        )
-        for s in studio.standings.values()
-        for tone in STATES
-    ]
-    family("gitkitchen_recipe_state", "stateset", "How the last run of a recipe ended.", recipes)
-    ran = [s for s in studio.standings.values() if s.last]
-    labels = [{"environment": s.environment, "recipe": s.recipe, "variation": s.variation} for s in ran]
-    family(
-        "gitkitchen_run_started_timestamp_seconds",
-        "gauge",
-        "When the last run began.",
-        [(n, s.last.started.timestamp()) for n, s in zip(labels, ran, strict=True) if s.last],
-        "seconds",
-    )
-    family(
-        "gitkitchen_run_duration_seconds",
-        "gauge",
-        "How long the last run took.",
-        [(n, s.last.seconds) for n, s in zip(labels, ran, strict=True) if s.last],
-        "seconds",
-    )
-    family(
-        "gitkitchen_open_incidents",
-        "gauge",
-        "Incidents that are open.",
-        [
-            ({"environment": p.name}, float(sum(t.open and t.environment == p.name for t in studio.troubles)))
-            for p in site.places
-        ],
-    )
-    family(
-        "gitkitchen_deployments",
-        "gauge",
-        "Deployments in the time that the page looks back.",
-        [({"environment": n}, float(d.landings)) for n, d in studio.deliveries.items()],
-    )
-    return "\n".join([*lines, "# EOF", ""])
+        states += _states("gitkitchen_environment_state", {"environment": p.name}, tone)
+    yield "gitkitchen_environment_state", "stateset", "How an environment is.", states
+    recipes, started, lasted = [], [], []
+    for s in studio.standings.values():
+        about = {"environment": s.environment, "recipe": s.recipe, "variation": s.variation}
+        recipes += _states("gitkitchen_recipe_state", about, s.health.tone)
+        if s.last is not None:
+            started.append((about, s.last.started.timestamp()))
+            lasted.append((about, s.last.seconds))
+    yield "gitkitchen_recipe_state", "stateset", "How the last run of a recipe ended.", recipes
+    yield "gitkitchen_run_started_timestamp_seconds", "gauge", "When the last run began.", started
+    yield "gitkitchen_run_duration_seconds", "gauge", "How long the last run took.", lasted
+    opened = Counter(t.environment for t in studio.troubles if t.open)
+    incidents = [({"environment": p.name}, float(opened[p.name])) for p in site.places]
+    yield "gitkitchen_open_incidents", "gauge", "Incidents that are open.", incidents
+    deployments = [({"environment": n}, float(d.landings)) for n, d in studio.deliveries.items()]
+    text = "Deployments in the time that the page looks back."
+    yield "gitkitchen_deployments", "gauge", text, deployments
+
+
+def _states(name: str, about: Mapping[str, str], tone: Tone) -> list[Sample]:
+    """A sample for each state, of which one is."""
+    return [({**about, name: state}, float(state == tone)) for state in STATES]
 
 
 def _label(text: str) -> str:

@@ -368,15 +368,12 @@ def _span(interval: object) -> str:
     """``2026-11-18 05:00 to 06:00``, as UTC; what is no interval as it is written."""
     if not isinstance(interval, list):
         return str(interval or "")
-    ends = [moment(end) for end in interval]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+    ends = [end for end in map(moment, interval) if end]
+    if len(interval) != 2 or len(ends) != 2:
         return " to ".join(map(str, interval))
     start, end = ends
-    return (
-        f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
-        if start.date() == end.date()
-        else (f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
-    )
+    form = "%H:%M" if start.date() == end.date() else "%Y-%m-%d %H:%M"
+    return f"{start:%Y-%m-%d %H:%M} to {end:{form}}"
 
 
 # --- what the files say ----------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gitkitchen.page.rendering import Page
 from gitkitchen.page.shapes import Site
-from gitkitchen.page.views import catalogue, history, incidents, overview, road, runs
+from gitkitchen.page.views import catalogue, datasets, history, incidents, overview, road, runs
 from gitkitchen.page.views.parts import Studio
 
 
@@ -15,6 +15,7 @@ def pages(site: Site | Studio) -> Iterator[Page]:
     studio = site if isinstance(site, Studio) else Studio.of(site)
     yield overview.overview(studio)
     yield from catalogue.pages(studio)
+    yield from datasets.pages(studio)
     yield from history.pages(studio)
     yield from road.pages(studio)
     yield from incidents.pages(studio)

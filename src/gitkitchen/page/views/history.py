@@ -25,69 +25,70 @@ def pages(studio: Studio) -> Iterator[Page]:
 
 
 def _tests(studio: Studio) -> Page:
-    found = [h for s in studio.standings.values() for h in histories(s)]
-    found.sort(key=lambda h: (-h.flakiness, -h.failures, h.environment, h.recipe, h.node, h.test))
-    rows = []
-    for h in found[:TESTS]:
-        rows.append(
-            Row(
-                [
-                    Cell(f"{100 * h.flakiness:.0f}%", cls="n"),
-                    Cell(f"{h.node}: {h.test}" if h.test else f"{h.node} (the node)", head=True),
-                    Cell(h.recipe),
-                    Cell(h.environment),
-                    Cell(f"{h.flips:,}", cls="n optional"),
-                    Cell(f"{h.retries:,}", cls="n optional"),
-                    Cell(f"{h.failures:,}", cls="n"),
-                    Cell(h.marks[-30:], cls="marks"),
-                ]
-            )
-        )
-    flaky = sum(h.flakiness > 0 for h in found)
-    ranking = Block(
-        "Flaky first",
-        f"{flaky} of {len(found)} that ever failed or were tried again",
-        "flaky",
-        head=heads(
-            "n:flaky", "test", "recipe", "environment", "no:flips", "no:retries", "n:failed", "last runs"
-        ),
-        rows=rows,
-        text="" if rows else "No test failed and no node was tried again in the runs of late.",
-        more="Flaky: changes of verdict between two runs of the same files, and passes that needed a retry, "
-        "for each run that judged it. Last runs, the newest at the right: P passed, F failed, W warned or "
-        "waived, E could not be evaluated, R passed after a retry, - was not judged.",
-    )
-    recipes = []
-    for s in studio.standings.values():
-        if s.last is None:
-            continue
-        counts = s.last.tests
-        recipes.append(
-            Row(
-                [
-                    Cell(s.label, href=grid_href(s), head=True),
-                    Cell(s.environment),
-                    Cell(f"{counts.get('passed', 0):,}", cls="n"),
-                    Cell(f"{counts.get('failed', 0):,}", cls="n"),
-                    Cell(f"{counts.get('error', 0):,}", cls="n"),
-                    Cell(when(s.last.started), cls="t optional"),
-                ]
-            )
-        )
-    last = Block(
-        "Of the last runs",
-        anchor="last",
-        rows=recipes,
-        head=heads("recipe", "environment", "n:passed", "n:failed", "n:not evaluated", "o:run"),
-        text="" if recipes else "Nothing ran in an environment yet.",
-    )
     return studio.page(
         "tests.html",
         "blocks.html.j2",
         "tests.html",
         headline="Tests",
         lead="Which tests to trust less: those that change their mind.",
-        blocks=[ranking, last],
+        blocks=[_ranking(studio), _last(studio)],
+    )
+
+
+def _ranking(studio: Studio) -> Block:
+    """Tests and nodes by how often they changed their mind."""
+    found = [h for s in studio.standings.values() for h in histories(s)]
+    found.sort(key=lambda h: (-h.flakiness, -h.failures, h.environment, h.recipe, h.node, h.test))
+    rows = [
+        Row(
+            [
+                Cell(f"{100 * h.flakiness:.0f}%", cls="n"),
+                Cell(f"{h.node}: {h.test}" if h.test else f"{h.node} (the node)", head=True),
+                Cell(h.recipe),
+                Cell(h.environment),
+                Cell(f"{h.flips:,}", cls="n optional"),
+                Cell(f"{h.retries:,}", cls="n optional"),
+                Cell(f"{h.failures:,}", cls="n"),
+                Cell(h.marks[-30:], cls="marks"),
+            ]
+        )
+        for h in found[:TESTS]
+    ]
+    flaky = sum(h.flakiness > 0 for h in found)
+    words = "n:flaky", "test", "recipe", "environment", "no:flips", "no:retries", "n:failed", "last runs"
+    return Block(
+        "Flaky first",
+        f"{flaky} of {len(found)} that ever failed or were tried again",
+        "flaky",
+        head=heads(*words),
+        rows=rows,
+        text="" if rows else "No test failed and no node was tried again in the runs of late.",
+        more="Flaky: changes of verdict between two runs of the same files, and passes that needed a retry, "
+        "for each run that judged it. Last runs, the newest at the right: P passed, F failed, W warned or "
+        "waived, E could not be evaluated, R passed after a retry, - was not judged.",
+    )
+
+
+def _last(studio: Studio) -> Block:
+    """How the tests of each recipe did in its last run."""
+    ran = [(s, s.last) for s in studio.standings.values() if s.last is not None]
+    rows = [
+        Row(
+            [
+                Cell(s.label, href=grid_href(s), head=True),
+                Cell(s.environment),
+                *(Cell(f"{last.tests.get(state, 0):,}", cls="n") for state in ("passed", "failed", "error")),
+                Cell(when(last.started), cls="t optional"),
+            ]
+        )
+        for s, last in ran
+    ]
+    return Block(
+        "Of the last runs",
+        anchor="last",
+        rows=rows,
+        head=heads("recipe", "environment", "n:passed", "n:failed", "n:not evaluated", "o:run"),
+        text="" if rows else "Nothing ran in an environment yet.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gitkitchen.page.health import Trouble
 from gitkitchen.page.rendering import Page
+from gitkitchen.page.shapes import Alert
 from gitkitchen.page.views.parts import Block, Cell, Studio, article, recipe_href, run_href, when
 from gitkitchen.report.text import count, duration, names
 
@@ -73,67 +74,14 @@ def _incident(studio: Studio, t: Trouble) -> Page:
         ("for", Cell(duration(max(0, lasted)))),
         ("id", Cell(t.id)),
     ]
-    known = {r.id for r in site.runs} if t.alert else set()
-    blocks = []
+    blocks: list[Block] = []
     if t.alert is not None:
-        a = t.alert
-        if a.owner:
-            facts.append(("owner", Cell(a.owner)))
-        if a.recipe:
-            facts.append(
-                ("recipe", Cell(a.recipe, href=recipe_href(a.recipe) if a.recipe in studio.facts else ""))
-            )
-        runs = [
-            Cell(f"{word}: {run}", href=run_href(run) if run in known else "")
-            for word, run in (("first seen in run", a.run), ("last seen in run", a.last))
-            if run
-        ]
-        fields = [
-            ("event", a.event.replace("_", " ")),
-            ("severity", a.severity),
-            ("updates", f"{a.updates:,}"),
-            ("told", names(a.told, 10)),
-            ("commit", a.commit[:12]),
-        ]
-        blocks.append(
-            Block(
-                "What is known",
-                items=runs,
-                articles=[
-                    article(
-                        t.title,
-                        t.tone if t.open else "unknown",
-                        text=t.said,
-                        fields=fields,
-                        command=a.reproduce,
-                    )
-                ],
-            )
-        )
-        if a.runbook:
-            blocks.append(
-                Block(
-                    "Runbook",
-                    items=[
-                        Cell(
-                            a.runbook,
-                            href=a.runbook if a.runbook.startswith("https://") else "",
-                            outside=True,
-                        )
-                    ],
-                )
-            )
+        facts += _answering(studio, t.alert)
+        blocks += _known(studio, t, t.alert)
     elif t.commit:
         facts.append(("commit", Cell(t.commit[:12])))
     note = site.notes.get(t.id, "")
-    blocks.append(
-        Block(
-            "Notes",
-            anchor="notes",
-            note=note,
-            text="" if note else f"Nobody wrote a note yet: commit incidents/{t.id}.md.",
-        )
-    )
+    none = "" if note else f"Nobody wrote a note yet: commit incidents/{t.id}.md."
     return studio.page(
         studio.incident(t.environment, t.id),
         "blocks.html.j2",
@@ -143,5 +91,35 @@ def _incident(studio: Studio, t: Trouble) -> Page:
         over=f"incident · {t.kind} · {'open' if t.open else 'over'}",
         lead=t.said,
         facts=facts,
-        blocks=blocks,
+        blocks=[*blocks, Block("Notes", anchor="notes", note=note, text=none)],
     )
+
+
+def _answering(studio: Studio, a: Alert) -> Iterator[tuple[str, Cell]]:
+    """Who answers for what failed, and where it is declared."""
+    if a.owner:
+        yield "owner", Cell(a.owner)
+    if a.recipe:
+        yield "recipe", Cell(a.recipe, href=recipe_href(a.recipe) if a.recipe in studio.facts else "")
+
+
+def _known(studio: Studio, t: Trouble, a: Alert) -> Iterator[Block]:
+    """What the alert says, and what to do."""
+    runs = [
+        Cell(f"{word}: {run}", href=run_href(run) if run in studio.run_ids else "")
+        for word, run in (("first seen in run", a.run), ("last seen in run", a.last))
+        if run
+    ]
+    fields = [
+        ("event", a.event.replace("_", " ")),
+        ("severity", a.severity),
+        ("updates", f"{a.updates:,}"),
+        ("told", names(a.told, 10)),
+        ("commit", a.commit[:12]),
+    ]
+    tone = t.tone if t.open else "unknown"
+    said = article(t.title, tone, text=t.said, fields=fields, command=a.reproduce)
+    yield Block("What is known", items=runs, articles=[said])
+    if a.runbook:
+        web = a.runbook.startswith("https://")
+        yield Block("Runbook", items=[Cell(a.runbook, href=a.runbook if web else "", outside=True)])

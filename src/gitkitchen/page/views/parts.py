@@ -159,6 +159,11 @@ class Studio:
         return found
 
     @cached_property
+    def run_ids(self) -> frozenset[str]:
+        """The ids of all runs: each has its page."""
+        return frozenset(r.id for r in self.site.runs)
+
+    @cached_property
     def late_runs(self) -> frozenset[str]:
         """The ids of the runs of late."""
         return frozenset(r.id for r in self.site.runs[-2_000:])

@@ -215,44 +215,40 @@ def _findings(run: Run) -> Iterator[dict[str, Any]]:
                 "command": _command(run, node),
             }
     rank = {"stop": 0, "warn": 1, "log": 2}
-    tests = sorted(enumerate(run.failing), key=lambda p: rank.get(str(p[1].get("severity")), 0))
-    for index, test in tests:
-        name = str(test.get("id") or "")
-        node = run.node_of(name)
-        severity = str(test.get("severity") or "stop")
-        waived = test.get("waived")
-        tone = "bad" if severity == "stop" and not waived else "warn"
-        word = (
-            "not evaluated"
-            if test.get("state") == "error"
-            else "waived"
-            if waived
-            else {"warn": "warning", "log": "noted"}.get(severity, "failed")
-        )
-        failing, tested = test.get("failing"), test.get("tested")
-        rows = (
-            share(failing, tested) if isinstance(failing, int) and isinstance(tested, int) and tested else ""
-        )
-        yield {
-            "anchor": f"t{index}",
-            "title": f"{node}: {name.removeprefix(node + '/').removeprefix('outputs/')}",
-            "tone": tone,
-            "word": word,
-            "fields": [
-                ("observed", _text(test.get("observed"))),
-                ("expected", _text(test.get("expected"))),
-                ("failing", rows),
-                ("why", _text(test.get("message"))),
-                (
-                    "waived",
-                    f"until {waived[1]} by {waived[0]}"
-                    if isinstance(waived, list) and len(waived) == 2
-                    else "",
-                ),
-            ],
-            "tail": [],
-            "command": _command(run, node) if tone == "bad" else "",
-        }
+    for index, test in sorted(enumerate(run.failing), key=lambda p: rank.get(str(p[1].get("severity")), 0)):
+        yield _finding(run, index, test)
+
+
+def _finding(run: Run, index: int, test: Mapping[str, Any]) -> dict[str, Any]:
+    """A test that did not pass."""
+    name = str(test.get("id") or "")
+    node = run.node_of(name)
+    severity = str(test.get("severity") or "stop")
+    waived = test.get("waived")
+    tone = "bad" if severity == "stop" and not waived else "warn"
+    word = {"warn": "warning", "log": "noted"}.get(severity, "failed")
+    if test.get("state") == "error":
+        word = "not evaluated"
+    elif waived:
+        word = "waived"
+    failing, tested = test.get("failing"), test.get("tested")
+    rows = share(failing, tested) if isinstance(failing, int) and isinstance(tested, int) and tested else ""
+    until = f"until {waived[1]} by {waived[0]}" if isinstance(waived, list) and len(waived) == 2 else ""
+    return {
+        "anchor": f"t{index}",
+        "title": f"{node}: {name.removeprefix(node + '/').removeprefix('outputs/')}",
+        "tone": tone,
+        "word": word,
+        "fields": [
+            ("observed", _text(test.get("observed"))),
+            ("expected", _text(test.get("expected"))),
+            ("failing", rows),
+            ("why", _text(test.get("message"))),
+            ("waived", until),
+        ],
+        "tail": [],
+        "command": _command(run, node) if tone == "bad" else "",
+    }
 
 
 def _text(value: object) -> str:
