@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from datetime import UTC, datetime
 
@@ -18,7 +19,13 @@ def page(options: argparse.Namespace) -> int:
     from gitkitchen.report.text import count, safe
     from gitkitchen.showing import site
 
-    premises, found = site(request(options), datetime.now(UTC))
+    # What is read stays until the end: nobody looks for garbage in it, nor copies it to look in a fork.
+    gc.disable()
+    try:
+        premises, found = site(request(options), datetime.now(UTC))
+        gc.freeze()
+    finally:
+        gc.enable()
     folder = options.out or premises.project.state / "page"
     studio = Studio.of(found, Drawn(premises.project.state / "cache" / "drawn"))
     written = write_site(studio, folder)

@@ -20,7 +20,9 @@ from gitkitchen.page.cache import Streams
 from gitkitchen.page.shapes import (
     CONTENT,
     EPOCH,
+    GONE,
     Alert,
+    Contents,
     Excuse,
     KitchenEntry,
     Moved,
@@ -193,17 +195,18 @@ def _publications(records: Iterable[Record]) -> Iterator[Publication]:
                 body["run"],
                 moment(body["at"]) or EPOCH,
                 body["recipe"],
-                body["datasets"],
+                Contents.of(body["names"], body["contents"]),
                 body["landing"],
             )
 
 
 def _moved(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a page says of a publication, which is a tenth of its record: when, whose, and of each dataset the
-    beginning of its content's digest (None: removed). Nothing of one that names no datasets."""
+    beginning of its content's digest. Nothing of one that names no datasets."""
     datasets = body.get("datasets")
     if not isinstance(datasets, dict):
         return {}
+    kept = {d: v for d, v in datasets.items() if "\n" not in d}  # a line each: a dataset's name has none
     run = str(body.get("run") or "")
     at = moment(body.get("at")) or time_of_run(run) or EPOCH
     return {
@@ -211,10 +214,11 @@ def _moved(body: Mapping[str, Any]) -> Mapping[str, Any]:
         "at": at.isoformat(),
         "recipe": str(body.get("recipe") or ""),
         "landing": bool(body.get("landing")),
-        "datasets": {
-            d: str(v.get("content") or "")[:CONTENT] if isinstance(v, dict) else None
-            for d, v in datasets.items()
-        },
+        "names": "\n".join(kept),
+        "contents": "\n".join(
+            " ".join(str(v.get("content") or "")[:CONTENT].split("\n")) if isinstance(v, dict) else GONE
+            for v in kept.values()
+        ),
     }
 
 
@@ -222,8 +226,11 @@ def _published(places: Sequence[Place]) -> dict[str, str]:
     """Dataset -> environment that has it, of those furthest down the road."""
     found: dict[str, str] = {}
     for place in places:
-        had = {d for q in place.publications for d, c in q.datasets.items() if c is not None}
-        found |= dict.fromkeys(had, place.name)
+        for names in {q.names for q in place.publications if not q.removes}:
+            found |= dict.fromkeys(names, place.name)
+        for q in place.publications:
+            if q.removes:
+                found |= {d: place.name for d, c in q.datasets.items() if c is not None}
     return found
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -227,6 +227,45 @@ class KitchenEntry:
     ended: str = ""
 
 
+GONE = "-"
+"""Stands for the content of a dataset that was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents(Mapping[str, str | None]):
+    """Dataset -> content (None: removed), as two texts that are taken apart where somebody asks: publications
+    of a recipe name the same datasets over and over."""
+
+    names: tuple[str, ...]
+    said: str
+
+    @classmethod
+    def of(cls, names: str, said: str) -> Contents:
+        return cls(_names(names), said)
+
+    @property
+    def removes(self) -> bool:
+        return f"\n{GONE}\n" in f"\n{self.said}\n"
+
+    def __getitem__(self, dataset: str) -> str | None:
+        try:
+            found = self.said.split("\n")[self.names.index(dataset)]
+        except ValueError:
+            raise KeyError(dataset) from None
+        return None if found == GONE else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@lru_cache(maxsize=10_000)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split("\n")) if text else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """A publication of a kitchen: the datasets that moved, with their content (None: removed)."""
@@ -237,6 +276,17 @@ class Publication:
     recipe: str
     datasets: Mapping[str, str | None]
     landing: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        found = self.datasets
+        return found.names if isinstance(found, Contents) else tuple(found)
+
+    @property
+    def removes(self) -> bool:
+        """Whether it takes a dataset away."""
+        found = self.datasets
+        return found.removes if isinstance(found, Contents) else None in found.values()
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,8 @@ class Studio:
         """Of each dataset that was ever published, how often, and its last publications."""
         counts: Counter[str] = Counter()
         for place in self.site.places:
-            for q in place.publications:
-                counts.update(q.datasets.keys())
+            for names, times in Counter(q.names for q in place.publications).items():
+                counts.update(dict.fromkeys(names, times))
         last = {dataset: list[tuple[Place, Publication]]() for dataset in counts}
         for place in self.site.places:
             for dataset, found in _newest(place.publications):
@@ -216,16 +216,17 @@ class Versions:
 
 
 def _newest(publications: Sequence[Publication]) -> Iterator[tuple[str, list[Publication]]]:
-    """Of each dataset of one environment its last publications."""
-    found: dict[str, list[Publication]] = {d: [] for q in publications for d in q.datasets}
-    wanted = set(found)
-    for q in reversed(publications):
-        if not wanted:
-            break
-        for dataset in wanted & q.datasets.keys():
-            found[dataset].append(q)
-            if len(found[dataset]) == VERSIONS:
-                wanted.discard(dataset)
+    """Of each dataset of one environment its last publications. Of those that name the same datasets no more
+    than the last can be among them."""
+    alike: dict[tuple[str, ...], list[Publication]] = {}
+    for q in publications:
+        alike.setdefault(q.names, []).append(q)
+    late = [q for same in alike.values() for q in same[-VERSIONS:]]
+    found: dict[str, list[Publication]] = {d: [] for names in alike for d in names}
+    for q in sorted(late, key=lambda q: q.sequence, reverse=True):
+        for dataset in q.names:
+            if len(found[dataset]) < VERSIONS:
+                found[dataset].append(q)
     yield from found.items()
 
 
