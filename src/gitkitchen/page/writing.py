@@ -113,8 +113,14 @@ def _put(folder: Path, path: str, text: str) -> bool:
     file = folder / path
     raw = text.encode("utf-8", "replace")
     try:
-        if file.stat().st_size == len(raw) and file.read_bytes() == raw:
-            return False
+        if file.stat().st_size == len(raw):
+            if file.read_bytes() == raw:
+                return False
+            # Nearly always it is the page of before with another date: in its place, by one write, for a file
+            # system takes far longer to put one file in the place of another.
+            with file.open("r+b", buffering=0) as old:
+                if old.write(raw) == len(raw):
+                    return True
     except FileNotFoundError:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(raw)  # nobody reads yet what is not there
