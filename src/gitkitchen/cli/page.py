@@ -19,16 +19,19 @@ def page(options: argparse.Namespace) -> int:
     from gitkitchen.report.text import count, safe
     from gitkitchen.showing import site
 
-    # What is read stays until the end: nobody looks for garbage in it, nor copies it to look in a fork.
     gc.disable()
     try:
         premises, found = site(request(options), datetime.now(UTC))
+        # It all stays until it is written: nobody looks for garbage in it, and no fork copies it for that.
         gc.freeze()
     finally:
         gc.enable()
     folder = options.out or premises.project.state / "page"
     studio = Studio.of(found, Drawn(premises.project.state / "cache" / "drawn"))
-    written = write_site(studio, folder)
+    try:
+        written = write_site(studio, folder)
+    finally:
+        gc.unfreeze()
     if options.json:
         print(json.dumps(status(studio), ensure_ascii=False, indent=2))
     else:
