@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -34,6 +35,7 @@ class Row:
     cells: Sequence[Cell]
 
 
+@lru_cache(maxsize=20_000)  # of a hundred cells ninety say what another said
 def plain(text: str) -> str:
     """A text as it may stand in a page: escaped, and all of it visible."""
     return str(escape(text if text.isprintable() else safe(encodable(text))))
