@@ -57,6 +57,7 @@ OWNERS = {
         *(f"data/engines/postgres{part}" for part in ("_taking", "_versions", "_views")),
     },
     "cronsim": {"schedule/cron"},
+    "multiprocessing": {"page/sharing"},
     "rich": {"report", "cli"},
     "jinja2": {"report", "page/rendering"},
     "markdown_it": {"report", "page/markdown"},
