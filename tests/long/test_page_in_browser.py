@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,25 +12,12 @@ import pytest
 
 from browser import Browser, chromium
 from gitkitchen.page.shapes import Site
+from page.looks import faults, is_silent, needs_axe, one_of_each
 from page.made_site import made_site, write
 from page.test_pages import NAUGHTY
 from phone import needs_chromium
 
-AXE = (
-    Path(os.environ.get("AXE", Path(__file__).parents[2] / ".bench/page/node_modules"))
-    / "axe-core/axe.min.js"
-)
-REQUIRED = os.environ.get("GITKITCHEN_REQUIRE", "").split(",")
-needs_axe = pytest.mark.skipif(
-    not AXE.is_file() and "axe-core" not in REQUIRED,
-    reason="axe-core is not installed (npm install --prefix .bench/page axe-core)",
-)
 pytestmark = [pytest.mark.long, needs_chromium]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-FOUND = (
-    f"axe.run(document, {{runOnly: {RULES}, resultTypes: ['violations']}}).then(r => r.violations.map("
-    "v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).slice(0, 3).join(' | ')))"
-)
 
 
 @pytest.fixture(scope="module")
@@ -52,42 +38,22 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield found
 
 
-def one_of_each(folder: Path) -> list[Path]:
-    """Every page of the top, and of each kind of the others one; of runs a red and a green one."""
-    found = sorted(folder.glob("*.html"))
-    for kind in ("recipe", "dataset", "grid", "metrics", "incident"):
-        found.append(min((folder / kind).glob("*.html")))
-    runs = sorted((folder / "run").glob("*.html"))
-    red = next(p for p in runs if "What failed" in p.read_text())
-    return [*found, runs[0], red]
-
-
 def test_every_page_is_silent_and_asks_nobody(folder: Path, tab: Browser) -> None:
     """From files, with the network off: no error, no warning, and only files of the site are asked for."""
     tab.offline()
-    top = folder.as_uri()
     for page in one_of_each(folder):
-        tab.said.clear()
-        tab.asked.clear()
-        tab.open(page.as_uri())
-        assert tab.said == [], page
-        assert all(url.startswith(top) for url in tab.asked), page
-        assert len(tab.asked) == 3, page
+        is_silent(tab, folder, page)
 
 
 @needs_axe
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_axe_finds_nothing(folder: Path, tab: Browser, look: str) -> None:
     """By WCAG 2.2 AA and axe's best practices, in both palettes and on a phone."""
-    assert AXE.is_file(), "GITKITCHEN_REQUIRE names axe-core, and it is not installed"
-    script = AXE.read_text(encoding="utf-8")
     tab.dark(look == "dark")
     tab.size(390 if look == "phone" else 1280, 900, mobile=look == "phone")
     said: dict[str, Any] = {}
     for page in one_of_each(folder):
-        tab.open(page.as_uri())
-        tab.value(script + ";0")
-        if found := tab.value(FOUND):
+        if found := faults(tab, page):
             said[page.name] = found
     tab.dark(False)
     assert said == {}

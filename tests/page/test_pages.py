@@ -8,8 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
-from html.parser import HTMLParser
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -27,10 +26,11 @@ from gitkitchen.page.views import pages
 from gitkitchen.page.views.parts import Studio
 from gitkitchen.page.writing import write_site
 from lengths import some
+from page.looks import dead_links
 from page.made_site import NOW, made_site
+from page.reader import Reader
 
 GOLDEN = Path(__file__).parent / "golden"
-VOID = {"meta", "link", "br", "input", "rect", "path", "polyline"}
 TAGS = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "em", "strong", "code", "pre", "blockquote", "a", "hr"}
 TAGS |= {"br", "table", "thead", "tbody", "tr", "th", "td"}
 FIELDS = ["run", "started", "finished", "nodes", "at", "took", "tries", "rows", "metrics", "tests", "failing"]
@@ -49,47 +49,6 @@ NAUGHTY = {
     "quotes": "\\\"'`${x}\\u003c",
     "long": "a" * 3000,
 }
-
-
-class Reader(HTMLParser):
-    """Reads a page strictly: what is opened is closed, in order; no attribute acts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: Counter[str] = Counter()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        for name, value in attrs:
-            assert not name.startswith("on"), name
-            assert name not in ("style", "srcdoc", "action", "formaction", "xlink:href"), name
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("href", "src"):
-                self.links.append(value or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"a comment: {data}")
 
 
 def small(**more: object) -> Site:
@@ -120,26 +79,7 @@ def test_every_page_allows_itself_nothing_from_elsewhere() -> None:
 def test_every_link_leads_somewhere(tmp_path: Path) -> None:
     """Each link within the site names a file of it, and an anchor of that file where it names one."""
     write_site(small(), tmp_path)
-    anchors = {path: set(Reader(text).ids) for path, text in rendered().items()}
-    for path, text in rendered().items():
-        for link in Reader(text).links:
-            if link.startswith(("https://", "http://")):
-                continue
-            target, _, anchor = link.partition("#")
-            full = PurePosixPath(path).parent / target if target else PurePosixPath(path)
-            parts: list[str] = []
-            for part in full.parts:
-                if part == "..":
-                    parts.pop()
-                else:
-                    parts.append(part)
-            found = "/".join(parts)
-            assert (tmp_path / found).is_file(), f"{path} links to {link}"
-            if anchor:
-                assert anchor in anchors[found], f"{path} links to {link}"
-    index = (tmp_path / "search.js").read_text().removeprefix("window.gitkitchenIndex=").rstrip(";\n")
-    for _, _, page in json.loads(index):
-        assert (tmp_path / page.partition("#")[0]).is_file(), page
+    assert list(dead_links(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", some(NAUGHTY, "tags"))

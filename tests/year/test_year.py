@@ -3,6 +3,7 @@ decisions, ledger, alerts and page; what nodes do is played (``world.py``)."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import time
@@ -15,6 +16,7 @@ import pytest
 from tests.year import checks
 from tests.year.world import HOUR, NODES, World
 
+from browser import chromium
 from gitkitchen.page.reading import read_site
 from gitkitchen.page.views.catalogue import INTERVALS
 from gitkitchen.page.writing import write_site
@@ -22,6 +24,8 @@ from gitkitchen.process import Cancel
 from gitkitchen.production.running import Work, run_due
 from gitkitchen.showing import recipe_facts
 from gitkitchen.workplace import Request, enter
+from page.looks import dead_links, faults, is_silent, needs_axe, one_of_each
+from phone import needs_chromium
 from shop import KITCHEN_YML, Shop
 
 pytestmark = pytest.mark.long
@@ -125,26 +129,57 @@ def test_what_a_year_of_hourly_runs_costs(world: World) -> None:
     assert found["run hourly"]["total"] * checks.HOURS <= 12e6, found["run hourly"]
 
 
-def test_the_page_shows_how_every_interval_ended(world: World, tmp_path: Path) -> None:
-    """Built from that ledger: each run has its page with its interval, and what did not run is listed on its
-    recipe's; what is open is among the incidents."""
+@pytest.fixture(scope="module")
+def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of all that."""
     begun = time.process_time()
+    folder = tmp_path_factory.mktemp("page") / "site"
     site = read_site(world.premises, END, recipes=lambda columns: recipe_facts(world.project, columns))
-    written = write_site(site, tmp_path / "site")
-    size = sum(f.stat().st_size for f in (tmp_path / "site").rglob("*") if f.is_file())
+    written = write_site(site, folder)
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     print(f"page: {written.pages} pages, {size / 1e6:.1f} MB, {time.process_time() - begun:.1f} s CPU")
     assert [a.id for a in site.alerts if a.closed and "pager" not in a.told] == []
-    pages = {p.name for p in (tmp_path / "site/run").iterdir()}
+    return folder
+
+
+def test_the_page_shows_how_every_interval_ended(world: World, folder: Path) -> None:
+    """Built from that ledger: each run has its page with its interval, and what did not run is listed on its
+    recipe's; what is open is among the incidents."""
+    pages = {p.name for p in (folder / "run").iterdir()}
     for recipe in RECIPES:
         for body in checks.bodies(world, f"runs/{world.namespace}/{recipe}"):
             assert f"{body['run']}.html" in pages
         told = checks.bodies(world, f"schedules/prod/{recipe}.clock")
         listed = [b for b in told if b["kind"] in ("missed", "superseded", "died")]
         assert len(listed) <= INTERVALS
-        text = (tmp_path / f"site/recipe/{recipe}.html").read_text(encoding="utf-8")
+        text = (folder / f"recipe/{recipe}.html").read_text(encoding="utf-8")
         for body in listed:
             assert f"{body['interval'][0]} to {body['interval'][1]}" in text
             assert body["kind"] in text
+
+
+def test_every_link_of_the_page_leads_somewhere(folder: Path) -> None:
+    """Within the site: to a file of it, and to an anchor of that file where it names one."""
+    assert list(dead_links(folder)) == []
+
+
+@needs_chromium
+def test_the_page_in_a_browser_is_silent_and_asks_nobody(folder: Path, tmp_path: Path) -> None:
+    """From files, with the network off, one page of each kind; the first view is at most 50 KB compressed."""
+    with chromium(tmp_path) as tab:
+        tab.offline()
+        for page in one_of_each(folder):
+            is_silent(tab, folder, page)
+    first = (folder / name for name in ("index.html", "style.css", "page.js"))
+    assert sum(len(gzip.compress(path.read_bytes())) for path in first) <= 50_000
+
+
+@needs_chromium
+@needs_axe
+def test_axe_finds_nothing_in_the_page(folder: Path, tmp_path: Path) -> None:
+    """By WCAG 2.2 AA and axe's best practices, in one page of each kind."""
+    with chromium(tmp_path) as tab:
+        assert {page.name: found for page in one_of_each(folder) if (found := faults(tab, page))} == {}
 
 
 CONTROL = """\
