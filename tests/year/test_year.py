@@ -154,7 +154,10 @@ def test_the_page_shows_how_every_interval_ended(world: World, folder: Path) -> 
         assert len(listed) <= INTERVALS
         text = (folder / f"recipe/{recipe}.html").read_text(encoding="utf-8")
         for body in listed:
-            assert f"{body['interval'][0]} to {body['interval'][1]}" in text
+            start, end = (datetime.fromisoformat(moment) for moment in body["interval"])
+            assert (
+                f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if end.date() == start.date() else '%Y'}}" in text
+            )
             assert body["kind"] in text
 
 

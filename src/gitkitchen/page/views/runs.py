@@ -97,7 +97,7 @@ def _table(runs: Sequence[Run], declared: Sequence[str]) -> str:
         for name in order
     ]
     days = [
-        {"said": day[5:] if len(group) > 2 else "", "span": len(group)}
+        {"day": day, "said": day[5:] if len(group) > 2 else "", "span": len(group)}
         for day, found in groupby(runs, key=lambda r: f"{r.started:%Y-%m-%d}")
         if (group := list(found))
     ]
