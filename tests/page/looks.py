@@ -13,7 +13,7 @@ from browser import Browser
 from page.reader import Reader
 
 AXE = (
-    Path(os.environ.get("AXE", Path(__file__).parents[2] / ".bench/page/node_modules"))
+    Path(os.environ.get("AXE_MODULES", Path(__file__).parents[2] / ".bench/page/node_modules"))
     / "axe-core/axe.min.js"
 )
 REQUIRED = os.environ.get("GITKITCHEN_REQUIRE", "").split(",")
