@@ -308,12 +308,12 @@ class Engine:
         stamp = {"zone": self.relations.zone, "dataset": dataset, "content": content}
         stamp["made"] = datetime.now(UTC).isoformat(timespec="seconds")
         connection.execute(f"COMMENT ON TABLE {own} IS {literal(json.dumps(stamp))}".encode())
-        if renamed(connection, own, name):
-            connection.execute(f"ANALYZE {quoted(SCHEMA, name)}")
-        elif holds(connection, name, content):
-            connection.execute(f"DROP TABLE {own}")
-        else:
-            replace_damaged(connection, own, name, dataset, self.relations)
+        connection.execute(f"ANALYZE {own}")
+        if not renamed(connection, own, name):
+            if holds(connection, name, content):
+                connection.execute(f"DROP TABLE {own}")
+            else:
+                replace_damaged(connection, own, name, dataset, self.relations)
         self.relations.add(name)
         return Written(columns, (), rows, content, stats, relation=name)
 

@@ -158,8 +158,8 @@ class Relations:
 
     def damaged(self, version: Version) -> bool:
         """Whether somebody wrote to the table of a version since it was made. The server counts what is put
-        into a table, changed and removed; only where that, or a file without a page, says that something
-        happened, the rows are read and compared with their digest, once."""
+        into a table, changed and removed; only where that, or an estimate of its rows that is gone, says
+        that something happened, the rows are read and compared with their digest, once."""
         relation = str(version.relation)
         with self._lock:
             put = (self._tables or {}).get(relation)
@@ -177,11 +177,13 @@ class Relations:
             if self._tables is not None:
                 return
             with self.warehouse.session() as own:
-                # Counts that are all 0 are those of a server that lost its statistics: they say nothing.
+                # Nothing here waits for a lock that somebody has on a table. Counts that are all 0 are those
+                # of a server that lost its statistics: they say nothing. A table that was emptied has no
+                # estimate of its rows any more; each was given one when it was made.
                 rows = own.execute(
                     "SELECT c.relname, CASE WHEN pg_catalog.pg_stat_get_tuples_updated(c.oid) > 0 "
                     "OR pg_catalog.pg_stat_get_tuples_deleted(c.oid) > 0 THEN -1 "
-                    "WHEN pg_catalog.pg_relation_size(c.oid) = 0 THEN 0 "
+                    "WHEN c.reltuples < 0 THEN 0 "
                     "ELSE nullif(pg_catalog.pg_stat_get_tuples_inserted(c.oid), 0) END "
                     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
                     f"ON n.oid = c.relnamespace WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r'"
