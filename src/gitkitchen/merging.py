@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ MERGING = (
 WHEN = "1577836800 +0000"
 """The date of every merge commit of ours: the same head and base give the same commit."""
 
+BEGUN = 3600.0
+"""Seconds within which a work tree that is just being added is there."""
 MOST_QUEUED = 10_000
 """Commits of a merge queue's chain that are looked at."""
 
@@ -152,23 +155,38 @@ def _is_ancestor(folder: Path, old: str, new: str) -> bool:
 def checked_out(folder: Path, merged: Merged, place: Path) -> Iterator[Path]:
     """A linked work tree of what was merged, in ``place``, as long as the block lasts."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    if _has_linked(folder):  # and maybe one whose command was killed
-        _checked(folder, "worktree", "prune")
+    _forget_killed(folder, place.parent)
     _checked(folder, "worktree", "add", "--quiet", "--detach", "--", str(place), merged.commit)
     try:
         yield place
     finally:
-        # A second cancel must not keep it: what stays is pruned by the next job.
+        # A second cancel must not keep it: what stays is forgotten by the next job.
         _git(folder, "worktree", "remove", "--force", "--force", "--", str(place))
 
 
-def _has_linked(folder: Path) -> bool:
-    """Whether the repository has linked work trees: gitrepository-layout(5), ``worktrees``."""
+def _forget_killed(folder: Path, places: Path) -> None:
+    """Let Git forget the work trees in ``places`` whose folders are gone: those of commands that were killed.
+
+    Not by `git worktree prune`: of a work tree that another command is just adding, it may see the entry
+    before the mark that tells it to keep away, and takes the whole at any time after that.
+    """
     own = folder / ".git"
+    if not own.is_dir():
+        own = folder / _checked(folder, "rev-parse", "--git-common-dir").out.strip()
     try:
-        return not own.is_dir() or any((own / "worktrees").iterdir())
-    except FileNotFoundError:
-        return False
+        entries = list((own / "worktrees").iterdir())  # gitrepository-layout(5)
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            work = Path((entry / "gitdir").read_text(encoding="utf-8").rstrip("\n")).parent
+            age = time.time() - entry.stat().st_mtime
+        except (OSError, UnicodeDecodeError):
+            continue
+        if work.exists() or os.path.realpath(work.parent) != os.path.realpath(places):
+            continue
+        if age > BEGUN or not (entry / "locked").exists():
+            _git(folder, "worktree", "remove", "--force", "--force", "--", str(work))
 
 
 # --- commits, and where they parted -----------------------------------------------------------------

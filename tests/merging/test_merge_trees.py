@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -229,6 +230,26 @@ def test_a_work_tree_of_the_merge_comes_and_goes(forge: Path, tmp_path: Path) ->
         fail_within(forge, merged, place)
     assert not place.exists()
     assert len(git(forge, "worktree", "list").splitlines()) == 1
+
+
+def test_what_a_killed_command_left_is_forgotten_and_nothing_else(forge: Path, tmp_path: Path) -> None:
+    """A work tree of ours whose folder is gone; not those of people, nor one that another is just adding."""
+    merged = merging.merge(forge, *tips(forge), target="main")
+    killed, theirs = tmp_path / "places" / "killed", tmp_path / "elsewhere"
+    for path in (killed, theirs):
+        git(forge, "worktree", "add", "--quiet", "--detach", str(path), merged.commit)
+        shutil.rmtree(path)
+    begun = forge / ".git" / "worktrees" / "begun"
+    begun.mkdir()
+    with merging.checked_out(forge, merged, tmp_path / "places" / "one"):
+        assert {path.name for path in begun.parent.iterdir()} == {"begun", "elsewhere", "one"}
+        (begun / "locked").write_text("initializing")
+        (begun / "gitdir").write_text(f"{tmp_path / 'places' / 'begun' / '.git'}\n")
+        with merging.checked_out(forge, merged, tmp_path / "places" / "two"):
+            assert (begun / "gitdir").exists()
+        os.utime(begun, (0, 0))
+        with merging.checked_out(forge, merged, tmp_path / "places" / "two"):
+            assert {path.name for path in begun.parent.iterdir()} == {"elsewhere", "one", "two"}
 
 
 def test_where_the_target_is_now(forge: Path) -> None:
