@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         for letter in letters:
             _say(f"({letter})")
             done.append(_attempt(letter, context))
-            page, plain = _render(context, done)
+            page, plain = _render(context, sorted(done, key=lambda section: section.letter))
             (bench / "results.json").write_text(
                 json.dumps(plain, indent=1), "utf-8"
             )  # kept if a later one breaks
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="SECTION",
         help="a overhead, b models, c tests, d start, e diff, f sandboxes, g on PostgreSQL, h pull request, "
-        "i promotion (default: all)",
+        "i promotion, j status page; in this order (default: all)",
     )
     add("--quick", action="store_true", help="small sizes, two rounds: a rehearsal")
     add("--rounds", type=int, help="how often each contestant is measured (default 5, quick 2)")
