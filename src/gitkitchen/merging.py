@@ -36,7 +36,7 @@ WHEN = "1577836800 +0000"
 """The date of every merge commit of ours: the same head and base give the same commit."""
 
 BEGUN = 3600.0
-"""Seconds within which a work tree that is just being added is there."""
+"""Seconds after which a work tree that is marked as just being added is one of a command that was killed."""
 MOST_QUEUED = 10_000
 """Commits of a merge queue's chain that are looked at."""
 
