@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser
-from page.reader import Reader
+from strict import Reader
 
 AXE = (
     Path(os.environ.get("AXE_MODULES", Path(__file__).parents[2] / ".bench/page/node_modules"))

@@ -28,7 +28,7 @@ from gitkitchen.page.writing import write_site
 from lengths import some
 from page.looks import dead_links
 from page.made_site import NOW, made_site
-from page.reader import Reader
+from strict import Reader
 
 GOLDEN = Path(__file__).parent / "golden"
 TAGS = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "em", "strong", "code", "pre", "blockquote", "a", "hr"}

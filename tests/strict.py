@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "br", "input", "rect", "path", "polyline"}
+VOID = {"meta", "link", "br", "hr", "input", "rect", "path", "polyline"}
+ACTING = frozenset({"style", "srcdoc", "srcset", "action", "formaction", "xlink:href", "data", "background"})
+"""Attributes that load or do something, beside those that begin with ``on``."""
 
 
 class Reader(HTMLParser):
@@ -26,7 +28,7 @@ class Reader(HTMLParser):
         self.tags[tag] += 1
         for name, value in attrs:
             assert not name.startswith("on"), name
-            assert name not in ("style", "srcdoc", "action", "formaction", "xlink:href"), name
+            assert name not in ACTING, name
             if name == "id":
                 self.ids.append(value or "")
             if name in ("href", "src"):
