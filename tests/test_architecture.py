@@ -42,6 +42,7 @@ FLOORS = [
     {"printed"},
     {"model", "finding"},
     {"errors"},
+    {"frozen"},
     {"__init__"},
 ]
 OWNERS = {

@@ -6,12 +6,13 @@ Nothing is rendered and no variable has a value: what is compared is what people
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gitkitchen.document import parse
 from gitkitchen.errors import Mistake
 from gitkitchen.files import canonical
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.model import Project
 from gitkitchen.recipe.limits import limit

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.diff_model import RowsDiff
@@ -15,6 +15,7 @@ from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.data.stores import Store
 from gitkitchen.declared import Declared, changes_of_controls, declared_at, declared_here
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Build, Definition, NodeSpec, Published, Version
 from gitkitchen.past import find_run, history, load_outcome, runs
 from gitkitchen.reading import values_anywhere

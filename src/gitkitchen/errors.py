@@ -7,7 +7,8 @@ Each error class carries the exit code with which a command ends. Library code r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from gitkitchen.frozen import dataclass
 
 PASSED = 0
 FAILED = 1

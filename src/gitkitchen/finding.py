@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 
 Severity = Literal["failure", "action", "notice"]
 Conclusion = Literal["success", "failure", "action_required"]

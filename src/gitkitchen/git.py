@@ -12,12 +12,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, read_bounded
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Subject
 from gitkitchen.process import Captured, capture
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, Repository, environment, quoted
 from gitkitchen.plumbing import DURABLE, LOCAL, mending, said
 from gitkitchen.process import Captured, capture

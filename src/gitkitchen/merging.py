@@ -12,10 +12,10 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, environment
 from gitkitchen.plumbing import Plumbing, Unreachable, mending, said
 from gitkitchen.printed import text_safe

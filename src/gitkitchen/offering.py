@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import merge_texts
 
 RECORD = ".gitkitchen-init.json"

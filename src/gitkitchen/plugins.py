@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

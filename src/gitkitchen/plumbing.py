@@ -12,11 +12,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, environment
 from gitkitchen.printed import text_safe
 from gitkitchen.process import Captured, Conversation, capture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 
@@ -15,6 +15,7 @@ from gitkitchen.data.stores.contract import TRUSTED, own_zone
 from gitkitchen.data.stores.guarded import Door
 from gitkitchen.data.stores.opening import open_store
 from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.kitchen.identity import environment_namespace

@@ -10,9 +10,10 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from gitkitchen.frozen import dataclass
 
 
 class Cancel:

@@ -6,12 +6,13 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen.automation import editor, folder_of, hook, pinned, workflows
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.files import write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.config import DEFAULT_STORE, load_project, store_problems
 from gitkitchen.kitchen.stores import parse_store, registry_of

@@ -12,12 +12,13 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from gitkitchen.errors import GitKitchenError, Infrastructure, Mistake, Problem, in_order
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.config import examine as examine_project
 from gitkitchen.kitchen.settings import Layer, texts
 from gitkitchen.kitchen.settings import resolve as resolve_settings

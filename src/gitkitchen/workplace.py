@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.consumers import refresh
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Conflict, Mistake, Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.kitchen.event import Head, head_of
 from gitkitchen.kitchen.identity import identify

@@ -8,13 +8,14 @@ the same message wherever, and however often, it is put together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
 from gitkitchen.alerts.incidents import RANK, Book
 from gitkitchen.alerts.rules import is_quiet, matching
 from gitkitchen.alerts.shapes import Delivery, Happening, Incident, Message
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import AlertRule, Alerts, Channel
 
 Key = tuple[str, ...]

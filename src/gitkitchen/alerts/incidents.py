@@ -9,12 +9,13 @@ one moment the recovery counts.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from gitkitchen.alerts.shapes import Delivery, Happening, Incident, Told, What, incident_id
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Severity
 
 KEEP = timedelta(days=7)

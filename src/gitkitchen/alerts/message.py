@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from gitkitchen.alerts.incidents import RANK
 from gitkitchen.alerts.shapes import Delivery, Happening, Incident, What
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Severity
 from gitkitchen.printed import mask, text_safe
 from gitkitchen.report.text import encodable, one_line

@@ -6,11 +6,12 @@ Nothing of it is a row's value: what tests say is cut to what GitHub may see (``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from gitkitchen.alerts.incidents import RANK, Book
 from gitkitchen.alerts.shapes import Happening, Incident, What, severity_of
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import (
     GOOD_STATES,
     NodeResult,

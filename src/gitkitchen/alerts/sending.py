@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any, cast
@@ -24,6 +24,7 @@ from gitkitchen.alerts.message import Words, test_words, words_of
 from gitkitchen.alerts.shapes import Delivery, Happening
 from gitkitchen.alerts.spool import Spool
 from gitkitchen.errors import Conflict, GitKitchenError, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.alerting import secret_names
 from gitkitchen.ledger.protocol import Held, Ledger
 from gitkitchen.model import Alerts, Channel, Project

@@ -8,12 +8,13 @@ Frozen values; all times are UTC; no value of a row and no secret is in any of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Literal
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Severity
 
 Message = Literal["opened", "updated", "closed"]

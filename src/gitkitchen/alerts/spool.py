@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +15,7 @@ from gitkitchen.alerts.incidents import read_happening, written
 from gitkitchen.alerts.shapes import Delivery, Happening
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import write_atomic
+from gitkitchen.frozen import dataclass
 
 KEEP = timedelta(days=14)
 MOST = 1_000

@@ -5,10 +5,10 @@ What is not for us ends quietly. What this version cannot do is refused; it neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.commands import Command, Unclear, parse
 from gitkitchen.github.events import (
     Comment,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from gitkitchen import merging
 from gitkitchen.errors import Problem
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.artifacts import Claim, Refused
 from gitkitchen.merging import Merged
 from gitkitchen.model import NodeResult, Outcome, Severity, TestResult, TestState

@@ -12,7 +12,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from gitkitchen.ci import answering, judging
 from gitkitchen.ci.judging import Asked
 from gitkitchen.document import departures
 from gitkitchen.errors import GitKitchenError, Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.github import artifacts
 from gitkitchen.github.artifacts import CLAIM, DIFF, NOTHING, PROBLEMS, PULL, Claim, Limits, Refused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from gitkitchen.errors import (
     TERMINATED,
     Problem,
 )
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.events import Event
 from gitkitchen.ledger.apart import Apart
 from gitkitchen.merging import Merged

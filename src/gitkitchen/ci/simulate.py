@@ -13,7 +13,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gitkitchen.ci.decide import Action, decide
 from gitkitchen.ci.shapes import Job, Report
 from gitkitchen.ci.whole import do
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.github.api import Client
 from gitkitchen.github.asking import library

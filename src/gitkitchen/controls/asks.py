@@ -7,10 +7,11 @@ is the user's SQL condition or None; all names are as the dataset declares them,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gitkitchen.controls.columns import Limits
+from gitkitchen.frozen import dataclass
 
 
 class Misfit(Exception):

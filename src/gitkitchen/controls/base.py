@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Version
 
 NO_BASE = "could not compare: nothing is published to compare with"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.controls.reader import Reader
 from gitkitchen.controls.words import allowance, plain
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Column, TestSpec, Version
 
 SAMPLE = 10

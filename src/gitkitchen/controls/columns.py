@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.data.sql import literal, quote_identifier
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import ColumnStats
 
 Family = Literal["integer", "decimal", "float", "text", "date", "timestamp", "time", "boolean", "other"]

@@ -7,9 +7,9 @@ All else that tests generate is common to DuckDB and PostgreSQL, or asked of Duc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +21,7 @@ from gitkitchen.data.diff_model import SchemaChange, TableDiff
 from gitkitchen.data.diff_rows import Table, compare_tables
 from gitkitchen.data.diff_schema import paired, schema_changes
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Column, TestResult, TestSpec, TestState, Version
 from gitkitchen.recipe.limits import Limit, from_plain
 

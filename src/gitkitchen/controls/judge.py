@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from gitkitchen.controls.check import Check, Context, Tables
 from gitkitchen.controls.kinds import prepare
 from gitkitchen.controls.planner import measure, measure_singly
 from gitkitchen.controls.reader import Reader
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import TestResult, TestSpec, TestState, Version
 
 if TYPE_CHECKING:

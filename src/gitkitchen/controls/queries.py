@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.controls.asks import (
@@ -24,6 +23,7 @@ from gitkitchen.controls.check import free_name, source
 from gitkitchen.controls.dialect import DUCKDB, Dialect
 from gitkitchen.controls.keys import missing, present, tuple_of
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 
 HEAD = 20_000
 """How many rows from a table's beginning tell whether a column repeats few values."""

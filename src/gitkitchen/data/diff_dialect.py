@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

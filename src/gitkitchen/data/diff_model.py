@@ -7,9 +7,11 @@ part whether its figures are exact.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, Literal
+
+from gitkitchen.frozen import dataclass
 
 Number = int | float | Decimal
 SchemaKind = Literal["added", "removed", "retyped", "renamed", "moved", "nulls"]

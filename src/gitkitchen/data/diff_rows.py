@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gitkitchen.data.diff_dialect import DUCKDB, Dialect
@@ -31,6 +31,7 @@ from gitkitchen.data.diff_sql import (
 )
 from gitkitchen.data.diff_types import NUMBERS, kind_of
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Column
 
 MOST_EXAMPLES = 100

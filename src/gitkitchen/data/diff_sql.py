@@ -8,10 +8,10 @@ grouping of both sides together. Columns that differ are profiled, each side onc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gitkitchen.data.diff_dialect import Dialect, Pick
 from gitkitchen.data.diff_types import Pairing, is_wide, kind_of, pairing, parts
+from gitkitchen.frozen import dataclass
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SAMPLE = 100_000

@@ -8,10 +8,10 @@ next to it, as in the content digest.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from gitkitchen.data.diff_dialect import Dialect
+from gitkitchen.frozen import dataclass
 
 Kind = Literal["integer", "decimal", "float", "boolean", "text", "date", "timestamp", "nested", "other"]
 

@@ -12,11 +12,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from gitkitchen.data.manifest import build_from_json
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Build, Version
 
 What = Literal["build", "verdict", "file", "temporary", "run", "sandbox", "zone", "cache", "lease", "table"]

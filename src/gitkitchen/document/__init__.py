@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Mistake, Place, Problem
 from gitkitchen.files import digest_bytes, make_state, read_bounded, write_atomic
+from gitkitchen.frozen import dataclass
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 CACHE_SCHEME = 1

@@ -11,7 +11,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from urllib.parse import unquote
 
 import jsonschema
 from referencing import Registry
+
+from gitkitchen.frozen import dataclass
 
 MAX_PROBLEMS = 5
 SEVERAL_PARTS = frozenset({"path", "ref", "basehead", "branch", "name", "environment_name"})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeResult, Outcome, Plan, State, TestState
 
 RAN = frozenset({State.PASSED, State.FAILED, State.ERROR, State.TIMED_OUT, State.CANCELLED})

@@ -9,7 +9,7 @@ reads files and the ledger through the rooms below it; only ``gitkitchen.cli`` t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen.flow.beginning import as_begun, begin, context_of, new_run_id
 from gitkitchen.flow.ending import End, occasion
 from gitkitchen.flow.publishing import finish, publish_run
+from gitkitchen.frozen import dataclass
 from gitkitchen.holdings import version_finder
 from gitkitchen.kitchen.authority import refusal
 from gitkitchen.kitchen.event import run_url

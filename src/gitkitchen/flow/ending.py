@@ -6,12 +6,13 @@ import platform
 import secrets as randomness
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen import __version__
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.holdings import version_finder
 from gitkitchen.ledger.protocol import New
 from gitkitchen.model import Catalog, NodeResult, Outcome, Plan, Publication, Verdict

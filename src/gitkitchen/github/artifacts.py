@@ -14,12 +14,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from gitkitchen.document import departures
 from gitkitchen.errors import GitKitchenError, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.events import Event, FinishedRun
 from gitkitchen.github.payload import REPOSITORY, SHA, Part, parse
 from gitkitchen.printed import text_safe

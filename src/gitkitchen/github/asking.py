@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.trouble import Trouble
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from gitkitchen.frozen import dataclass
 
 Verb = Literal["run", "diff", "fresh", "help"]
 

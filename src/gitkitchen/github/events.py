@@ -8,12 +8,13 @@ variables: https://docs.github.com/actions/reference/workflows-and-actions/varia
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import read_bounded
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.payload import REPOSITORY, SHA, Part, parse, wrong
 
 MAX_EVENT = 32 * 1024 * 1024

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from gitkitchen.frozen import dataclass
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 """Of a person in a repository, each with the rights of those before it."""

@@ -6,9 +6,9 @@ without a usable answer. https://docs.github.com/en/rest/pulls/pulls
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.asking import Asking
 from gitkitchen.github.posting import LOOKS, PAUSES
 from gitkitchen.github.trouble import Trouble

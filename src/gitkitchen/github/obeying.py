@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github import artifacts
 from gitkitchen.github.commands import Command, Unclear, help_text
 from gitkitchen.github.events import Comment

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 
 LONGEST = 1024
 """Characters of a name (branch, login, path) that are read; GitHub's are far shorter."""

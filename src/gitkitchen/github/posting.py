@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.asking import Asking
 from gitkitchen.github.surfaces import ANNOTATIONS_PER_REQUEST, Annotation, CheckRun, Comment
 from gitkitchen.github.trouble import Trouble

@@ -6,10 +6,10 @@ https://docs.github.com/en/rest/repos/rules, …/branches/branch-protection, …
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.asking import Asking
 from gitkitchen.github.trouble import Trouble
 

@@ -7,8 +7,9 @@ the whole request, and the truth would be lost together with what was too much.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from gitkitchen.frozen import dataclass
 
 Level = Literal["notice", "warning", "failure"]
 Status = Literal["queued", "in_progress", "completed"]

@@ -7,11 +7,11 @@ ours (``main`` of a fork). The event says which it is. It is read as hostile inp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitkitchen.errors import GitKitchenError
+from gitkitchen.frozen import dataclass
 
 if TYPE_CHECKING:
     from gitkitchen.github.events import Event

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gitkitchen.document import Document
 from gitkitchen.document.words import near
 from gitkitchen.errors import Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.settings import duration
 from gitkitchen.model import Policy, Severity, WaiverRules
 

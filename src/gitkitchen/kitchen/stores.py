@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from gitkitchen.errors import Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Environment
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

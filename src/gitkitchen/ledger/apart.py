@@ -10,10 +10,11 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen.errors import Conflict
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.locks import alone

@@ -13,12 +13,13 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import canonical, digest_bytes, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.committing import NotWon
 from gitkitchen.ledger.layout import View, lease_file
 from gitkitchen.ledger.lease import LeaseLost, in_use, lease, lost, machine, started

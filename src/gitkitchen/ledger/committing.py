@@ -13,11 +13,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
 from gitkitchen.errors import Conflict, Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger import outbox as boxes
 from gitkitchen.ledger.folder import moved
 from gitkitchen.ledger.grafting import graft

@@ -13,10 +13,11 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger import gaps
 from gitkitchen.ledger.committing import Limits, NotWon
 from gitkitchen.ledger.following import follows

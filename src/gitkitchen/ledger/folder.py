@@ -13,12 +13,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.files import write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.exclusive import create
 from gitkitchen.ledger.gaps import NONE, Gaps
 from gitkitchen.ledger.lease import lease

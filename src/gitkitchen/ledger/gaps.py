@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gitkitchen.files import digest_bytes
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.records import Record
 
 STREAM = "compactions"

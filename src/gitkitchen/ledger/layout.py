@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_bytes
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.folder import PART
 from gitkitchen.plumbing import Objects, Tree
 

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from gitkitchen.errors import Conflict, GitKitchenError, Infrastructure, Problem
 from gitkitchen.files import canonical, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.exclusive import create
 from gitkitchen.process import capture
 

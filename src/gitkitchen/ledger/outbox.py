@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.layout import folder_of
 
 MARK = re.compile(r"[0-9a-f]{16}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.records import Record
 

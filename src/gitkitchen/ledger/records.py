@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
 from gitkitchen.files import canonical, digest, digest_bytes
+from gitkitchen.frozen import dataclass
 
 SMALL = 4096
 """Bytes of a record that is kept in memory when it was read."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Conflict, Infrastructure, Mistake, Problem
 from gitkitchen.files import write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import namespace
 from gitkitchen.ledger.protocol import Ledger, Unwritten
 from gitkitchen.model import Kitchen, Project

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.gaps import Compaction
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.viewing import compactions

@@ -6,10 +6,11 @@ Both are moved by compare-and-swap alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.following import follows
 from gitkitchen.ledger.layout import Absent, View
 from gitkitchen.ledger.viewing import compactions

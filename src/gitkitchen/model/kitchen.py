@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model.data import Build, Catalog
 from gitkitchen.model.kitchen import Kitchen, Subject
 from gitkitchen.model.recipe import NodeSpec, Recipe

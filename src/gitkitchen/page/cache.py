@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.gaps import Gaps
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.ledger.records import Record

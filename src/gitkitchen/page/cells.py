@@ -4,11 +4,11 @@ made here and not by a template."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from markupsafe import Markup, escape
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.report.text import encodable, safe
 
 MARKS: Mapping[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+
+from gitkitchen.frozen import dataclass
 
 WIDTH, HEIGHT = 720.0, 120.0
 PAD = 6.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Gate
 from gitkitchen.page.shapes import Alert, Health, Place, Run, Site, Tone
 from gitkitchen.promote.gates.clock import freezes, opening, thaw

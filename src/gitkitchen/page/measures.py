@@ -9,10 +9,10 @@ takes. A deployment is a landing in an environment; what rolls back is not one t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.page.health import changes
 from gitkitchen.page.shapes import Place, Site
 from gitkitchen.promote.moves import breaks

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.files import digest_bytes
+from gitkitchen.frozen import dataclass
 from gitkitchen.page.cells import MARKS, cell, dots, rows
 from gitkitchen.page.code import code
 from gitkitchen.page.markdown import as_html

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from itertools import zip_longest
 from typing import Any, Literal
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.history import Commit
 from gitkitchen.model import Environment
 from gitkitchen.page.kept import Kept

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest_bytes, write_atomic
+from gitkitchen.frozen import dataclass
 from gitkitchen.page.machines import files
 from gitkitchen.page.rendering import Page, look, render
 from gitkitchen.page.shapes import Site

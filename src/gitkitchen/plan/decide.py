@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import (
     Action,
     Build,

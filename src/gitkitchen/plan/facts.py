@@ -8,11 +8,12 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
 from gitkitchen.errors import Place, Problem
 from gitkitchen.files import digest, digest_file, inside
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeSpec, Recipe, TestSpec
 from gitkitchen.plan.cache import FactCache
 from gitkitchen.plan.dbt import problems_of, project_files, versions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from gitkitchen.errors import Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeSpec, Recipe
 from gitkitchen.plan.facts import NodeFacts
 

@@ -8,8 +8,10 @@ hit, and that it is not known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from gitkitchen.frozen import dataclass
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import Place, Problem
 from gitkitchen.files import digest_bytes
+from gitkitchen.frozen import dataclass
 from gitkitchen.plan.cache import FactCache
 
 if TYPE_CHECKING:

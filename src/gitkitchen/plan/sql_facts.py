@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.errors import Place, Problem
+from gitkitchen.frozen import dataclass
 
 UNREAD = "sql-unread"
 """The code of the problem that sqlglot cannot read a text, which DuckDB perhaps can."""

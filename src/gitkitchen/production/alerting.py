@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from gitkitchen.alerts.grouping import Going
 from gitkitchen.alerts.observing import Scene, of_node, of_outcome, of_promotion, of_road, scene_of
 from gitkitchen.alerts.shapes import Happening, What
 from gitkitchen.errors import GitKitchenError, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.authority import refusal
 from gitkitchen.kitchen.config import find_root, load_project
 from gitkitchen.ledger.opening import open_ledger

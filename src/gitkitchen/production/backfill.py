@@ -8,12 +8,13 @@ it as soon as it is there: a backfill that was killed goes on with the same comm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gitkitchen import flow
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Event, Outcome, Verdict
 from gitkitchen.plan.decide import by_partitions
 from gitkitchen.reading import read

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from gitkitchen.automation import PRODUCTION
 from gitkitchen.errors import Conflict, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.facts import Started
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.model import Environment, Schedule

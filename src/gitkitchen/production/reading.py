@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.protocol import Ledger, New
 from gitkitchen.model import Environment, Project, Schedule

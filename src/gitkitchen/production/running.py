@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from gitkitchen import flow
 from gitkitchen.errors import Conflict, GitKitchenError, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Event, Outcome, Schedule
 from gitkitchen.production import reading
 from gitkitchen.production.alerting import Watch, both, watched

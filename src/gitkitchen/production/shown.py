@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gitkitchen.document.words import near
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Schedule
 from gitkitchen.printed import text_safe
 from gitkitchen.production import reading

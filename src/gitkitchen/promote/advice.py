@@ -6,8 +6,9 @@ Settings are named as GitHub's pages name them. ``docs/doctor.md`` has a row for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from gitkitchen.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.records import Record
 from gitkitchen.promote.shapes import (
     Actor,

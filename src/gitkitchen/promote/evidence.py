@@ -7,9 +7,10 @@ judged, never those that an outcome names; a result is only asked how it ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.policy import RANK, Pattern, pattern, test_name
 from gitkitchen.model import (
     GOOD_STATES,

@@ -8,9 +8,10 @@ the right that is missing: it never counts as held.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.advice import ADVICE
 
 Level = Literal["advice", "guarded", "enforced"]

@@ -8,9 +8,9 @@ before it. ``bodies`` makes records of moves, ``trailers`` what a landing's comm
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.bodies import body_of, bounded, move_of, moves_of
 from gitkitchen.promote.shapes import Hold, Incident, Landing, Method, Move, Release
 from gitkitchen.promote.trailers import Told, landing_in, message_of, told, trailers_in, trailers_of

@@ -8,10 +8,11 @@ The judged do not judge: what is required, what may be waived and who may allow 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from gitkitchen.finding import Conclusion, PolicyFinding, conclusion, in_order
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Outcome, Policy
 from gitkitchen.promote.changes import at, changes, new_waivers, removed_waivers
 from gitkitchen.promote.evidence import required, weigh

@@ -14,10 +14,11 @@ and whoever comes next begins with the route ``reconcile``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from types import MappingProxyType
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.shapes import Intent
 
 

@@ -6,9 +6,10 @@ hold, its release, an incident. Moves of an environment are the records of one s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from gitkitchen.frozen import dataclass
 
 
 class Intent(Enum):

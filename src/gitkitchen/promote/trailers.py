@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.bodies import EVIDENCE, LANDING, bounded, cut
 from gitkitchen.promote.shapes import Actor, Evidence, GateResult, Intent, Landing, Standing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from gitkitchen.document import Document
 from gitkitchen.document.words import near, short, subject
 from gitkitchen.errors import Place, Problem
 from gitkitchen.files import inside, read_bounded
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.settings import texts
 from gitkitchen.model import Project
 

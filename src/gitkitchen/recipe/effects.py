@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.document import Document, read, sound
 from gitkitchen.document.words import near
 from gitkitchen.errors import Mistake, Place, Problem, in_order
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Kitchen, Project
 from gitkitchen.recipe.desk import Desk
 from gitkitchen.recipe.expect import columns, rows, value_limit

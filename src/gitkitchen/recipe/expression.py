@@ -7,8 +7,9 @@ Forms of a tree: ``("literal", value)``, ``("name", word)``, ``("item", tree, ke
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from gitkitchen.frozen import dataclass
 
 MAX_LENGTH = 2_000
 MAX_TOKENS = 200

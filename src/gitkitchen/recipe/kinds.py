@@ -8,13 +8,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from gitkitchen import plugins
 from gitkitchen.document import Document, Extension, schema, schema_fault
 from gitkitchen.errors import Mistake, Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.plugins import NODES, TESTS, Plugin
 from gitkitchen.recipe.desk import Desk, Keys, Unusable
 

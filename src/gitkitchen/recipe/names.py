@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.document.words import near, short
 from gitkitchen.errors import Mistake, Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Template
 from gitkitchen.recipe import render
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
 from gitkitchen.document import Document
 from gitkitchen.document.words import near
 from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Project, Variation
 from gitkitchen.recipe import schedules
 

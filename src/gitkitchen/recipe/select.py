@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gitkitchen.document.words import near
 from gitkitchen.errors import Mistake, Place, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeSpec
 
 MAX_SELECTORS = 200

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Phase, Severity, TestSpec, Tolerance
 from gitkitchen.plugins import TESTS
 from gitkitchen.recipe import kinds

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.document.words import MAX_PROBLEMS, near
 from gitkitchen.errors import Problem, in_order
 from gitkitchen.files import canonical
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.config import examine as examine_project
 from gitkitchen.kitchen.settings import Layer, flatten, texts
 from gitkitchen.kitchen.settings import resolve as resolve_settings

@@ -8,7 +8,7 @@ there (``promote/policy.py``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gitkitchen.document import Document, read
 from gitkitchen.document.words import near
 from gitkitchen.errors import Place, Problem, in_order
 from gitkitchen.files import inside
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.policy import pattern, test_name
 from gitkitchen.model import Policy, Project, Severity, TestResult, TestState, Waived
 

@@ -8,10 +8,11 @@ Escaping as the runner undoes it: ``%`` first, then the line ends, in properties
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Outcome, TestState, Verdict
 from gitkitchen.report import facts
 from gitkitchen.report.facts import Finding

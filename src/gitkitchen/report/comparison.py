@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from gitkitchen.data.diff_model import SchemaChange, TableDiff
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Version
 from gitkitchen.plan.lineage import Hit
 

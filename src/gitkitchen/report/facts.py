@@ -10,9 +10,9 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import (
     GOOD_STATES,
     NodeResult,

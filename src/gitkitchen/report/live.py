@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TextIO
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Event, NodeResult, State
 from gitkitchen.report import facts, text
 from gitkitchen.report.text import SYMBOLS, WORDS, clip, count, duration, one_line, safe

@@ -7,11 +7,11 @@ that may load and run nothing (https://developer.mozilla.org/docs/Web/HTTP/CSP).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from html.parser import HTMLParser
 from io import StringIO
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.report.text import for_runners, safe, safe_lines
 
 

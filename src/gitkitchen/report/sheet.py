@@ -7,8 +7,10 @@ what was cut is still valid. The most important block comes first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
+
+from gitkitchen.frozen import dataclass
 
 T = TypeVar("T")
 

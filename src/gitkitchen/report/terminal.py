@@ -7,8 +7,8 @@ run in which nothing changed can end at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeResult, Outcome, State, TestResult, TestState, Verdict
 from gitkitchen.report import facts, text
 from gitkitchen.report.facts import Finding

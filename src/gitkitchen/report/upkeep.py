@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gitkitchen.data.garbage import Item
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import State, Verdict
 from gitkitchen.report.text import SYMBOLS, VERDICTS, count, safe, size, table
 

@@ -8,12 +8,12 @@ than was proposed, publishes nothing: the environment is broken until something 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.history import MAIL, Commit
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment

@@ -8,12 +8,12 @@ can be acknowledged by nobody: its bytes may change again under the same words; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.promote.bodies import LINE, TEXT, cut
 

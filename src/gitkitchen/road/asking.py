@@ -7,9 +7,9 @@ this tree before still counts as having asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.promote.bodies import LINE, TEXT, cut
 from gitkitchen.promote.shapes import Intent

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Environment
 from gitkitchen.promote.moves import Course, fold, landing_in, moves_of, trailers_in
 from gitkitchen.promote.shapes import Landing, Move, stream_of

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Conflict, Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.history import BRANCHES, Commit
 from gitkitchen.ledger.committing import NotWon

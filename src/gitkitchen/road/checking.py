@@ -7,8 +7,9 @@ that were judged: another commit has none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.surfaces import CheckRun, Conclusion
 from gitkitchen.promote.health import PROJECT_CHECK
 from gitkitchen.promote.shapes import Evidence, GateResult, Standing

@@ -8,8 +8,8 @@ again: a person who cancels a job looks the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.facts import Started
 from gitkitchen.model import Environment
 from gitkitchen.promote.shapes import Intent, Landing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from gitkitchen import history
 from gitkitchen.data.diff_model import SchemaChange
 from gitkitchen.data.diff_schema import schema_changes
 from gitkitchen.errors import GitKitchenError, Mistake
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.holdings import version_finder
 from gitkitchen.kitchen.authority import EVENTS

@@ -7,11 +7,11 @@ no remote, they are those of this repository. Refs are moved by compare-and-swap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.history import BRANCHES
 from gitkitchen.ledger.opening import open_ledger

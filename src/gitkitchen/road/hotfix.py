@@ -7,10 +7,9 @@ the change, gate ``hotfix`` lets nothing pass.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gitkitchen import history
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Environment
 from gitkitchen.plumbing import Answer
 from gitkitchen.promote.shapes import Intent, Landing

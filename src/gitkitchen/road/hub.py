@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gitkitchen.errors import Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.merges import Step
 from gitkitchen.github.surfaces import CheckRun
 from gitkitchen.github.trouble import Trouble

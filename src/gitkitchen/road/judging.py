@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Environment, Gate
 from gitkitchen.promote import gates
 from gitkitchen.promote.evidence import required, weigh

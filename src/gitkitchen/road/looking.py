@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitkitchen import history
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.history import BRANCHES, Commit
 from gitkitchen.kitchen.authority import promotion_refusal

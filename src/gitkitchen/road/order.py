@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from graphlib import CycleError, TopologicalSorter
 
 from gitkitchen.errors import Mistake
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Project
 from gitkitchen.reading import read_recipes, values_anywhere
 from gitkitchen.recipe.load import RawRecipe

@@ -12,7 +12,7 @@ publish. That is evidence and nothing else: what its own runs publish later does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from gitkitchen.data.catalog import load_catalog
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import INFRASTRUCTURE, Conflict, GitKitchenError, Infrastructure, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Newest
 from gitkitchen.ledger.records import Record

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.catalog import load_catalog, publication
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.flow.beginning import new_run_id
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.protocol import Held, Ledger, New
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import Subject

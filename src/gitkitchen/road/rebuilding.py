@@ -4,7 +4,7 @@ knows any more."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from gitkitchen.data import consumers
 from gitkitchen.data.catalog import publication
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import GitKitchenError
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.protocol import New
 from gitkitchen.model import Environment, Published, Subject
 from gitkitchen.promote.moves import body_of, landing_in, trailers_in

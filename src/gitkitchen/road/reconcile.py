@@ -7,11 +7,12 @@ the catalog, the end of a run from its lease. So whoever is killed here runs aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from secrets import token_hex
 
 from gitkitchen.errors import FAILED, Conflict, GitKitchenError, Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.authority import refusal
 from gitkitchen.ledger.protocol import Held, New
 from gitkitchen.model import Environment

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from gitkitchen import history
 from gitkitchen.data.catalog import entries_at, time_of_run
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.kitchen.settings import duration
 from gitkitchen.ledger.protocol import LATEST, Ledger

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gitkitchen import history
 from gitkitchen.errors import GitKitchenError, Mistake
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.api import Client
 from gitkitchen.github.facts import Authored, Reviewed
 from gitkitchen.github.trouble import Trouble

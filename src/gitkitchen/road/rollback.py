@@ -9,13 +9,14 @@ and the tip moved.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from gitkitchen import history
 from gitkitchen.errors import Conflict, Infrastructure, Mistake, Problem
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.committing import RefMoved
 from gitkitchen.ledger.lease import LeaseLost

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, PASSED, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.printed import text_safe
 from gitkitchen.promote.gates.case import OWN_RUN
 from gitkitchen.promote.protocol import End

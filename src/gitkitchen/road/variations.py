@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Schedule, Variation
 from gitkitchen.recipe.load import RawRecipe
 from gitkitchen.schedule.cron import before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gitkitchen import history
 from gitkitchen.errors import GitKitchenError, Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.history import Commit
 from gitkitchen.ledger.branch import BranchLedger
 from gitkitchen.ledger.checking import check

@@ -9,12 +9,13 @@ What a job's token dispatches does start: https://docs.github.com/actions/concep
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.automation import PROMOTE
 from gitkitchen.errors import GitKitchenError
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Environment

@@ -6,7 +6,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gitkitchen.data.catalog import stream_of as publications_of
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.flow.beginning import new_run_id
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import who
 from gitkitchen.ledger.gathering import together
 from gitkitchen.ledger.opening import open_ledger

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.errors import GitKitchenError, Infrastructure
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Build, Definition, Failure, FileEntry, State, Step, TestResult, Version
 from gitkitchen.plan.fingerprint import fingerprint, whole
 from gitkitchen.process import Cancel

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.controls.base import Base
 from gitkitchen.data.stores import Store
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import (
     Definition,
     Failure,

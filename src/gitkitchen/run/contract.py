@@ -15,11 +15,12 @@ import secrets
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Failure, State, Version
 from gitkitchen.printed import text_safe
 from gitkitchen.process import Completed, search_path

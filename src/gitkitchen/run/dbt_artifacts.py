@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gitkitchen.frozen import dataclass
 
 MOST_BYTES = 128_000_000
 MOST_RESULTS = 50_000

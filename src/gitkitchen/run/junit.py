@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.run.xml_events import MOST_BYTES, Unreadable, read_xml
 
 MOST_CASES = 50_000

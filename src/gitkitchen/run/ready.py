@@ -13,8 +13,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.process import Cancel
 
 PATIENCE = 7.0

@@ -12,11 +12,12 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from gitkitchen.errors import Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Failure, NodeSpec, Severity, TestResult, TestState
 from gitkitchen.printed import mask, masks, text_safe
 from gitkitchen.run.context import NodeFailed

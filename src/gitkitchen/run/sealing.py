@@ -7,7 +7,6 @@ what this process built is sealed, as it stands in its memory: what lies in the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.data.manifest import build_to_json
@@ -15,6 +14,7 @@ from gitkitchen.data.stores import Store
 from gitkitchen.data.stores.contract import FINGERPRINT, NAMESPACE
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import environment_namespace, namespace
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Build, NodeResult, Plan, Project, State, Version

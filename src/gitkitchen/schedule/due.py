@@ -7,9 +7,9 @@ changes no end.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Schedule
 from gitkitchen.schedule.shapes import Due, Interval
 from gitkitchen.schedule.standing import Stands, Whose, stand

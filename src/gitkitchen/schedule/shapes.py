@@ -6,9 +6,10 @@ All times are timezone-aware UTC; all durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Self
+
+from gitkitchen.frozen import dataclass
 
 State = Literal[
     "due",

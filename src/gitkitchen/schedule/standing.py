@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Schedule
 from gitkitchen.schedule.shapes import Due, Interval, Standing
 from gitkitchen.schedule.timeline import History, Ran, Told, intervals

@@ -8,10 +8,10 @@ interval; none overlaps another, and none is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Schedule
 from gitkitchen.schedule.cron import after, before
 from gitkitchen.schedule.shapes import Interval

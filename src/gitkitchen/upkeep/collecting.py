@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from gitkitchen.data.catalog import own_entries, shown_since, time_of_run
 from gitkitchen.data.garbage import Item, References, size_of, temporary, unreferenced
 from gitkitchen.data.stores.eviction import evictable
 from gitkitchen.errors import Conflict, Infrastructure, Mistake
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.identity import identify, namespace
 from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger import apart, registry

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from gitkitchen.data.catalog import own_entries, time_of_run
 from gitkitchen.data.garbage import size_of
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.event import QUEUE
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger import registry

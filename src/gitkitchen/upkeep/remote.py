@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from gitkitchen.data.stores.opening import open_remote
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.data.stores.sweeping import Judged, judge, sized, whole_zone
 from gitkitchen.errors import Conflict, GitKitchenError
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.stores import parse_store
 from gitkitchen.ledger import registry
 from gitkitchen.ledger.branch import BranchLedger

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.garbage import Item
 from gitkitchen.errors import Mistake
+from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.registry import Registered
 from gitkitchen.model import Kitchen
 from gitkitchen.premises import Premises, ledger_mark, store_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from gitkitchen.alerts.message import Words
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.alerting import SECRET, secret_name
 from gitkitchen.model import Channel
 

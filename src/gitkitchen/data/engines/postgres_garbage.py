@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from gitkitchen.data.engines.postgres_store import SCHEMA, Relations
 from gitkitchen.data.engines.postgres_versions import names_of
 from gitkitchen.data.manifest import build_from_json
 from gitkitchen.errors import Infrastructure
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Build
 
 AT_ONCE = 200

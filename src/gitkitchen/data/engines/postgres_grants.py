@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.engines.postgres_sql import literal
 from gitkitchen.data.sql import quote_identifier
+from gitkitchen.frozen import dataclass
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -20,11 +20,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.engines.postgres_sql import quoted
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.engines.postgres_changes import Changes
@@ -21,6 +21,7 @@ from gitkitchen.data.engines.postgres_sql import literal
 from gitkitchen.data.engines.postgres_store import SCHEMA, WarehouseStore
 from gitkitchen.data.sql import quote_identifier
 from gitkitchen.errors import Infrastructure, Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Catalog, Kitchen, Version
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from operator import xor
 from pathlib import Path
@@ -16,6 +16,7 @@ from gitkitchen.data.engines.statements import refuse_folded
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.stores import Store
 from gitkitchen.files import digest
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Column, ColumnStats, FileEntry, Materialize
 
 if TYPE_CHECKING:

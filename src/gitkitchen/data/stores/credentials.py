@@ -11,10 +11,11 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from gitkitchen.files import read_bounded
+from gitkitchen.frozen import dataclass
 
 MOST = 1 << 20
 GITHUB = "ghcr.io"

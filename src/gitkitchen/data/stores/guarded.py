@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from gitkitchen.data.stores.contract import Denied, Remote, Thing
 from gitkitchen.errors import Mistake, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import FileEntry
 
 T = TypeVar("T")

@@ -24,11 +24,12 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gitkitchen.data.stores.contract import Remote, unreachable
 from gitkitchen.data.stores.parallel import each
 from gitkitchen.files import digest_bytes
+from gitkitchen.frozen import dataclass
 
 NAME = "marks"
 KEEP = "keep."

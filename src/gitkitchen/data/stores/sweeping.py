@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gitkitchen.data.garbage import Found, References, digests_of, free_of_charge, split
 from gitkitchen.data.stores.contract import Thing
 from gitkitchen.data.stores.marks import KEEP, NAME, Marks
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Build
 
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from gitkitchen.document.openapi import Description, Operation
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.forge import routes
 from gitkitchen.github.forge.faults import Fault, Limits
 from gitkitchen.github.forge.routing import ROUTES, Answer, Call, Refused, authorize

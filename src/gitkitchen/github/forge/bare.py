@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from gitkitchen.errors import Infrastructure, Problem
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, environment
 from gitkitchen.process import Captured, capture
 

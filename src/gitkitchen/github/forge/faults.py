@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.forge.routing import Answer, Refused
 from gitkitchen.github.forge.state import Token
 

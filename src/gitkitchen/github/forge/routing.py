@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.forge.state import Repository, State, Token, User
 
 DOCUMENTATION = "https://docs.github.com/rest"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.forge.bare import Bare
 
 RIGHTS = ("none", "read", "triage", "write", "maintain", "admin")

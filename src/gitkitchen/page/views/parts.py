@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.page.cells import Cell as Cell
 from gitkitchen.page.cells import Row as Row
 from gitkitchen.page.drawing import HEIGHT, WIDTH, line

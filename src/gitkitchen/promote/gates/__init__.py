@@ -8,9 +8,9 @@ says so: what is missing is pending, what could not be read is unknown, and neit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Gate
 from gitkitchen.promote.gates import (
     allow,

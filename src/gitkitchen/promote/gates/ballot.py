@@ -8,8 +8,8 @@ its author approves again or it is dismissed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.gates.case import Case
 from gitkitchen.promote.gates.facts import Commit, Review, Unread
 

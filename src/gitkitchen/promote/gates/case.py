@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Gate
 from gitkitchen.promote.gates.facts import Facts, Unread
 from gitkitchen.promote.shapes import GateResult, Intent, Standing

@@ -7,10 +7,11 @@ could not be read is no fact: its gate is unknown, which is neither passed nor f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.promote.shapes import Evidence, Hold
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gitkitchen.document import Document, parse
 from gitkitchen.errors import Mistake, Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.recipe.load import FILE, FOLDER
 from gitkitchen.report.surfaces.pull import Change
 

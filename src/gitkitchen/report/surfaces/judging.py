@@ -9,11 +9,11 @@ was left out, ran other content, or waits for somebody's approval is never a suc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from gitkitchen.errors import FAILED, INFRASTRUCTURE, NOTHING_TESTED, PASSED
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Outcome, State, Verdict
 from gitkitchen.report import facts
 from gitkitchen.report.surfaces.pull import NotTested, Pull

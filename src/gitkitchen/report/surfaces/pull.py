@@ -7,11 +7,12 @@ judges it (``judging``) asks the outcomes again, and what shows it escapes every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from gitkitchen.errors import Place
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Outcome
 from gitkitchen.report.comparison import Comparison
 

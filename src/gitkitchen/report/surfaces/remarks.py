@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gitkitchen.errors import Place
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.github.surfaces import Annotation, Level
 from gitkitchen.model import Outcome
 from gitkitchen.report import diff_words, facts

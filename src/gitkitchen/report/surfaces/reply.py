@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from gitkitchen.frozen import dataclass
 from gitkitchen.report.comparison import Comparison
 from gitkitchen.report.diff import redacted
 from gitkitchen.report.markdown import escape, name

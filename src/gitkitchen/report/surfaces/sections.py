@@ -7,10 +7,10 @@ Lists rather than tables, the important first. All that comes from the document 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from gitkitchen.finding import PolicyFinding
+from gitkitchen.frozen import dataclass
 from gitkitchen.model import Outcome, State, TestState, Verdict
 from gitkitchen.report import facts
 from gitkitchen.report.facts import Finding

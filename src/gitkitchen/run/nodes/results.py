@@ -11,11 +11,11 @@ import glob as patterns
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from gitkitchen.errors import Mistake, Place
+from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
 from gitkitchen.model import Failure, Severity, TestResult, TestState
 from gitkitchen.printed import mask, masks, text_safe
