@@ -139,6 +139,8 @@ def test_only_the_cli_prints_and_exits() -> None:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
                 continue
             called = ast.unparse(node.func)
+            if called == "os._exit" and room(path) == "process":
+                continue  # the end of a copy of ours that it made
             assert called not in {"print", "exit", "sys.exit", "os._exit"}, (
                 f"{path}:{getattr(node, 'lineno', 0)} calls {called}"
             )

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 from gitkitchen.frozen import dataclass
+
+_SIZE = struct.Struct("!Q")
 
 
 class Cancel:
@@ -170,6 +177,14 @@ def search_path(path: str) -> str:
     return path if path.split(os.pathsep, 1)[0] == own else f"{own}{os.pathsep}{path}"
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
 class Conversation:
     """A process that answers questions, one after the other, for as long as this object lives."""
 
@@ -208,6 +223,89 @@ class Conversation:
         if len(data) != count:
             raise EOFError
         return data
+
+
+class Offshoot:
+    """A copy of this process that answers questions for as long as this object lives.
+
+    It is made in an instant and has loaded what this one has; what it loads itself stays with it.
+    """
+
+    def __init__(self, answers: Callable[[], Callable[[bytes], bytes]]) -> None:
+        """``answers`` is called there, at once, and gives what answers a question. Raises OSError where the
+        system makes no copy, and where this process has more threads than the one that would be copied: a
+        lock that another one holds would stay locked there."""
+        if threading.active_count() > 1 or not hasattr(os, "fork"):
+            raise OSError(errno.ENOTSUP, "this process cannot be copied")
+        pipes = (*os.pipe(), *os.pipe())
+        asked, ask, told, tell = pipes
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 counts the threads of libraries, too; the copy touches none of these.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                number = os.fork()
+        except OSError:
+            for handle in pipes:
+                os.close(handle)
+            raise
+        if number == 0:
+            _answer(asked, tell, answers)
+        os.close(asked)
+        os.close(tell)
+        self.number = number
+        self._ask, self._told = os.fdopen(ask, "wb"), os.fdopen(told, "rb")
+        self.close = weakref.finalize(self, _end, number, self._ask, self._told)
+        """End the process; done by itself when nobody holds this object any more."""
+
+    def ask(self, question: bytes) -> bytes:
+        """The answer. Raises EOFError when the process has ended."""
+        try:
+            self._ask.write(_SIZE.pack(len(question)) + question)
+            self._ask.flush()
+        except (OSError, ValueError):
+            raise EOFError from None
+        return _message(self._told)
+
+
+def _answer(asked: int, tell: int, answers: Callable[[], Callable[[bytes], bytes]]) -> NoReturn:
+    """Be the copy, and hold nothing of what is open here but two pipes: no lock outlives its owner."""
+    with contextlib.suppress(BaseException):  # who asks sees that we are gone
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_DFL)
+        asked, tell = (fcntl.fcntl(handle, fcntl.F_DUPFD, 3) for handle in (asked, tell))
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for handle in (0, 1, 2):
+            os.dup2(nothing, handle)
+        for handle in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, asked, tell}:  # noqa: PTH208
+            with contextlib.suppress(OSError):  # that of the list itself
+                os.close(handle)
+        with os.fdopen(asked, "rb") as questions, os.fdopen(tell, "wb") as told:
+            answer = answers()
+            while True:
+                said = answer(_message(questions))
+                told.write(_SIZE.pack(len(said)) + said)
+                told.flush()
+    os._exit(0)
+
+
+def _message(pipe: BinaryIO) -> bytes:
+    head = pipe.read(_SIZE.size)
+    if len(head) == _SIZE.size:
+        (size,) = _SIZE.unpack(head)
+        data = pipe.read(size)
+        if len(data) == size:
+            return data
+    raise EOFError
+
+
+def _end(number: int, *pipes: BinaryIO) -> None:
+    for pipe in pipes:
+        with contextlib.suppress(OSError):
+            pipe.close()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(number, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(number, 0)
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,7 @@ from gitkitchen.recipe.waivers import Waiver, read_waivers, void, waiver_problem
 from gitkitchen.workplace import Request, Workplace
 
 if TYPE_CHECKING:
-    pass
+    from gitkitchen.plan.sql_readers import SqlReaders
 
 Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
 
@@ -141,10 +141,13 @@ def _repository_of(root: Path) -> Repository | None:
         return None
 
 
-def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Problem]:
+def validate(
+    start: Path, environ: Mapping[str, str] | None = None, readers: SqlReaders | None = None
+) -> list[Problem]:
     """Every mistake of every file: shapes first; then names, SQL and the graph of each recipe that loads.
 
     ``environ`` tells whether a job of an environment would lose its store with its runner.
+    ``readers`` read the SQL that is not known yet.
     """
     from gitkitchen.plan.build import mistakes
 
@@ -170,7 +173,7 @@ def validate(start: Path, environ: Mapping[str, str] | None = None) -> list[Prob
                 recipe = resolve_recipe(
                     raw, values_anywhere(project, raw, variation), variation=variation, kitchen=None
                 )
-                problems += mistakes(project, recipe, known)
+                problems += mistakes(project, recipe, known, readers)
             except Mistake as error:
                 problems += error.problems
     return list(Mistake(*problems).problems)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gitkitchen.data.engines.contract import Engine
     from gitkitchen.data.engines.postgres_server import Warehouse
     from gitkitchen.data.engines.postgres_store import Relations, WarehouseStore
+    from gitkitchen.plan.sql_readers import SqlReaders
 
 Layer = tuple[str, Mapping[str, Any], Mapping[str, Place]]
 UNASKED = Subject(commit=None, tree="", dirty=True)
@@ -81,6 +82,8 @@ class Request:
     """For a job that keeps for itself what it may not write to the ledger's branch."""
     begun: Callable[[Plan, str, datetime], None] = lambda _plan, _run, _now: None
     """Told, before the first node, what will be run, under which id and since when."""
+    readers: SqlReaders | None = None
+    """Of the SQL that is not known yet; they may have begun to load before the command itself did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from gitkitchen.cli.arguments import parser
@@ -23,6 +24,8 @@ LATER = frozenset(
         "import",
     )
 )
+READ_SQL = ("plan", "run", "validate")
+"""Commands that may have to read SQL that was never read before."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().print_help()
         return MISTAKE
     try:
+        if options.command in READ_SQL:
+            from gitkitchen.plan.sql_readers import early
+
+            options.readers = early(Path(options.folder), getattr(options, "recipe", None))
         module = import_module(f"gitkitchen.cli.{options.module}")
         return int(getattr(module, options.function)(options))
     except GitKitchenError as error:

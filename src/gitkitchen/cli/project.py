@@ -77,7 +77,7 @@ def _asked() -> str:
 def validate(options: argparse.Namespace) -> int:
     from gitkitchen.report.problems import as_github, as_json, as_text
 
-    problems = reading.validate(Path(options.folder).resolve(), os.environ)
+    problems = reading.validate(Path(options.folder).resolve(), os.environ, options.readers)
     if options.format == "json":
         print(as_json(problems))
     elif problems:

@@ -37,6 +37,7 @@ def request(options: argparse.Namespace) -> workplace.Request:
     return workplace.Request(
         start=Path(options.folder).resolve(),
         recipe=words.get("recipe"),
+        readers=words.get("readers"),
         kitchen=words.get("kitchen"),
         variation=words.get("variation"),
         sets=tuple(words.get("set", ())),

@@ -35,6 +35,7 @@ from gitkitchen.model import (
 )
 from gitkitchen.plan.build import build_plan
 from gitkitchen.plan.decide import probe_source
+from gitkitchen.plan.sql_readers import SqlReaders
 from gitkitchen.reading import counting_waivers, declared_effects, read
 from gitkitchen.recipe.waivers import waive
 from gitkitchen.run.publication import patch
@@ -48,21 +49,23 @@ if TYPE_CHECKING:
 
 def make_plan(place: Workplace, recipe: Recipe, request: Request, catalog: Catalog) -> Plan:
     """What will run, and why."""
-    return build_plan(
-        place.project,
-        place.kitchen,
-        recipe,
-        subject=place.subject,
-        catalog=catalog,
-        store=place.store,
-        selection=request.select,
-        fresh=request.fresh,
-        force=request.force,
-        interval=request.interval,
-        period=request.period,
-        dataset_versions=version_finder(place.store, catalog),
-        **engine_facts(place),
-    )
+    with request.readers or SqlReaders() as readers:
+        return build_plan(
+            place.project,
+            place.kitchen,
+            recipe,
+            subject=place.subject,
+            catalog=catalog,
+            store=place.store,
+            selection=request.select,
+            fresh=request.fresh,
+            force=request.force,
+            interval=request.interval,
+            period=request.period,
+            dataset_versions=version_finder(place.store, catalog),
+            readers=readers,
+            **engine_facts(place),
+        )
 
 
 def engine_facts(place: Workplace) -> dict[str, Any]:

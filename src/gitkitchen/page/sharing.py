@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from gitkitchen.process import cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 LEAST = 200
@@ -21,7 +23,7 @@ def share(work: Sequence[T], do: Callable[[T], R], *, least: int = LEAST) -> lis
     """``do`` of each piece, in the order of ``work``. It is done in several processes, so it may have effects
     on files and none in memory, and doing a piece twice must be as doing it once: what another process does
     not finish is done here, and here an error of it is raised."""
-    workers = min(MOST, _cores(), len(work) // max(least, 1))
+    workers = min(MOST, cores(), len(work) // max(least, 1))
     # A fork copies the thread that asks for it alone: with others about, a lock of theirs would stay locked.
     if workers < 2 or not hasattr(os, "fork") or threading.active_count() > 1:
         return [do(piece) for piece in work]
@@ -50,13 +52,6 @@ def share(work: Sequence[T], do: Callable[[T], R], *, least: int = LEAST) -> lis
                 other.terminate()
                 other.join()
     return found  # type: ignore[return-value] # every place was filled
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
 
 
 def _work(there: Any, pieces: Sequence[T], do: Callable[[T], R]) -> None:

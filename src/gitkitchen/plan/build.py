@@ -10,15 +10,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from gitkitchen.data.stores import Store
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.model import Catalog, Kitchen, NodeSpec, Plan, Project, Recipe, Subject, Version
 from gitkitchen.plan.cache import FactCache, cache_folder
 from gitkitchen.plan.decide import Planner, probe_source
-from gitkitchen.plan.facts import NodeFacts, gather
+from gitkitchen.plan.facts import NodeFacts, gather, sql_of
 from gitkitchen.plan.graph import Graph, build_graph
 from gitkitchen.plan.memory import Memory
+from gitkitchen.plan.sql import keep, unknown
+from gitkitchen.plan.sql_readers import SqlReaders
 
 
 def build_plan(
@@ -38,6 +41,7 @@ def build_plan(
     nonce: str | None = None,
     probe: Callable[[Project, NodeSpec], str | None] | None = None,
     warehouse: tuple[str, str] | None = None,
+    readers: SqlReaders | None = None,
 ) -> Plan:
     """What a run of ``recipe`` in ``kitchen`` would do, and why.
 
@@ -45,10 +49,10 @@ def build_plan(
     ``force`` runs what could be reused. ``interval`` keys what is volatile; without one it runs each
     time, under a fingerprint of its own that comes from ``nonce`` (default: random). ``probe`` tells
     the digest of a source's content, or None where it has none before it is fetched. ``warehouse`` is the
-    engine that runs SQL with its version (None: DuckDB).
+    engine that runs SQL with its version (None: DuckDB). ``readers`` read the SQL that is not known yet.
     Raises Mistake with every problem of the recipe's graph and files.
     """
-    facts, graph, problems = study(project, recipe, _outside(catalog, recipe), warehouse)
+    facts, graph, problems = study(project, recipe, _outside(catalog, recipe), warehouse, readers)
     if problems:
         raise Mistake(*problems)
     chosen = _chosen(recipe, graph, selection)
@@ -83,12 +87,15 @@ def build_plan(
 
 
 def mistakes(
-    project: Project, recipe: Recipe, known: Collection[str] | Catalog | None = None
+    project: Project,
+    recipe: Recipe,
+    known: Collection[str] | Catalog | None = None,
+    readers: SqlReaders | None = None,
 ) -> list[Problem]:
     """Every mistake of a recipe's graph, SQL, Python and tests. ``known``: the datasets outside of it."""
     if isinstance(known, Catalog):
         known = _outside(known, recipe)
-    return study(project, recipe, known or ())[2]
+    return study(project, recipe, known or (), readers=readers)[2]
 
 
 def study(
@@ -96,12 +103,22 @@ def study(
     recipe: Recipe,
     known: Collection[str],
     warehouse: tuple[str, str] | None = None,
+    readers: SqlReaders | None = None,
 ) -> tuple[dict[str, NodeFacts], Graph, list[Problem]]:
     """The facts of all nodes and the graph that they make, with all problems."""
     cache = FactCache(cache_folder(project) / f"{recipe.name}.json")
     declared = str((project.connections.get("warehouse") or {}).get("type", "duckdb"))
     engine = warehouse or ((declared, "") if declared != "duckdb" else None)
-    facts = {node.name: gather(project.root, recipe, node, cache, engine) for node in recipe.nodes.values()}
+    dialect = engine[0] if engine else "duckdb"
+    readers = readers or SqlReaders()
+    texts = {node.name: tuple(sql_of(node)) for node in recipe.nodes.values()}
+    readers.begin(unknown(chain.from_iterable(texts.values()), cache, dialect), dialect)
+    facts: dict[str, NodeFacts] = {}
+    for node in sorted(recipe.nodes.values(), key=lambda node: bool(texts[node.name])):
+        if texts[node.name]:  # the first that has SQL: those without it went before, while it was read
+            keep(readers.finish(), cache, dialect)
+        facts[node.name] = gather(project.root, recipe, node, cache, engine)
+    facts = {name: facts[name] for name in recipe.nodes}
     cache.save()
     graph = build_graph(recipe, facts, known)
     return facts, graph, [*(p for f in facts.values() for p in f.problems), *graph.problems]

@@ -9,18 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitkitchen.files import digest_bytes, make_state, write_atomic
-from gitkitchen.model import Project
 
+if TYPE_CHECKING:
+    from gitkitchen.model import Project
+
+FOLDER = "cache/plan"
+"""Where the caches of plans lie in the folder of local state."""
 FACTS_SCHEME = 2
 """The number of the rules by which facts are read; another number reads everything anew."""
 
 
 def cache_folder(project: Project) -> Path:
-    """Where the caches of plans lie. Git ignores the folder of local state, which is made if need be."""
-    return make_state(project.state) / "cache" / "plan"
+    """Where the caches of plans lie in a project. Git ignores the folder of local
+    state, which is made if need be."""
+    return make_state(project.state) / FOLDER
 
 
 class FactCache:

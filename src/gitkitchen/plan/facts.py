@@ -99,6 +99,14 @@ def gather(
     return NodeFacts(parts, sql, python, tests, tuple(problems + wrong), tables, notes)
 
 
+def sql_of(node: NodeSpec) -> Iterator[str]:
+    """Every SQL text that ``gather`` will analyse for a node."""
+    if node.kind == "sql":
+        yield str(node.config["text"])
+    for spec in node.tests:
+        yield from (_as_query(spec, name, text) for name, text in sql_texts(spec).items())
+
+
 def _not_there(node: NodeSpec, engine: str) -> Iterator[Problem]:
     """What a warehouse of this version cannot do."""
     if node.materialize.mode == "partitions" and node.datasets:

@@ -25,7 +25,7 @@ from gitkitchen.model import Failure, State, Version
 from gitkitchen.printed import text_safe
 from gitkitchen.process import Completed, search_path
 from gitkitchen.run.context import Built, NodeFailed, Task
-from gitkitchen.run.report_file import read_report
+from gitkitchen.run.report_file import Report, read_report
 from gitkitchen.supervision import BrokenOutput
 from gitkitchen.switchboard import Lost
 from gitkitchen.turns import Turns
@@ -36,7 +36,7 @@ _UNTOUCHED = 1_000_000_000
 """When a fresh folder says that it was changed last, in nanoseconds: long ago, so that a change is seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Private:
     """The private folder of one execution. ``work`` is its working directory.
 
@@ -49,6 +49,8 @@ class Private:
     folders: tuple[tuple[str, list[str]], ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
     """The variables that name its parts."""
+    untouched: bool = False
+    """Known to be as it was made, when its process had ended."""
 
 
 def open_private(task: Task) -> Private:
@@ -98,7 +100,8 @@ def _copy_in(root: Path, top: Path, name: str, task: Task) -> None:
 
 def close_private(task: Task, private: Private) -> None:
     """Remove the folder and all that the node left there, also what it made unwritable."""
-    if _untouched(private):
+    if private.untouched or _untouched(private):
+        private.untouched = False  # the next node may leave something
         task.context.spare_folders.append(private)
         return
 
@@ -254,7 +257,8 @@ def collect(task: Task, private: Private, done: Completed) -> Built:
     """Take a process's outputs into the store, and what it reported. Raises NodeFailed."""
     try:
         versions = {d: take_output(task, private, d) for d in task.node.datasets}
-        report = read_report(private.result, task.node, task.secrets)
+        private.untouched = _untouched(private)
+        report = Report() if private.untouched else read_report(private.result, task.node, task.secrets)
     except NodeFailed as error:
         raise NodeFailed(error.failure, tail=done.tail, logged=done.logged) from error
     return Built(versions, report.tests, report.metrics, report.links, done.tail, done.logged)

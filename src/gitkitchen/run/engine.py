@@ -150,9 +150,10 @@ class _Run:
         if self.steps:
             listener = self._pass_on
             self.asked.listen(listener)
-            early = self._prepare()
+            early = None
             try:
                 self.queue.add([self._unit(n) for n in self.steps if not self.waits[n]])
+                early = self._prepare()  # not before the first processes are on their way
                 if not self.queue.run(lambda: self.on_event(Event("cancelling"))):
                     self._give_up()
             finally:
