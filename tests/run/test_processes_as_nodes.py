@@ -178,7 +178,7 @@ def test_the_environment_holds_what_the_contract_names_and_no_more(desk: Desk) -
     text = desk.store.path(result.build.versions["e"].files[0]).read_text()
     values = dict(line.split("=", 1) for line in text.splitlines())
     shells_own = {"_", "PWD", "SHLVL", "OLDPWD"}
-    named = {"HOME", "LANG", "MODE", "PATH", "TMPDIR", "TOKEN", "TZ"}
+    named = {"HOME", "LANG", "MODE", "PATH", "SHELL", "TMPDIR", "TOKEN", "TZ"}
     ours = {"GITKITCHEN_PARAMS", "GITKITCHEN_RESULT", "GITKITCHEN_OUTPUT_E"}
     assert set(values) - shells_own == named | ours
     assert (values["GITKITCHEN_PARAMS"], values["LANG"], values["TZ"]) == ('{"n": 3}', "C.UTF-8", "UTC")

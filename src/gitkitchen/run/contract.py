@@ -16,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,20 @@ def environment(task: Task, private: Private) -> dict[str, str]:
         reserved[f"GITKITCHEN_OUTPUT_{dataset.upper()}"] = str(output_path(private, node.datasets, dataset))
     return {
         "PATH": search_path(os.environ.get("PATH", os.defpath)),
+        # A shell that is not told asks the machine's directory of users, which may be a server's.
+        "SHELL": found("bash"),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         **task.env,
         **task.secrets,
         **reserved,
     }
+
+
+@cache
+def found(shell: str) -> str:
+    """Where a shell is: looked for once, not along PATH for each node."""
+    return shutil.which(shell) or shell
 
 
 def input_path(task: Task, private: Private, name: str, version: Version) -> Path:
