@@ -66,12 +66,18 @@ def described(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     return dict.fromkeys(names, "Any"), given_values
 
 
-def made(decorator: Callable[..., Any], annotations: dict[str, Any], attributes: dict[str, Any]) -> Any:
+def made(
+    decorator: Callable[..., Any],
+    annotations: dict[str, Any],
+    attributes: dict[str, Any],
+    documented: bool = True,
+) -> Any:
     body = {
         name: dataclasses.field(**value[1]) if isinstance(value, tuple) and value[:1] == ("field",) else value
         for name, value in attributes.items()
     }
-    body |= {"__annotations__": dict(annotations), "__module__": "made_here", "__doc__": "A value."}
+    body |= {"__annotations__": dict(annotations), "__module__": "made_here"}
+    body |= {"__doc__": "A value."} if documented else {}
     cls = decorator(frozen=True, slots=True)(type("Made", (), body))
     sys.modules["made_here"].Made = cls  # type: ignore[attr-defined]
     return cls
@@ -90,6 +96,7 @@ def behaviour(cls: Any, one: list[Any], two: list[Any]) -> list[Any]:
     seen: list[Any] = [
         str(inspect.signature(cls)),
         [(f.name, f.default, f.default_factory, f.repr, f.compare, f.hash) for f in dataclasses.fields(cls)],
+        cls.__doc__,
         cls.__match_args__,
         cls.__slots__,
         cls.__dataclass_params__.frozen,
@@ -110,12 +117,12 @@ def behaviour(cls: Any, one: list[Any], two: list[Any]) -> list[Any]:
     return seen
 
 
-@given(described(), st.lists(VALUES, max_size=6), st.lists(VALUES, max_size=6))
+@given(described(), st.lists(VALUES, max_size=6), st.lists(VALUES, max_size=6), st.booleans())
 def test_behaves_as_the_standard_one(
-    shape: tuple[dict[str, Any], dict[str, Any]], one: list[Any], two: list[Any]
+    shape: tuple[dict[str, Any], dict[str, Any]], one: list[Any], two: list[Any], documented: bool
 ) -> None:
     """Whatever its fields, a class is seen to do what the standard library's would."""
-    ours, theirs = (behaviour(made(decorator, *shape), one, two) for decorator in (quick, plain))
+    ours, theirs = (behaviour(made(decorator, *shape, documented), one, two) for decorator in (quick, plain))
     assert [repr(seen) for seen in ours] == [repr(seen) for seen in theirs]  # as text: NaN is never equal
 
 
@@ -124,6 +131,8 @@ def test_is_quick_only_where_it_is_plain() -> None:
 
     @quick(frozen=True, slots=True)
     class Plain:
+        """A value."""
+
         name: str
         size: int = 0
 

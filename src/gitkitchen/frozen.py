@@ -40,9 +40,12 @@ else:
 
 
 def _is_plain(cls: type) -> bool:
-    """Whether a class has nothing but fields that its ``__init__`` takes by position, and is none's child."""
+    """Whether a class has nothing but fields that its ``__init__`` takes by position, and is none's child.
+
+    One without a docstring is told by its signature, which takes the standard library to find out.
+    """
     own = vars(cls)
-    if any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__):
+    if cls.__doc__ is None or any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__):
         return False
     kinds = own.get("__annotations__", {})
     if "self" in kinds or any(word in str(kind) for kind in kinds.values() for word in _BEYOND):

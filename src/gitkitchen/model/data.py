@@ -11,6 +11,8 @@ from gitkitchen.frozen import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column of a table: ``type`` is the engine's word for it."""
+
     name: str
     type: str
 

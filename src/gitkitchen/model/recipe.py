@@ -62,6 +62,8 @@ class TestSpec:
 
 @dataclass(frozen=True, slots=True)
 class Materialize:
+    """How a dataset is kept; ``by`` and ``grain`` are the column and step of its partitions."""
+
     mode: Literal["table", "view", "partitions"] = "table"
     by: str | None = None
     grain: str | None = None
@@ -167,6 +169,8 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Variation:
+    """A recipe run with other variables, or only some of its nodes."""
+
     name: str
     vars: Mapping[str, Any] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
