@@ -8,7 +8,8 @@ checksum of its content, so that what is damaged is known before any of it is us
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -52,6 +53,11 @@ class Streams:
             known += _parsed(lines)
         # What is read now and what was read before go the same way: no page can tell them apart.
         return [Record(stream, k.sequence, k.id, k.body if later else k.body.whole()) for k in known]
+
+    def removed(self, streams: Iterable[str]) -> dict[str, datetime]:
+        """Stream that compactions removed records from -> the moment before which these were dated."""
+        gaps = {name: self.ledger.gaps(name) for name in streams}
+        return {name: gone.before for name, gone in gaps.items() if gone.spans and gone.before is not None}
 
     def _continues(self, stream: str, last: _Known, head: int) -> bool:
         """Whether the ledger still holds the last record that was remembered."""

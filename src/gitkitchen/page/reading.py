@@ -69,10 +69,10 @@ def read_site(
     lacks: list[str] = []
     git = Plumbing(premises.repository.root)
     places = tuple(_places(project, streams, git, premises.repository.root, lacks))
+    homes = [name for name in ledger.streams("runs") if name.count("/") == 2]
     runs = [
         Run(r.id, r.stream.split("/")[1], r.stream.rsplit("/", 1)[1], r.body)
-        for stream in ledger.streams("runs")
-        if stream.count("/") == 2
+        for stream in homes
         for r in streams.records(stream, _kept, later=True)
     ]
     published = _published(places)
@@ -98,6 +98,7 @@ def read_site(
         log={p.name: _log(premises.repository.root, p.tip or p.live) for p in places},
         written=written,
         lacks=tuple(lacks),
+        removed=streams.removed([*homes, *(publications_of(p.namespace) for p in places)]),
         version=version,
     )
 

@@ -466,4 +466,6 @@ class Site:
     """Commit -> when it was written, of those that landed."""
     lacks: tuple[str, ...] = ()
     """What could not be read, a sentence each."""
+    removed: Mapping[str, datetime] = field(default_factory=dict)
+    """Stream that compactions removed records from -> the moment before which these were dated."""
     version: str = ""

@@ -10,6 +10,7 @@ from gitkitchen.page.drawing import graph, neighbourhood
 from gitkitchen.page.health import Standing
 from gitkitchen.page.rendering import Page
 from gitkitchen.page.shapes import CONTENT, NodeFact, Place, Publication, RecipeFact
+from gitkitchen.page.views import older
 from gitkitchen.page.views.catalogue import about_nodes, standing_of
 from gitkitchen.page.views.freshness import confirmed
 from gitkitchen.page.views.parts import (
@@ -206,6 +207,7 @@ def _versions_block(studio: Studio, dataset: str) -> Block:
     for place, q in found.last:
         before, behind = studio.once((place.name, q.sequence), partial(_publication, studio, place, q))
         rows.append(Row([*before, Cell((q.datasets[dataset] or "")[:CONTENT] or "removed"), *behind]))
+    left = studio.once(("older",), lambda: older.of_publications(studio)) if rows else ""
     return Block(
         "Versions",
         count(found.count, "publication"),
@@ -213,5 +215,5 @@ def _versions_block(studio: Studio, dataset: str) -> Block:
         head=heads("published", "environment", "content", "how", "no:publication"),
         rows=rows,
         text="" if rows else "It was never published to an environment.",
-        more=f"and {found.count - len(rows):,} before." if found.count > len(rows) else "",
+        more=f"and {found.count - len(rows):,} before. {left}".rstrip() if found.count > len(rows) else left,
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from gitkitchen.page.health import Standing, changes, histories
 from gitkitchen.page.rendering import Page, part
 from gitkitchen.page.shapes import Run
+from gitkitchen.page.views import older
 from gitkitchen.page.views.parts import Block, Cell, Row, Studio, chart, grid_href, heads, metrics_href, when
 from gitkitchen.report.text import count
 
@@ -101,6 +102,7 @@ def _metrics(studio: Studio, standing: Standing) -> Page:
         "By run",
         f"since {studio.site.since:%Y-%m-%d}",
         html=studio.drawn.html("metrics", inputs, lambda: _charts(runs, marks)),
+        more=older.of_runs(studio, standing, behind=studio.site.since),
     )
     return studio.page(
         metrics_href(standing),

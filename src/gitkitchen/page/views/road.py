@@ -9,6 +9,7 @@ from gitkitchen.page.health import of_run, sentences
 from gitkitchen.page.measures import sparkline
 from gitkitchen.page.rendering import Page, slug
 from gitkitchen.page.shapes import Place, Run
+from gitkitchen.page.views import older
 from gitkitchen.page.views.overview import figures
 from gitkitchen.page.views.parts import Block, Cell, Row, Studio, ago, article, heads, run_href, when
 from gitkitchen.promote.shapes import Landing
@@ -126,6 +127,7 @@ def _delivery(studio: Studio) -> Page:
                 figures=figures(found, last=place is studio.site.places[-1]),
                 weeks=sparkline(found.weekly[-26:]) if some else (),
                 weeks_said=said if some else "",
+                more=older.of_all_runs(studio, behind=found.since) if place is studio.site.places[-1] else "",
             )
         )
     blocks.append(

@@ -15,6 +15,7 @@ from gitkitchen.page.cells import plain
 from gitkitchen.page.health import Standing, of_run
 from gitkitchen.page.rendering import Page, part
 from gitkitchen.page.shapes import Run, Tone
+from gitkitchen.page.views import older
 from gitkitchen.page.views.parts import Studio, dot, grid_href, recipe_href, run_href, when
 from gitkitchen.report.text import WORDS, duration, names, number, share
 
@@ -68,6 +69,7 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
     fact = studio.facts.get(standing.recipe)
     declared = [n.name for n in fact.nodes] if fact else []
     last = runs[0]
+    said = f"From {when(runs[-1].started)} to {when(last.started)}. {older.of_runs(studio, standing)}"
     return studio.page(
         grid_href(standing),
         "grid.html.j2",
@@ -76,7 +78,7 @@ def grid(studio: Studio, standing: Standing, most: int = GRID) -> Page:
         tone=standing.health.tone,
         over="grid of runs",
         lead=": ".join(filter(None, [f"The last run {standing.health.word}", standing.health.why])) + ".",
-        said=f"From {when(runs[-1].started)} to {when(last.started)}.",
+        said=said.rstrip(),
         table=studio.drawn.html(
             "grid", [*(r.record for r in runs), "", *declared], lambda: _table(runs, declared)
         ),
@@ -113,23 +115,29 @@ def run_page(studio: Studio, run: Run, green: Run | None, logs: Mapping[str, Map
     environment = studio.spaces.get(run.namespace, "")
     before = green.record if green is not None and not run.green else ""
     known = run.recipe in studio.facts
+    lost = older.may_hide_a_green_run(studio, run, green)
     kept = (environment, run.recipe, run.variation) in studio.standings
     between: Sequence[Commit] | None = ()
     if before and green is not None:
         log, index = studio.site.log.get(environment, ()), logs.get(environment, {})
         between = commits_between(log, index, green, run)
     commits = "?" if between is None else ",".join(c.oid for c in between)
-    key = f"{run.record} {before} {environment} {known} {kept} {commits} {studio.site.title}"
+    key = f"{run.record} {before} {environment} {known} {kept} {commits} {lost} {studio.site.title}"
     return Page(
         run_href(run),
         "run.html.j2",
-        lambda: _values(studio, run.apart(), green and green.apart(), environment, between),
+        lambda: _values(studio, run.apart(), green and green.apart(), environment, between, lost),
         key,
     )
 
 
 def _values(
-    studio: Studio, run: Run, green: Run | None, environment: str, between: Sequence[Commit] | None
+    studio: Studio,
+    run: Run,
+    green: Run | None,
+    environment: str,
+    between: Sequence[Commit] | None,
+    lost: bool,
 ) -> dict[str, Any]:
     health = of_run(run)
     findings = list(_findings(run))
@@ -150,7 +158,7 @@ def _values(
         findings=findings,
         findings_said="What failed" if bad else "What to look at",
         checkout=f"git switch --detach {run.commit}" if run.commit and bad else "",
-        changed=_changed(run, green, between) if bad else None,
+        changed=_changed(run, green, between, lost) if bad else None,
         green={"href": run_href(green), "said": when(green.started)} if green else None,
         nodes=Markup("".join(_nodes(run))),  # noqa: S704 - made there, of what was escaped
         nodes_said=_counted(run),
@@ -307,14 +315,16 @@ def _counted(run: Run) -> str:
 # --- what changed ----------------------------------------
 
 
-def _changed(run: Run, green: Run | None, commits: Sequence[Commit] | None) -> dict[str, Any]:
-    """What a person asks first: commits, data and settings since the last green run."""
+def _changed(run: Run, green: Run | None, commits: Sequence[Commit] | None, lost: bool) -> dict[str, Any]:
+    """What a person asks first: commits, data and settings since the last green run. ``lost``: one may have
+    been removed that came later."""
     if green is None:
         return {
             "commits": [],
             "rows": [],
             "why": [],
-            "said": "No run of it in this kitchen was green before.",
+            "said": f"No run of it in this kitchen {'that is kept ' if lost else ''}was green before.",
+            "lost": lost,
         }
     moved = [
         (name, float(old), float(run.rows[name])) for name, old in green.rows.items() if name in run.rows
@@ -340,7 +350,7 @@ def _changed(run: Run, green: Run | None, commits: Sequence[Commit] | None) -> d
         {"oid": c.oid[:10], "subject": c.message.partition("\n")[0], "author": c.author.rpartition(" <")[0]}
         for c in commits or ()
     ]
-    return {"commits": shown, "rows": rows, "why": why[:20], "said": said}
+    return {"commits": shown, "rows": rows, "why": why[:20], "said": said, "lost": lost}
 
 
 def commits_between(
