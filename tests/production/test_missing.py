@@ -13,7 +13,9 @@ from gitkitchen.alerts.shapes import Happening, What
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.ledger.folder import FolderLedger
 from gitkitchen.model import Environment, Expect, Project, Schedule
+from gitkitchen.production import reading
 from gitkitchen.production.missing import schedules_seen
+from gitkitchen.schedule.due import noticed, todo
 from gitkitchen.schedule.standing import Whose
 
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -169,3 +171,22 @@ def test_the_newest_interval_counts_and_not_the_newest_record(world: World) -> N
     world.ran(1)
     world.ran(3)
     assert (What.RECOVERED, NOW - timedelta(days=1)) in world.seen()
+
+
+def test_what_a_new_schedule_is_to_catch_up_is_told_only_if_nobody_does(world: World) -> None:
+    """With `since` days ago: no alert at the first look, nor at a push right behind it; hours later, without
+    any run, one of each interval that was to run, and none that it is late."""
+    schedule = Schedule("0 9 * * *", since=NOW - timedelta(days=4), most=3, expect=Expect(start=3600))
+
+    def looked(now: datetime) -> list[tuple[What, datetime]]:
+        found = reading.scheduled(world.ledger, world.project, DAILY, schedule)
+        found = reading.append(world.ledger, found, noticed(DAILY, schedule, found.history, now))
+        reading.append(world.ledger, found, todo(DAILY, schedule, found.history, now).records)
+        told = schedules_seen(world.ledger, world.project, "prod", now, declared=lambda: {DAILY: schedule})
+        return [(h.event, h.at) for h in told]
+
+    for later in (timedelta(), timedelta(minutes=5), 6 * HOUR):
+        assert looked(NOW + later) == []
+    missed = [(What.SCHEDULE_MISSED, NOW - timedelta(days=days)) for days in (2, 1, 0)]
+    assert looked(NOW + 7 * HOUR) == missed
+    assert looked(NOW + 8 * HOUR) == missed

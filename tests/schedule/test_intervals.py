@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gitkitchen.model import Expect, Schedule, Wait
 from gitkitchen.schedule.cron import after, before, problem
-from gitkitchen.schedule.due import noticed, refusal, stopping, todo
+from gitkitchen.schedule.due import SHOWN, noticed, refusal, stopping, todo
 from gitkitchen.schedule.shapes import ENDED, Due, Interval
 from gitkitchen.schedule.standing import ATTEMPTS, Stands, Whose, stand
 from gitkitchen.schedule.timeline import History, Ran, Told, coming, intervals, ran, told
@@ -285,6 +285,118 @@ def test_whoever_looks_next_notices_a_schedule_that_stopped() -> None:
     assert noticed(WHOSE, world.schedule, world.history, world.now) == []
     world.tick()
     assert world.states() == ["run", "run"]
+
+
+def missed(world: World) -> list[Told]:
+    """What whoever looks now records as missed, once."""
+    found = noticed(WHOSE, world.schedule, world.history, world.now)
+    world.history = world.history.adding([told(one.body()) for one in found])
+    return found
+
+
+def test_what_was_due_before_the_schedule_was_seen_is_missed_where_nobody_catches_it_up() -> None:
+    """With `since` in the past nothing is missed or late at once: so long after the schedule was seen, after
+    a run of the catch-up, or after it was resumed, each interval without a run is told, once."""
+    schedule = replace(DAILY, since=at("2026-01-01T05:00"), most=20, expect=Expect(start=60, end=60))
+    world = World(schedule, at("2026-01-10T12:00"))
+    first, second, *others = world.look()
+    assert missed(world) == []
+    world.now += 6 * HOUR
+    assert missed(world) == []
+    assert set(world.states()) == {"due"}
+    assert broken(world) == []
+    assert world.run(first) == ""
+    world.now += 6 * HOUR
+    assert missed(world) == []
+    world.tell("waiting", second.interval)
+    world.now += 5 * HOUR
+    assert missed(world) == []
+    world.tell("paused")
+    world.now += 5 * HOUR
+    world.tell("resumed")
+    world.now += 6 * HOUR
+    assert [t.interval for t in missed(world)] == []
+    world.now += timedelta(minutes=1)
+    assert [t.interval for t in missed(world)] == [due.interval for due in (second, *others)]
+    assert missed(world) == []
+    assert "the interval before it" in world.run(others[0])
+    assert world.run(second) == ""
+
+
+def test_what_is_due_after_the_schedule_was_seen_is_missed_as_ever() -> None:
+    """The catch-up of the past excuses no interval that came later."""
+    world = World(replace(DAILY, since=at("2026-01-01T05:00"), most=20), at("2026-01-10T10:00"))
+    *_, last = world.look()
+    world.now = at("2026-01-10T16:16")
+    world.run(world.look()[0])
+    assert missed(world) == []
+    world.now = at("2026-01-10T16:18")
+    assert [t.interval for t in missed(world)] == [Interval(last.interval.end, at("2026-01-10T10:17"))]
+
+
+def test_a_schedule_that_an_earlier_release_began_in_the_past_is_read_as_then() -> None:
+    """Its record does not say when it was seen: its intervals are due when they end."""
+    schedule = replace(DAILY, since=at("2026-01-08T10:17"), most=20)
+    world = World(schedule, at("2026-01-10T18:00"))
+    world.look()
+    assert missed(world) == []
+    (begun,) = world.history.told
+    body = begun.body()
+    assert body.pop("seen") == world.now.isoformat()
+    world.history = History((told(body),))
+    assert len(missed(world)) == 2
+    assert world.look() == tuple(WHOSE.due(i) for i in intervals(world.history, world.now))
+
+
+def test_a_long_catch_up_that_is_settled_on_its_way_is_still_seen() -> None:
+    """What settles the first hundred leaves the last run to be seen: nobody is told of what comes next."""
+    seen = at("2026-01-10T12:00")
+    world = World(replace(DAILY, since=at("2025-08-25T10:17"), most=150), seen)
+    for _ in range(107):
+        due = world.look()[0]
+        settled = world.history.settled
+        after = settled.runs if settled is not None else 0
+        runs = tuple(r for r in world.history.runs if r.sequence > after)
+        world.history = replace(world.history, runs=runs)  # as whoever comes next reads it
+        assert [t for t in missed(world) if t.interval and t.interval.end <= seen] == []
+        assert world.run(due) == ""
+        world.now += 3 * HOUR
+    assert world.history.settled is not None
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(CRONS[:3]),
+    st.sampled_from(ZONES),
+    st.sampled_from([1, 2, 12, 200]),
+    st.sampled_from(["oldest_first", "parallel"]),
+    MOMENTS,
+    st.integers(1, 100),
+)
+def test_nothing_of_the_past_is_missed_while_it_is_caught_up(
+    seed: int, cron: str, zone: str, most: int, order: str, seen: datetime, hours: int
+) -> None:
+    """However long it takes, in whatever order, whoever looks when: of what was due before the schedule was
+    seen nothing is missed as long as a run ends every six hours; then all that is open is, once."""
+    random = Random(seed)
+    schedule = Schedule(cron, zone, since=seen - hours * HOUR, most=most, order=order)  # type: ignore[arg-type]
+    world = World(schedule, seen)
+    told_of: list[Told] = []
+    for _ in range(random.randrange(1, 12)):
+        due = [one for one in world.look() if one.interval.end <= seen]
+        if due:
+            assert world.run(due[0], random.choice(("passed", "failed", "passed"))) == ""
+        for _ in range(2):
+            told_of += missed(world)
+            world.now += timedelta(minutes=random.randrange(180))
+    told_of += missed(world)
+    assert [t for t in told_of if t.interval and t.interval.end <= seen] == []
+    open_ = [one.interval for one in world.stands() if one.open and one.interval.end <= seen]
+    world.now += 7 * HOUR
+    found = [t.interval for t in missed(world)]
+    assert [i for i in found if i and i.end <= seen] == open_[-SHOWN:]
+    assert missed(world) == []
 
 
 # --- what is promised -------------------------------------------------------------------------------

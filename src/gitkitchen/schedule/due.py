@@ -86,10 +86,16 @@ def _superseded(stands: list[Stands], over: list[Stands], kept: list[Stands], no
 def _settled(history: History, stands: list[Stands], over: list[Stands], now: datetime) -> list[Told]:
     """The record behind which nobody needs to look any more, when it is worth one."""
     ended = {one.interval for one in over}
+    # While the past is caught up, its last run is the sign of that, and is not to be looked past.
+    last = max(history.runs, key=lambda r: r.finished, default=None)
+    seen = history.seen
+    sign = last.interval if last is not None and seen is not None and last.interval.end <= seen else None
     until: datetime | None = None
     count = 0
     for one in stands:
         if (one.open and one.interval not in ended) or one.interval.end > now - KEPT:
+            break
+        if one.interval == sign:
             break
         until, count = one.interval.end, count + 1
     if until is None or count < SETTLE:

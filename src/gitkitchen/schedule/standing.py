@@ -73,6 +73,7 @@ def stand(
         else:
             told.setdefault(record.interval, []).append(record)
     paused = history.pause is not None
+    seen, caught_up = history.seen, history.caught_up
     found = [
         _one(
             whose.due(interval),
@@ -81,6 +82,7 @@ def stand(
             told.get(interval, []),
             next((t for t in spans if _covers(t.interval, interval)), None),
             now,
+            caught_up if seen is not None and interval.end <= seen else None,
             paused=paused,
             promises=promises,
         )
@@ -100,20 +102,25 @@ def _one(
     told: Sequence[Told],
     over: Told | None,
     now: datetime,
+    caught_up: datetime | None,
     *,
     paused: bool,
     promises: bool,
 ) -> Stands:
+    """``caught_up``: of an interval that was due before the schedule was seen, the last sign that such are
+    caught up. Nobody could begin its run in time, so that is not looked at."""
     asked = next((t.at for t in reversed(told) if t.kind == "again"), None)
     if asked is not None:
         # What was before has been looked at by a person, who wants another run.
         runs = [r for r in runs if r.started >= asked]
         told = [t for t in told if t.at >= asked]
         over = over if over is not None and over.at > asked else None
-    standing, is_open = _end(due, schedule, runs, told, over, now, paused=paused)
+    standing, is_open = _end(due, schedule, runs, told, over, now, caught_up, paused=paused)
     tries = sum(1 for r in runs if not r.judged) + sum(1 for t in told if t.kind == "died")
     counted = promises and not paused and standing.state != "superseded"
     broken = tuple(_broken(due, schedule, runs, now, standing)) if counted else ()
+    if caught_up is not None:
+        broken = tuple(one for one in broken if one.state not in ("late_start", "late_end"))
     return Stands(standing, broken, is_open, tries, asked is not None)
 
 
@@ -124,6 +131,7 @@ def _end(
     told: Sequence[Told],
     over: Told | None,
     now: datetime,
+    caught_up: datetime | None,
     *,
     paused: bool,
 ) -> tuple[Standing, bool]:
@@ -153,7 +161,8 @@ def _end(
     waits = next((t for t in reversed(told) if t.kind == "waiting"), None)
     if waits is not None and now - due.scheduled_for <= timedelta(seconds=schedule.deadline):
         return Standing(due, "waiting", last, late, waits.reason), True
-    if late > schedule.expect.missing and not runs:
+    idle = (now - (caught_up or due.scheduled_for)).total_seconds()
+    if idle > schedule.expect.missing and not runs:
         return Standing(due, "missed", last, late, "nothing ran for it in time"), True
     missed = next((t for t in reversed(told) if t.kind == "missed"), None)
     if missed is not None and not runs:

@@ -19,12 +19,16 @@ from gitkitchen.schedule.shapes import Interval
 MOST = 20_000
 """Intervals that are looked at, at most: two years of hourly ones. What lies before them is settled first."""
 
+SIGNS = frozenset({"waiting", "input_not_ready", "died", "again"})
+"""What a job or a person says of an interval, and not who merely looks at the clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """A record of a schedule's stream. ``kind``:
 
-    ``begun``: a cron counts from ``start`` on, its times from behind ``at`` (``cron``, ``timezone``).
+    ``begun``: a cron counts from ``start`` on, its times from behind ``at`` (``cron``, ``timezone``);
+    ``seen``: when that was told, where ``at`` lies before it.
     ``stopped``: the schedule was taken away. ``paused``, ``resumed``: by somebody. ``superseded``: the
     intervals within ``interval`` are covered by the run for ``covered``. ``missed``: nothing ran for it.
     ``again``: somebody wants another run for it, whatever its end.
@@ -42,6 +46,7 @@ class Told:
     start: datetime | None = None
     covered: Interval | None = None
     runs: int = 0
+    seen: datetime | None = None
 
     def body(self) -> dict[str, Any]:
         """The record's body: what is empty is left out."""
@@ -52,6 +57,8 @@ class Told:
             found["covered"] = self.covered.iso()
         if self.start is not None:
             found["start"] = self.start.isoformat()
+        if self.seen is not None:
+            found["seen"] = self.seen.isoformat()
         texts = {"by": self.by, "reason": self.reason, "cron": self.cron, "timezone": self.timezone}
         return found | {k: v for k, v in texts.items() if v} | ({"runs": self.runs} if self.runs else {})
 
@@ -70,6 +77,7 @@ def told(body: Mapping[str, Any]) -> Told:
             start=datetime.fromisoformat(body["start"]) if body.get("start") else None,
             covered=Interval.read(body["covered"]) if body.get("covered") else None,
             runs=int(body.get("runs", 0)),
+            seen=datetime.fromisoformat(body["seen"]) if body.get("seen") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"it is no record of a schedule: {error}") from None
@@ -135,6 +143,29 @@ class History:
         return last if last is not None and last.kind == "begun" else None
 
     @property
+    def seen(self) -> datetime | None:
+        """When a clock first saw the schedule: what was due by then is caught up. Of what an earlier release
+        began in the past this is not known: then it is where the intervals begin. None before the first."""
+        first = next((t for t in self.told if t.kind == "begun"), None)
+        return (first.seen or first.at) if first is not None else None
+
+    @property
+    def caught_up(self) -> datetime | None:
+        """The last sign that the intervals that were due before the schedule was seen are caught up: a run
+        for one of them ended, a job or a person said something of one, the schedule was resumed; or that it
+        was seen. None before that."""
+        seen = self.seen
+        if seen is None:
+            return None
+        signs = [r.finished for r in self.runs if r.interval.end <= seen]
+        signs += [
+            t.at
+            for t in self.told
+            if t.kind == "resumed" or (t.kind in SIGNS and t.interval is not None and t.interval.end <= seen)
+        ]
+        return max([seen, *signs])
+
+    @property
     def pause(self) -> Told | None:
         last = next((t for t in reversed(self.told) if t.kind in ("paused", "resumed")), None)
         return last if last is not None and last.kind == "paused" else None
@@ -154,7 +185,7 @@ def opening(schedule: Schedule, history: History, now: datetime) -> Told | None:
     first = not any(t.kind == "begun" for t in history.told)
     if first and schedule.since is not None and schedule.since < now:
         since = schedule.since
-        return Told("begun", since, cron=schedule.cron, timezone=schedule.timezone, start=since)
+        return Told("begun", since, cron=schedule.cron, timezone=schedule.timezone, start=since, seen=now)
     start = before(schedule.cron, schedule.timezone, now)
     return Told("begun", now, cron=schedule.cron, timezone=schedule.timezone, start=start)
 
