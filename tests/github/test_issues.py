@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gitkitchen.github.forge.state import Issue
-from gitkitchen.github.issues import marker_of
+from gitkitchen.github.forge.state import Issue as Kept
+from gitkitchen.github.issues import Issue, marker_of
 from gitkitchen.github.trouble import Trouble
 from lengths import some
 from stage import Stage, staged
@@ -22,11 +22,12 @@ MARK = marker_of("a-0123456789ab")
 JOB = """
 import sys
 from gitkitchen.github.api import Client
+from gitkitchen.github.issues import Issue
 api, token, repo, mark = sys.argv[1:]
 client = Client(api, token, repo, sleep=lambda seconds: None)
-client.put_issue(mark, "It fails", "one", labels=("gitkitchen",))
-client.put_issue(mark, "It fails", "two", labels=("gitkitchen",))
-client.put_issue(mark, "It fails", "over", labels=("gitkitchen",), is_open=False)
+client.put_issue(Issue(mark, "It fails", "one", labels=("gitkitchen",)))
+client.put_issue(Issue(mark, "It fails", "two", labels=("gitkitchen",)))
+client.put_issue(Issue(mark, "It fails", "over", labels=("gitkitchen",), is_open=False))
 """
 CALLS = 6
 """list, create, list, update, list, update"""
@@ -39,13 +40,13 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield made
 
 
-def issues(stage: Stage) -> list[Issue]:
+def issues(stage: Stage) -> list[Kept]:
     return list(stage.repo.repo.issues.values())
 
 
 def put(stage: Stage, body: str = "b", **more: Any) -> int:
     with stage.client() as client:
-        return client.put_issue(MARK, "It fails", body, labels=("gitkitchen", "data"), **more)
+        return client.put_issue(Issue(MARK, "It fails", body, labels=("gitkitchen", "data"), **more))
 
 
 def test_opened_once_updated_in_place_and_closed(stage: Stage) -> None:
@@ -70,7 +71,7 @@ def test_another_persons_issue_with_the_mark_is_not_ours(stage: Stage) -> None:
     from gitkitchen.github.api import Client
 
     with Client(stage.forge.api_url, person, "octo/shop", author="alice") as client:
-        client.put_issue(MARK, "mine", "not yours", labels=("gitkitchen",))
+        client.put_issue(Issue(MARK, "mine", "not yours", labels=("gitkitchen",)))
     put(stage, "ours")
     assert sorted(i.user.login for i in issues(stage)) == ["alice", "github-actions[bot]"]
     assert next(i.body for i in issues(stage) if i.user.login == "alice") == f"{MARK}\nnot yours"
@@ -88,7 +89,7 @@ def test_two_jobs_at_once_leave_one_open(stage: Stage) -> None:
     """The oldest is the incident's; another of ours is closed."""
     put(stage)
     first = issues(stage)[0]
-    twin = Issue(99, 99, first.user, "It fails", first.body, 1.0, 1.0, labels=list(first.labels))
+    twin = Kept(99, 99, first.user, "It fails", first.body, 1.0, 1.0, labels=list(first.labels))
     stage.repo.repo.issues[99] = twin
     assert put(stage, "news") == first.number
     assert (twin.state, twin.state_reason, first.state) == ("closed", "not_planned", "open")

@@ -11,7 +11,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -126,30 +126,9 @@ class Client:
         answer = Comment(marker_of(f"gitkitchen reply {comment_id}"), body)
         return posting.put_comment(self._asking, self._repo, self.author, number, answer, over=over)
 
-    def put_issue(
-        self,
-        marker: str,
-        title: str,
-        body: str,
-        *,
-        labels: Sequence[str] = (),
-        is_open: bool = True,
-        known: int = 0,
-        since: str = "",
-    ) -> int:
-        """Make the one issue of ``marker`` what it should be, however often; its number."""
-        return issues.put_issue(
-            self._asking,
-            self._repo,
-            self.author,
-            marker,
-            title,
-            body,
-            labels=labels,
-            is_open=is_open,
-            known=known,
-            since=since,
-        )
+    def put_issue(self, issue: issues.Issue) -> int:
+        """Make the one issue of a mark what it should be, however often; its number."""
+        return issues.put_issue(self._asking, self._repo, self.author, issue)
 
     def put_pull(self, step: merges.Step) -> int:
         """Make the one open pull request of a step what it should be, however often; its number."""

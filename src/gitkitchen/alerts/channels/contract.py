@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gitkitchen.alerts.message import Words
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.alerting import SECRET, secret_name
 from gitkitchen.model import Channel
+
+if TYPE_CHECKING:
+    from gitkitchen.github.issues import Issue
 
 TRIES = 4
 """How often one message is tried at once; the next command tries again."""
@@ -40,17 +43,7 @@ class Answer:
 class Forge(Protocol):
     """What a channel of issues needs of the forge: see ``github/issues.py``."""
 
-    def put_issue(
-        self,
-        marker: str,
-        title: str,
-        body: str,
-        *,
-        labels: Sequence[str] = (),
-        is_open: bool = True,
-        known: int = 0,
-        since: str = "",
-    ) -> int: ...
+    def put_issue(self, issue: Issue) -> int: ...
 
     def close(self) -> None: ...
 

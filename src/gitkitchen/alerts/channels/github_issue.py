@@ -9,7 +9,7 @@ from datetime import timedelta
 from gitkitchen.alerts.channels.contract import Answer, Surroundings
 from gitkitchen.alerts.message import THINGS, Words, is_web, listed
 from gitkitchen.errors import Mistake, Problem
-from gitkitchen.github.issues import marker_of
+from gitkitchen.github.issues import Issue, marker_of
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.model import Channel
 from gitkitchen.report.gates import code
@@ -69,17 +69,18 @@ def send(words: Words, channel: Channel, about: Surroundings) -> Answer:
         raise Mistake(Problem(message, hint=hint, code="github-environment"))
     labels = (LABEL, *channel.config.get("labels", ()))
     known = int(about.ref) if about.ref.isascii() and about.ref.isdigit() else 0
+    issue = Issue(
+        marker_of(words.incident if words.kind != "test" else words.id),
+        title(words),
+        body(words),
+        labels=tuple(dict.fromkeys(labels)),
+        is_open=words.kind in ("opened", "updated"),
+        known=known,
+        since=f"{about.since - EARLIER:%Y-%m-%dT%H:%M:%SZ}" if about.since else "",
+    )
     forge = about.forge()
     try:
-        number = forge.put_issue(
-            marker_of(words.incident if words.kind != "test" else words.id),
-            title(words),
-            body(words),
-            labels=tuple(dict.fromkeys(labels)),
-            is_open=words.kind in ("opened", "updated"),
-            known=known,
-            since=f"{about.since - EARLIER:%Y-%m-%dT%H:%M:%SZ}" if about.since else "",
-        )
+        number = forge.put_issue(issue)
     except Trouble as trouble:
         if trouble.kind in ("denied", "missing", "refused"):
             hint = f"; {trouble.hint}" if trouble.permissions else ""
