@@ -11,8 +11,8 @@ publish. That is evidence and nothing else: what its own runs publish later does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from gitkitchen.ledger.protocol import Newest
 from gitkitchen.ledger.records import Record
 from gitkitchen.model import (
     Build,
+    Catalog,
     Environment,
     Event,
     Kitchen,
@@ -42,7 +43,7 @@ from gitkitchen.promote.gates.facts import Break, CommandRun, Unread
 from gitkitchen.promote.shapes import Evidence
 from gitkitchen.reading import read_recipes
 from gitkitchen.road.order import Reader, in_order
-from gitkitchen.road.variations import variants
+from gitkitchen.road.variations import Variant, variants
 from gitkitchen.workplace import Request, Workplace, enter
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ PASSES = 3
 """How often recipes that read each other in a circle are run, until nothing changes any more."""
 UNASKED = Unread("no gate asks for the columns")
 Patch = Mapping[str, Published | None]
+About = Callable[[Plan, Sequence[NodeResult]], dict[str, Any]]
+"""What the record of a candidate run tells beyond the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,83 +131,122 @@ def prove(
             readers = in_order(place.project)
             recipes = read_recipes(place.project).recipes
         except GitKitchenError as error:
-            return replace(proof, failed=(Failed("", error.problems, error.exit_code == INFRASTRUCTURE),))
+            return replace(proof, failed=(_failed("", error),))
     finally:
         place.close()
-    about = _about(bound, environment)
-    over: dict[str, Published | None] = {}
-    found: dict[str, Outcome] = {}
-    for number in range(PASSES):
-        failed: list[Failed] = []
-        begun = dict(over)
-        for reader in readers:
-            if cancel.is_set:
-                break
-            blind = sorted(reader.reads & {d for r in readers for d in r.makes if r.name in _unknown(failed)})
-            if blind:  # what it would find there now says nothing about this tree
-                failed.append(Failed(reader.name, (_blind(blind),), unknown=True))
-                continue
-            try:
-                ran = flow.candidate(
-                    replace(request, recipe=reader.name),
-                    over=over,
-                    about=about,
-                    on_event=on_event,
-                    cancel=cancel,
-                    now=clock(),
-                    beside=_again(place, request),
-                )
-            except Conflict:  # another promotion, or a run, is at work on it: nothing is known, and no proof
-                raise
-            except GitKitchenError as error:
-                failed.append(Failed(reader.name, error.problems, error.exit_code == INFRASTRUCTURE))
-                continue
-            found[reader.name] = ran.outcome
-            over |= ran.patch
-        if cancel.is_set or failed or not _in_circles(readers, over, begun):
-            break
-        if number == PASSES - 1:
-            failed.append(Failed("", (_circle(),), unknown=True))
-    outcomes = list(found.values())
-    if not failed and all(o.verdict is Verdict.PASSED for o in outcomes):
+    runs = _Runs(place, request, _about(bound, environment), on_event, cancel, clock)
+    ran = _settled(runs, readers)
+    outcomes, failed = list(ran.found.values()), list(ran.failed)
+    if not failed and _all_passed(outcomes):
         order = [reader.name for reader in readers]
-        for variant in variants(environment.name, recipes, order, clock()):
-            if cancel.is_set:
-                break
-            try:
-                ran = flow.candidate(
-                    replace(
-                        request,
-                        recipe=variant.recipe,
-                        variation=variant.variation,
-                        interval=variant.interval.pair if variant.interval is not None else None,
-                    ),
-                    over=over,
-                    about=about,
-                    on_event=on_event,
-                    cancel=cancel,
-                    now=clock(),
-                    beside=_again(place, request),
-                )
-            except Conflict:
-                raise
-            except GitKitchenError as error:
-                failed.append(Failed(variant.label, error.problems, error.exit_code == INFRASTRUCTURE))
-                continue
-            outcomes.append(ran.outcome)
+        for found in _varied(runs, variants(environment.name, recipes, order, clock()), ran.over):
+            if isinstance(found, Failed):
+                failed.append(found)
+            else:
+                outcomes.append(found)
     if cancel.is_set:
         failed.append(Failed("", (Problem("it was cancelled", code="cancelled"),), unknown=True))
-    good = bool(outcomes) and not failed and all(o.verdict.value == "passed" for o in outcomes)
-    gone = {d: None for d, e in catalog.entries.items() if e.recipe not in {r.name for r in readers}}
-    patch = {**{d: e for d, e in gone.items() if d not in over}, **over} if good else None
+    good = bool(outcomes) and not failed and _all_passed(outcomes)
+    patch = _whole(ran.over, catalog, readers) if good else None
     return replace(proof, outcomes=tuple(outcomes), failed=tuple(failed), patch=patch)
 
 
-def _again(place: Workplace, request: Request) -> Workplace:
-    """A kitchen as the next recipe finds it: the ledger is looked at anew, and so are the files, which the
-    recipe before may have changed: what runs on those is no evidence of the tree."""
-    ledger = open_ledger(place.project, say=request.say, apart=request.apart)
-    return replace(place, ledger=ledger, subject=place.repository.subject(place.subject))
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """What the candidate runs of one tree have in common."""
+
+    place: Workplace
+    request: Request
+    about: About
+    on_event: Callable[[Event], None]
+    cancel: Cancel
+    clock: Callable[[], datetime]
+
+    def run(self, name: str, request: Request, over: Patch) -> flow.Candidate | Failed:
+        """One candidate, ``name`` in the proof, on what those before it would publish. Conflict where another
+        promotion, or a run, is at work on it: nothing is known, and no proof."""
+        try:
+            return flow.candidate(
+                request,
+                over=over,
+                about=self.about,
+                on_event=self.on_event,
+                cancel=self.cancel,
+                now=self.clock(),
+                beside=self._again(),
+            )
+        except Conflict:
+            raise
+        except GitKitchenError as error:
+            return _failed(name, error)
+
+    def _again(self) -> Workplace:
+        """The kitchen as the next recipe finds it: the ledger is looked at anew, and so are the files, which
+        the recipe before may have changed: what runs on those is no evidence of the tree."""
+        place, request = self.place, self.request
+        ledger = open_ledger(place.project, say=request.say, apart=request.apart)
+        return replace(place, ledger=ledger, subject=place.repository.subject(place.subject))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What the recipes came to: the newest outcome of each, what they would publish together, and which of
+    them had none in the last pass."""
+
+    found: Mapping[str, Outcome] = field(default_factory=dict)
+    over: Patch = field(default_factory=dict)
+    failed: tuple[Failed, ...] = ()
+
+
+def _settled(runs: _Runs, readers: Sequence[Reader]) -> _Ran:
+    """Every recipe, and those that read each other in a circle again until nothing changes any more."""
+    ran = _Ran()
+    for _ in range(PASSES):
+        begun, ran = ran, _pass(runs, readers, ran)
+        if runs.cancel.is_set or ran.failed or not _in_circles(readers, ran.over, begun.over):
+            return ran
+    return replace(ran, failed=(Failed("", (_circle(),), unknown=True),))
+
+
+def _pass(runs: _Runs, readers: Sequence[Reader], begun: _Ran) -> _Ran:
+    """Every recipe once, each on what those before it would publish."""
+    found, over, failed = dict(begun.found), dict(begun.over), list[Failed]()
+    for reader in readers:
+        if runs.cancel.is_set:
+            break
+        blind = sorted(reader.reads & {d for r in readers for d in r.makes if r.name in _unknown(failed)})
+        if blind:  # what it would find there now says nothing about this tree
+            failed.append(Failed(reader.name, (_blind(blind),), unknown=True))
+            continue
+        ran = runs.run(reader.name, replace(runs.request, recipe=reader.name), over)
+        if isinstance(ran, Failed):
+            failed.append(ran)
+            continue
+        found[reader.name] = ran.outcome
+        over |= ran.patch
+    return _Ran(found, over, tuple(failed))
+
+
+def _varied(runs: _Runs, variants: Iterable[Variant], over: Patch) -> Iterator[Outcome | Failed]:
+    """Each variation on what the recipes would publish; of what its own run would publish nothing is kept."""
+    for variant in variants:
+        if runs.cancel.is_set:
+            return
+        interval = variant.interval.pair if variant.interval is not None else None
+        request = replace(runs.request, recipe=variant.recipe, variation=variant.variation, interval=interval)
+        ran = runs.run(variant.label, request, over)
+        yield ran if isinstance(ran, Failed) else ran.outcome
+
+
+def _all_passed(outcomes: Iterable[Outcome]) -> bool:
+    return all(outcome.verdict is Verdict.PASSED for outcome in outcomes)
+
+
+def _whole(over: Patch, catalog: Catalog, readers: Sequence[Reader]) -> Patch:
+    """What the landing publishes: also that the datasets of recipes which the tree lacks are gone."""
+    names = {reader.name for reader in readers}
+    gone = {d: None for d, e in catalog.entries.items() if e.recipe not in names and d not in over}
+    return {**gone, **over}
 
 
 def with_evidence(proof: Proof, newest: Newest) -> Proof:
@@ -247,7 +289,7 @@ def _record(newest: Newest, outcome: Outcome) -> Record:
     )
 
 
-def _about(bound: Bound, environment: Environment) -> Callable[[Plan, Sequence[NodeResult]], dict[str, Any]]:
+def _about(bound: Bound, environment: Environment) -> About:
     def about(plan: Plan, results: Sequence[NodeResult]) -> dict[str, Any]:
         builds = {r.node: r.build for r in results if r.build is not None}
         meaning = [
@@ -272,6 +314,10 @@ def _about(bound: Bound, environment: Environment) -> Callable[[Plan, Sequence[N
         return {"candidate": said}
 
     return about
+
+
+def _failed(recipe: str, error: GitKitchenError) -> Failed:
+    return Failed(recipe, error.problems, error.exit_code == INFRASTRUCTURE)
 
 
 def _unknown(failed: Sequence[Failed]) -> set[str]:
