@@ -34,7 +34,7 @@ FLOORS = [
     {"merging", "history"},
     {"plumbing"},
     {"github"},
-    {"git", "document", "plugins", "shipped"},
+    {"answers", "git", "document", "plugins", "shipped"},
     {"files", "locks"},
     {"supervision"},
     {"switchboard"},

@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gitkitchen.answers import mending, said
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, Repository, environment, quoted
-from gitkitchen.plumbing import DURABLE, LOCAL, mending, said
+from gitkitchen.plumbing import DURABLE, LOCAL
 from gitkitchen.process import Captured, capture
 
 WHO, MAIL = "GitKitchen", "promote@gitkitchen.invalid"

@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from gitkitchen.answers import Unreachable, mending, said
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.git import OPTIONS, environment
-from gitkitchen.plumbing import Plumbing, Unreachable, mending, said
+from gitkitchen.plumbing import Plumbing
 from gitkitchen.printed import text_safe
 from gitkitchen.process import Captured, capture
 

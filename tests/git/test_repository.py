@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gitkitchen.answers import mending
 from gitkitchen.errors import Mistake
 from gitkitchen.git import Repository, environment, without_credentials
-from gitkitchen.plumbing import mending
 from gitkitchen.process import Captured
 
 

@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from gitkitchen.answers import Answer, Pushed, unreachable
 from gitkitchen.errors import Conflict
 from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.locks import alone
-from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
+from gitkitchen.plumbing import Moves, Objects, Plumbing
 
 BESIDE = "refs/gitkitchen/beside/"
 """Below it, one ref for each job that keeps the branch for itself. Its end removes it."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gitkitchen.answers import Answer, Unreachable
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import canonical
 from gitkitchen.ledger.apart import BESIDE, Apart, Beside
@@ -28,7 +29,7 @@ from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
 from gitkitchen.ledger.viewing import HINT, faults, gaps_of, records
-from gitkitchen.plumbing import MOST, Answer, Moves, Plumbing, Unreachable
+from gitkitchen.plumbing import MOST, Moves, Plumbing
 
 Say = Callable[[Problem], None]
 READING = 10.0

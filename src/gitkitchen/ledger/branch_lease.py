@@ -17,6 +17,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.answers import Unreachable
 from gitkitchen.errors import GitKitchenError
 from gitkitchen.files import canonical, digest_bytes, write_atomic
 from gitkitchen.frozen import dataclass
@@ -24,7 +25,6 @@ from gitkitchen.ledger.committing import NotWon
 from gitkitchen.ledger.layout import View, lease_file
 from gitkitchen.ledger.lease import LeaseLost, in_use, lease, lost, machine, started
 from gitkitchen.ledger.protocol import Held, Unwritten
-from gitkitchen.plumbing import Unreachable
 
 if TYPE_CHECKING:
     from gitkitchen.ledger.branch import BranchLedger

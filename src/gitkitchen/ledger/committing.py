@@ -17,6 +17,7 @@ from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
+from gitkitchen.answers import Answer, Pushed, Unreachable
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.ledger import outbox as boxes
@@ -29,7 +30,7 @@ from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.retention import moment_of
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.ledger.viewing import gaps_of, record, records
-from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, Unreachable
+from gitkitchen.plumbing import Moves, Objects, Plumbing
 
 Guard = Callable[[View], Mapping[str, bytes | None]]
 """Looks at the state on which a commit is made: further files of the commit, or Conflict."""

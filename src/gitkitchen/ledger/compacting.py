@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gitkitchen.answers import Answer, Pushed, Unreachable
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.ledger import gaps
@@ -29,7 +30,7 @@ from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.retention import statements
 from gitkitchen.ledger.tip import ARCHIVE, Tip
 from gitkitchen.ledger.viewing import compactions, faults, records
-from gitkitchen.plumbing import Answer, Objects, Plumbing, Pushed, Unreachable
+from gitkitchen.plumbing import Objects, Plumbing
 
 FORCED = (
     "a compaction replaces the branch: whoever makes it needs the right to force-push gitkitchen-ledger "

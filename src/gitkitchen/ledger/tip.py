@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Protocol
 
+from gitkitchen.answers import Answer, Pushed, unreachable
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.following import follows
 from gitkitchen.ledger.layout import Absent, View
 from gitkitchen.ledger.viewing import compactions
-from gitkitchen.plumbing import Answer, Moves, Objects, Plumbing, Pushed, unreachable
+from gitkitchen.plumbing import Moves, Objects, Plumbing
 
 BRANCH = "refs/heads/gitkitchen-ledger"
 FALLBACK = "refs/heads/gitkitchen-ledger-fallback/"

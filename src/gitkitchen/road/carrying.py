@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitkitchen import history
+from gitkitchen.answers import Answer
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.github.trouble import Trouble
 from gitkitchen.history import BRANCHES, Commit
 from gitkitchen.ledger.committing import NotWon
 from gitkitchen.ledger.protocol import Held, Unwritten
-from gitkitchen.plumbing import Answer
 from gitkitchen.promote.gates import hold
 from gitkitchen.promote.moves import Course, message_of
 from gitkitchen.promote.protocol import End, Way

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gitkitchen import history
+from gitkitchen.answers import Answer, Pushed
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.git import Repository
@@ -17,7 +18,7 @@ from gitkitchen.history import BRANCHES
 from gitkitchen.ledger.opening import open_ledger
 from gitkitchen.ledger.protocol import Ledger
 from gitkitchen.model import Environment, Project
-from gitkitchen.plumbing import Answer, Moves, Plumbing, Pushed
+from gitkitchen.plumbing import Moves, Plumbing
 from gitkitchen.premises import Premises, find_premises
 from gitkitchen.promote.moves import Course, fold, moves_of
 from gitkitchen.promote.shapes import stream_of

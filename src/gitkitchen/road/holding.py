@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from secrets import token_hex
 
+from gitkitchen.answers import Answer
 from gitkitchen.errors import Infrastructure
 from gitkitchen.ledger.protocol import Held
 from gitkitchen.model import Environment
-from gitkitchen.plumbing import Answer
 from gitkitchen.promote.shapes import Hold
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import CANDIDATES, Ground, unanswered

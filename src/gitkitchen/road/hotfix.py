@@ -8,10 +8,10 @@ the change, gate ``hotfix`` lets nothing pass.
 from __future__ import annotations
 
 from gitkitchen import history
+from gitkitchen.answers import Answer
 from gitkitchen.errors import Mistake, Problem
 from gitkitchen.frozen import dataclass
 from gitkitchen.model import Environment
-from gitkitchen.plumbing import Answer
 from gitkitchen.promote.shapes import Intent, Landing
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import CANDIDATES, Ground, before, environment_named

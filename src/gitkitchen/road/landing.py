@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from gitkitchen.answers import Answer
 from gitkitchen.errors import Conflict, Infrastructure, Problem
 from gitkitchen.ledger.committing import RefMoved
 from gitkitchen.ledger.lease import LeaseLost
-from gitkitchen.plumbing import Answer
 from gitkitchen.promote.protocol import End
 from gitkitchen.promote.shapes import Intent, Method
 from gitkitchen.road import publishing

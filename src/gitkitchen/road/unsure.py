@@ -6,10 +6,10 @@ first that which it compares is moved on.
 
 from __future__ import annotations
 
+from gitkitchen.answers import Answer
 from gitkitchen.errors import Infrastructure
 from gitkitchen.ledger.lease import LeaseLost
 from gitkitchen.ledger.protocol import Held
-from gitkitchen.plumbing import Answer
 from gitkitchen.road.effects import effect
 from gitkitchen.road.ground import Ground
 from gitkitchen.road.looking import Stretch
