@@ -33,7 +33,7 @@ FLOORS = [
     {"kitchen"},
     {"merging", "history"},
     {"plumbing"},
-    {"github"},
+    {"objects", "github"},
     {"answers", "git", "document", "plugins", "shipped"},
     {"files", "locks"},
     {"supervision"},

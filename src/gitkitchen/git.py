@@ -62,6 +62,7 @@ SETTINGS = (
     ("gc.auto", "0"),
 )
 OPTIONS = tuple(part for key, value in SETTINGS for part in ("-c", f"{key}={value}"))
+LOCAL = {"GIT_ALLOW_PROTOCOL": "none"}  # git(1): a list of the transports that are allowed
 
 # Everything but our own state, whether or not .gitignore names it.
 EVERYTHING = (":(top)", ":(top,exclude,glob).gitkitchen/**")

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from gitkitchen.answers import mending, said
 from gitkitchen.errors import Infrastructure, Mistake, Problem
 from gitkitchen.frozen import dataclass
-from gitkitchen.git import OPTIONS, Repository, environment, quoted
-from gitkitchen.plumbing import DURABLE, LOCAL
+from gitkitchen.git import LOCAL, OPTIONS, Repository, environment, quoted
+from gitkitchen.plumbing import DURABLE
 from gitkitchen.process import Captured, capture
 
 WHO, MAIL = "GitKitchen", "promote@gitkitchen.invalid"

@@ -7,7 +7,6 @@ clone would fetch what it lacks, without limit). Names stand behind ``--end-of-o
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tempfile
@@ -17,33 +16,14 @@ from pathlib import Path
 from gitkitchen.answers import Answer, Pushed, Unreachable, mending, pushed, said, unreachable
 from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.frozen import dataclass
-from gitkitchen.git import OPTIONS, environment
-from gitkitchen.process import Captured, Conversation, capture
+from gitkitchen.git import LOCAL, OPTIONS, environment
+from gitkitchen.objects import OID, Objects, Tree, decoded, encoded
+from gitkitchen.process import Captured, capture
 
-FOLDER, FILE = "040000", "100644"
-LOCAL = {"GIT_ALLOW_PROTOCOL": "none"}  # git(1): a list of the transports that are allowed
 DURABLE = ("-c", "core.fsync=committed", "-c", "i18n.commitEncoding=UTF-8")
 WHO = "GitKitchen"
 MAIL = "ledger@gitkitchen.invalid"  # RFC 2606: nobody's
-MOST = 32 * 1024 * 1024
-"""Bytes of an object that are read; what is larger is no record of ours."""
 
-_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of a tree: a file or a folder, by its object."""
-
-    mode: str
-    oid: str
-
-    @property
-    def is_folder(self) -> bool:
-        return self.mode == FOLDER
-
-
-Tree = Mapping[str, Entry]
 Moves = Mapping[str, tuple[str, str | None]]
 """Refs that shall move: the new object ("" deletes), and the one that must be there (None: no such ref)."""
 
@@ -75,13 +55,13 @@ class Plumbing:
         """The objects that refs name, by their whole names, without those that do not exist. One call."""
         wanted = set(names)
         words = ("for-each-ref", "--format=%(objectname) %(refname)", "--", *sorted(wanted))
-        lines = _text(self._checked(*words).output).splitlines() if wanted else []
+        lines = decoded(self._checked(*words).output).splitlines() if wanted else []
         found = (line.partition(" ")[::2] for line in lines)
         return {name: oid for oid, name in found if name in wanted}
 
     def below(self, prefix: str) -> list[str]:
         """The whole names of the refs below a prefix, which ends in a slash."""
-        return _text(self._checked("for-each-ref", "--format=%(refname)", "--", prefix).output).split()
+        return decoded(self._checked("for-each-ref", "--format=%(refname)", "--", prefix).output).split()
 
     def move(self, name: str, new: str, old: str | None) -> bool:
         """Set a ref that must be at ``old`` (None: not exist); False, unchanged, where it is not."""
@@ -97,7 +77,7 @@ class Plumbing:
             lines.append(
                 f"update {name}\0{new}\0{old or '0' * len(new)}\0" if new else f"delete {name}\0{old}\0"
             )
-        done = self._git("update-ref", "--no-deref", "-z", "--stdin", input=_bytes("".join(lines)))
+        done = self._git("update-ref", "--no-deref", "-z", "--stdin", input=encoded("".join(lines)))
         return done.code == 0
 
     def drop(self, name: str) -> None:
@@ -118,7 +98,7 @@ class Plumbing:
             "log", *words, "--end-of-options", tip, "--", f":(top,literal){folder}" if folder else ":(top)"
         )
         found = []
-        for part in _text(done.output).split("\1")[1:]:
+        for part in decoded(done.output).split("\1")[1:]:
             commit, *names = (p.strip("\n") for p in part.split("\0"))
             found += [(commit, name) for name in names if name]
         return found
@@ -141,7 +121,7 @@ class Plumbing:
     def reached(self, tip: str) -> dict[str, str]:
         """All objects that a commit reaches, each with its path in the tree ("": a commit, or the top)."""
         listed = self._checked("rev-list", "--objects", "--end-of-options", tip)
-        return dict(line.partition(" ")[::2] for line in _text(listed.output).splitlines())
+        return dict(line.partition(" ")[::2] for line in decoded(listed.output).splitlines())
 
     def packed(self, tip: str) -> dict[str, tuple[str, int]]:
         """All objects that a commit reaches: what each is, and the bytes that it takes once it is packed,
@@ -151,9 +131,9 @@ class Plumbing:
             index = next(Path(folder).glob("*.idx"))
             done = self._checked("verify-pack", "-v", "--", str(index))
         found = {}
-        for line in _text(done.output).splitlines():  # git-verify-pack(1): object, kind, size, bytes, offset
-            words = line.split()
-            if len(words) >= 5 and _OID.fullmatch(words[0]):
+        for line in decoded(done.output).splitlines():
+            words = line.split()  # git-verify-pack(1): object, kind, size, bytes, offset
+            if len(words) >= 5 and OID.fullmatch(words[0]):
                 found[words[0]] = (words[1], int(words[3]))
         return found
 
@@ -185,7 +165,7 @@ class Plumbing:
             about, tab, path = entry.partition(b"\t")
             mode, kind, oid, size = about.split() if tab else (b"", b"", b"", b"")
             if kind == b"blob":
-                found[_text(path)] = Listed(mode.decode(), oid.decode(), int(size) if size.isdigit() else 0)
+                found[decoded(path)] = Listed(mode.decode(), oid.decode(), int(size) if size.isdigit() else 0)
         return found
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
@@ -220,7 +200,7 @@ class Plumbing:
         for tree in trees:
             for name, entry in tree.items():
                 kind = "tree" if entry.is_folder else "blob"
-                lines.append(_bytes(f"{entry.mode} {kind} {entry.oid}\t{name}\0"))
+                lines.append(encoded(f"{entry.mode} {kind} {entry.oid}\t{name}\0"))
             lines.append(b"\0")  # git-mktree(1): with --batch, an empty line ends a tree
         done = self._checked("mktree", "-z", "--batch", "--missing", input=b"".join(lines))
         return done.out.split()
@@ -239,7 +219,7 @@ class Plumbing:
 
     def remote(self) -> str | None:
         """The name of ``origin``, or of the only remote."""
-        names = _text(self._checked("remote").output).splitlines()
+        names = decoded(self._checked("remote").output).splitlines()
         return "origin" if "origin" in names else names[0] if len(names) == 1 else None
 
     def list(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
@@ -247,8 +227,8 @@ class Plumbing:
         done = self._network("ls-remote", "--refs", "--quiet", "--", remote, *patterns)
         if done.code:
             raise unreachable(remote, said(done))
-        lines = (line.partition("\t") for line in _text(done.output).splitlines())
-        return {name: oid for oid, _, name in lines if _OID.fullmatch(oid)}
+        lines = (line.partition("\t") for line in decoded(done.output).splitlines())
+        return {name: oid for oid, _, name in lines if OID.fullmatch(oid)}
 
     def fetch(
         self,
@@ -331,86 +311,3 @@ class Plumbing:
             return capture(["git", *OPTIONS, *argv], env=env, cwd=self.folder, timeout=self.limit)
         except TimeoutError:
             raise unreachable(argv[0], f"no answer within {self.limit:g} s") from None
-
-
-class Objects:
-    """The objects of a repository, read by one process for all of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._talk: Conversation | None = None
-        self._trees: dict[str, dict[str, Entry]] = {}
-
-    def read(self, oid: str) -> bytes | None:
-        """The content of an object; None where it is not here (or is none that we would have written)."""
-        if not _OID.fullmatch(oid):
-            return None
-        try:
-            talk = self._talk = self._talk or Conversation(
-                ["git", *OPTIONS, "cat-file", "--batch"], env=environment(os.environ, LOCAL), cwd=self._folder
-            )
-            words = talk.ask(oid.encode()).split()
-            if len(words) != 3:
-                return None
-            size = int(words[2])
-            if size > MOST:
-                self.close()
-                return None
-            return talk.more(size + 1)[:-1]
-        except EOFError:  # a partial clone that lacks it and was not allowed to fetch it
-            self.close()
-            return None
-
-    def tree(self, oid: str) -> Tree | None:
-        """The entries of a tree; None where it is not here."""
-        if oid not in self._trees:
-            raw = self.read(oid)
-            if raw is None:
-                return None
-            if len(self._trees) > 4096:
-                self._trees.clear()
-            self._trees[oid] = _tree(raw, len(oid) // 2)
-        return self._trees[oid]
-
-    def root(self, commit: str) -> str | None:
-        """The tree of a commit; None where the commit is not here."""
-        raw = self.read(commit)
-        first = raw.split(b"\n", 1)[0].split() if raw else []
-        return first[1].decode() if len(first) == 2 and first[0] == b"tree" else None
-
-    def close(self) -> None:
-        if self._talk is not None:
-            self._talk.close()
-            self._talk = None
-
-
-def _tree(raw: bytes, width: int) -> dict[str, Entry]:
-    """A tree object: for each entry mode, space, name, zero byte, and the object in binary."""
-    found, at = {}, 0
-    while at < len(raw):
-        space, zero = raw.index(b" ", at), raw.index(b"\0", at)
-        at_next = zero + 1 + width
-        name = _text(raw[space + 1 : zero])
-        found[name] = Entry(raw[at:space].decode().zfill(6), raw[zero + 1 : at_next].hex())
-        at = at_next
-    return found
-
-
-def name_of(tree: Tree, width: int) -> str:
-    """The name of the object that a tree is, of ``width`` digits: gitformat-pack(5) tells what is hashed, and
-    git-mktree(1) in which order: that of the names' bytes, as if a folder's ended with a slash."""
-    named = sorted((_bytes(f"{name}/" if e.is_folder else name), _bytes(name), e) for name, e in tree.items())
-    raw = b"".join(
-        e.mode.lstrip("0").encode() + b" " + name + b"\0" + bytes.fromhex(e.oid) for _, name, e in named
-    )
-    made = hashlib.sha1(usedforsecurity=False) if width == 40 else hashlib.sha256()
-    made.update(b"tree %d\0" % len(raw) + raw)
-    return made.hexdigest()
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")

@@ -16,7 +16,8 @@ from typing import Any
 
 from gitkitchen.ledger import branch
 from gitkitchen.ledger.branch import BranchLedger
-from gitkitchen.plumbing import MAIL, WHO, Objects, Plumbing, Tree
+from gitkitchen.objects import Objects, Tree
+from gitkitchen.plumbing import MAIL, WHO, Plumbing
 
 START = datetime(2026, 1, 1, 0, 17, tzinfo=UTC)
 

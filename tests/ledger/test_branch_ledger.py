@@ -437,7 +437,7 @@ def test_a_forged_fallback_publishes_nothing(host: Host) -> None:
 
 
 def _entry(plumbing: Plumbing, data: bytes) -> object:
-    from gitkitchen.plumbing import FILE, Entry
+    from gitkitchen.objects import FILE, Entry
 
     return Entry(FILE, plumbing.write(data))
 

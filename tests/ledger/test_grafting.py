@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.ledger.host import BRANCH, Host, git
 
 from gitkitchen.ledger.branch import BranchLedger
-from gitkitchen.plumbing import FILE, FOLDER, Entry, Plumbing, name_of
+from gitkitchen.objects import FILE, FOLDER, Entry, name_of
+from gitkitchen.plumbing import Plumbing
 
 NAMES = st.text(st.sampled_from("ab0@.-é\udcff"), min_size=1, max_size=4).filter(
     lambda n: n not in (".", "..")

@@ -19,7 +19,8 @@ from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.layout import View
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.locks import alone
-from gitkitchen.plumbing import Moves, Objects, Plumbing
+from gitkitchen.objects import Objects
+from gitkitchen.plumbing import Moves, Plumbing
 
 BESIDE = "refs/gitkitchen/beside/"
 """Below it, one ref for each job that keeps the branch for itself. Its end removes it."""

@@ -29,7 +29,8 @@ from gitkitchen.ledger.queue import turn
 from gitkitchen.ledger.records import Record, seal
 from gitkitchen.ledger.tip import Here, State, There, Tip
 from gitkitchen.ledger.viewing import HINT, faults, gaps_of, records
-from gitkitchen.plumbing import MOST, Moves, Plumbing
+from gitkitchen.objects import MOST
+from gitkitchen.plumbing import Moves, Plumbing
 
 Say = Callable[[Problem], None]
 READING = 10.0

@@ -30,7 +30,8 @@ from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.retention import moment_of
 from gitkitchen.ledger.tip import State, Tip
 from gitkitchen.ledger.viewing import gaps_of, record, records
-from gitkitchen.plumbing import Moves, Objects, Plumbing
+from gitkitchen.objects import Objects
+from gitkitchen.plumbing import Moves, Plumbing
 
 Guard = Callable[[View], Mapping[str, bytes | None]]
 """Looks at the state on which a commit is made: further files of the commit, or Conflict."""

@@ -30,7 +30,8 @@ from gitkitchen.ledger.records import Record, encode, seal
 from gitkitchen.ledger.retention import statements
 from gitkitchen.ledger.tip import ARCHIVE, Tip
 from gitkitchen.ledger.viewing import compactions, faults, records
-from gitkitchen.plumbing import Objects, Plumbing
+from gitkitchen.objects import Objects
+from gitkitchen.plumbing import Plumbing
 
 FORCED = (
     "a compaction replaces the branch: whoever makes it needs the right to force-push gitkitchen-ledger "

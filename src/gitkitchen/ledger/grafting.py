@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitkitchen.ledger.layout import View
-from gitkitchen.plumbing import FILE, FOLDER, Entry, Plumbing, name_of
+from gitkitchen.objects import FILE, FOLDER, Entry, name_of
+from gitkitchen.plumbing import Plumbing
 
 
 def graft(

@@ -23,7 +23,7 @@ from gitkitchen.errors import Infrastructure, Problem
 from gitkitchen.files import digest_bytes
 from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.folder import PART
-from gitkitchen.plumbing import Objects, Tree
+from gitkitchen.objects import Objects, Tree
 
 if TYPE_CHECKING:
     from gitkitchen.ledger.gaps import Compaction, Gaps

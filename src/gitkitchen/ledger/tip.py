@@ -15,7 +15,8 @@ from gitkitchen.frozen import dataclass
 from gitkitchen.ledger.following import follows
 from gitkitchen.ledger.layout import Absent, View
 from gitkitchen.ledger.viewing import compactions
-from gitkitchen.plumbing import Moves, Objects, Plumbing
+from gitkitchen.objects import Objects
+from gitkitchen.plumbing import Moves, Plumbing
 
 BRANCH = "refs/heads/gitkitchen-ledger"
 FALLBACK = "refs/heads/gitkitchen-ledger-fallback/"
