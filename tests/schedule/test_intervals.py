@@ -323,6 +323,42 @@ def test_what_was_due_before_the_schedule_was_seen_is_missed_where_nobody_catche
     assert world.run(second) == ""
 
 
+def test_what_was_due_in_a_pause_is_missed_where_nobody_catches_it_up() -> None:
+    """When it goes on nothing is missed or late at once; so long after it does, what never ran is, once. What
+    was missed before the pause stays so."""
+    world = World(replace(DAILY, most=20, expect=Expect(start=60, end=60)), at("2026-01-10T12:00"))
+    world.look()
+    world.now = at("2026-01-11T17:00")
+    before_it = [t.interval for t in missed(world)]
+    assert len(before_it) == 1
+    world.tell("paused")
+    world.now += 3 * DAY
+    world.tell("resumed")
+    assert missed(world) == []
+    assert world.states() == ["missed", "due", "due", "due"]
+    assert broken(world) == ["late_start", "late_end"]
+    world.now += 6 * HOUR + timedelta(minutes=1)
+    assert [t.interval for t in missed(world)] == [one.interval for one in world.stands()[1:]]
+    assert missed(world) == []
+
+
+def test_what_is_asked_for_again_is_missed_where_nobody_runs_it() -> None:
+    """However long ago it was due: whoever asks for another run gives it time."""
+    world = World(replace(DAILY, expect=Expect(start=60, end=60)), at("2026-01-10T12:00"))
+    world.look()
+    world.now += DAY
+    world.tick("failed")
+    (due,) = world.begun
+    world.now += 20 * HOUR
+    world.tell("again", due.interval)
+    assert missed(world) == []
+    assert (world.states(), broken(world)) == (["due"], [])
+    world.now += 6 * HOUR + timedelta(minutes=1)
+    assert due.interval in [t.interval for t in missed(world)]
+    assert world.run(due) == ""
+    assert world.states()[0] == "run"
+
+
 def test_what_is_due_after_the_schedule_was_seen_is_missed_as_ever() -> None:
     """The catch-up of the past excuses no interval that came later."""
     world = World(replace(DAILY, since=at("2026-01-01T05:00"), most=20), at("2026-01-10T10:00"))

@@ -73,7 +73,15 @@ def stand(
         else:
             told.setdefault(record.interval, []).append(record)
     paused = history.pause is not None
-    seen, caught_up = history.seen, history.caught_up
+    pauses, seen, caught_up = history.pauses, history.seen, history.caught_up
+
+    def late(interval: Interval) -> datetime | None:
+        """The last moment from which on a run could be begun that could not before."""
+        signs = [end for begin, end in pauses if begin <= interval.end <= end]
+        if caught_up is not None and seen is not None and interval.end <= seen:
+            signs.append(caught_up)
+        return max(signs, default=None)
+
     found = [
         _one(
             whose.due(interval),
@@ -82,7 +90,7 @@ def stand(
             told.get(interval, []),
             next((t for t in spans if _covers(t.interval, interval)), None),
             now,
-            caught_up if seen is not None and interval.end <= seen else None,
+            late(interval),
             paused=paused,
             promises=promises,
         )
@@ -102,24 +110,26 @@ def _one(
     told: Sequence[Told],
     over: Told | None,
     now: datetime,
-    caught_up: datetime | None,
+    since: datetime | None,
     *,
     paused: bool,
     promises: bool,
 ) -> Stands:
-    """``caught_up``: of an interval that was due before the schedule was seen, the last sign that such are
-    caught up. Nobody could begin its run in time, so that is not looked at."""
+    """``since``: of an interval that was due before the schedule was seen, or while it was paused, the last
+    sign that such are caught up. Nobody could begin its run in time, so that is not looked at; nor for what
+    somebody asked for again."""
     asked = next((t.at for t in reversed(told) if t.kind == "again"), None)
     if asked is not None:
         # What was before has been looked at by a person, who wants another run.
         runs = [r for r in runs if r.started >= asked]
         told = [t for t in told if t.at >= asked]
         over = over if over is not None and over.at > asked else None
-    standing, is_open = _end(due, schedule, runs, told, over, now, caught_up, paused=paused)
+        since = max(since or asked, asked)
+    standing, is_open = _end(due, schedule, runs, told, over, now, since, paused=paused)
     tries = sum(1 for r in runs if not r.judged) + sum(1 for t in told if t.kind == "died")
     counted = promises and not paused and standing.state != "superseded"
     broken = tuple(_broken(due, schedule, runs, now, standing)) if counted else ()
-    if caught_up is not None:
+    if since is not None:
         broken = tuple(one for one in broken if one.state not in ("late_start", "late_end"))
     return Stands(standing, broken, is_open, tries, asked is not None)
 
@@ -131,11 +141,11 @@ def _end(
     told: Sequence[Told],
     over: Told | None,
     now: datetime,
-    caught_up: datetime | None,
+    since: datetime | None,
     *,
     paused: bool,
 ) -> tuple[Standing, bool]:
-    """The interval's end, and whether a run shall still be begun for it."""
+    """The interval's end, and whether a run shall still be begun for it. ``since``: as ``_one`` has it."""
     first = min((r.started for r in runs), default=None)
     late = max(0.0, ((first or now) - due.scheduled_for).total_seconds())
     passed = next((r for r in runs if r.passed), None)
@@ -161,7 +171,7 @@ def _end(
     waits = next((t for t in reversed(told) if t.kind == "waiting"), None)
     if waits is not None and now - due.scheduled_for <= timedelta(seconds=schedule.deadline):
         return Standing(due, "waiting", last, late, waits.reason), True
-    idle = (now - (caught_up or due.scheduled_for)).total_seconds()
+    idle = (now - (since or due.scheduled_for)).total_seconds()
     if idle > schedule.expect.missing and not runs:
         return Standing(due, "missed", last, late, "nothing ran for it in time"), True
     missed = next((t for t in reversed(told) if t.kind == "missed"), None)

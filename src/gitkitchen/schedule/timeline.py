@@ -170,6 +170,19 @@ class History:
         last = next((t for t in reversed(self.told) if t.kind in ("paused", "resumed")), None)
         return last if last is not None and last.kind == "paused" else None
 
+    @property
+    def pauses(self) -> tuple[tuple[datetime, datetime], ...]:
+        """From when until when it was paused, each time that it goes on again."""
+        found: list[tuple[datetime, datetime]] = []
+        begin: datetime | None = None
+        for one in self.told:
+            if one.kind == "paused":
+                begin = begin or one.at
+            elif one.kind == "resumed" and begin is not None:
+                found.append((begin, one.at))
+                begin = None
+        return tuple(found)
+
     def adding(self, records: Iterable[Told] = (), runs: Iterable[Ran] = ()) -> History:
         return History((*self.told, *records), (*self.runs, *runs))
 
