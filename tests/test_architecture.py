@@ -78,22 +78,22 @@ def room(path: Path) -> str:
 
 
 @cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def parsed(path: Path) -> tuple[ast.AST, ...]:
+    """Everything in a file, from its top down."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 @cache
 def imported(path: Path) -> frozenset[str]:
     """Every module name that a file imports, wherever in the file it does."""
     names: set[str] = set()
-    tree = parsed(path)
     typing_only = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in parsed(path)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in parsed(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names if id(node) not in typing_only}
         elif isinstance(node, ast.ImportFrom):
@@ -135,7 +135,7 @@ def test_only_the_cli_prints_and_exits() -> None:
     for path in MODULES:
         if room(path) in {"cli", "__main__"} or path.name in {"child.py", "pytest_plugin.py"}:
             continue
-        for node in ast.walk(parsed(path)):
+        for node in parsed(path):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
                 continue
             called = ast.unparse(node.func)
