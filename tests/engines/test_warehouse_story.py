@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import psycopg
@@ -97,3 +99,22 @@ def test_a_recipe_runs_and_is_read_by_a_plain_client(pg_shop: Shop, boss: Client
     assert set(pg_shop.states().values()) == {"reused"} != set(states.values())
     assert pg_shop.rows("select max(id) as m from orders") == [{"m": 3}]
     assert pg_shop.cli("query", "orders").code == 0
+
+
+def test_what_the_server_does_alone_loads_no_engine_here(pg_shop: Shop) -> None:
+    """SQL is built, tested and published without DuckDB: it would be loaded for nothing in every run."""
+    recipe = """\
+version: 1
+recipe: numbers
+nodes:
+  numbers: {sql: "select n from generate_series(1, 5) as g(n)", key: [n], tests: [{rows: {min: 5}}]}
+"""
+    pg_shop.commit({"recipes/numbers/recipe.yml": recipe})
+    code = (
+        "import sys; from gitkitchen.cli.main import main; ended = main(sys.argv[1:]); "
+        "print(*sorted({'duckdb', 'psycopg'} & sys.modules.keys())); sys.exit(ended)"
+    )
+    words = [sys.executable, "-c", code, "-C", str(pg_shop.root), "run", "--quiet", "numbers"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.splitlines()[-1] == "psycopg"

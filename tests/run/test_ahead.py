@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.run.desk import Desk, rows_test, sql
 from tests.run.test_data_nodes import SLOW, made, rows
 
+from gitkitchen.data.engines.contract import Draft
 from gitkitchen.data.engines.duckdb import Engine
-from gitkitchen.data.engines.writing import Draft
 from gitkitchen.model import FileEntry, NodeResult, NodeSpec, Plan, State, Version
 from gitkitchen.process import Cancel
 from gitkitchen.run import ahead

@@ -126,6 +126,7 @@ def context_of(
         store=place.store,
         engine_factory=place.engine,
         prepare=place.prepare,
+        elsewhere=place.relations is not None,
         run_id=run_id,
         folder=folder,
         supervisors=supervisors,

@@ -24,7 +24,7 @@ from gitkitchen.run import late
 from gitkitchen.turns import Turns
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.writing import Draft
+    from gitkitchen.data.engines.contract import Draft
     from gitkitchen.run.tables import Tables
 
 _ENDING = 7.0

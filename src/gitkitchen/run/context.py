@@ -75,6 +75,8 @@ class RunContext:
     """Marks failures that a waiver excuses here; what the store keeps of verdicts knows none."""
     prepare: Callable[[], None] = lambda: None
     """Imports what the engine needs, while the first processes run. Nothing depends on it."""
+    elsewhere: bool = False
+    """Whether a warehouse does the engine's work, and this process waits for it."""
     spare_folders: list[Any] = field(default_factory=list)
     """Private folders that nodes left untouched: the next node takes one."""
     turns: Turns = field(init=False)

@@ -168,11 +168,12 @@ class _Run:
         return tuple(self.results[name] for name in self.steps)
 
     def _prepare(self) -> threading.Thread | None:
-        """Make ready what the nodes of this process will need while the others' processes keep the machine
-        busy: the last node would wait for it alone."""
+        """Make ready what the nodes of this process will need while others work, processes or a warehouse:
+        the last node would wait for it alone."""
         will_run = [s.node for s in self.steps.values() if s.action is Action.RUN]
         kinds = {node.kind for node in will_run}
-        if not kinds & PROCESSES or not (kinds - PROCESSES or any(node.tests for node in will_run)):
+        others = bool(kinds & PROCESSES) or self.context.elsewhere
+        if not others or not (kinds - PROCESSES or any(node.tests for node in will_run)):
             return None
 
         def work() -> None:
@@ -182,7 +183,7 @@ class _Run:
                 self.context.prepare()
                 for name in (*sorted(KINDS[k] for k in kinds if k in KINDS), checks.JUDGE):
                     import_module(name)
-                if "sql" in kinds:
+                if "sql" in kinds and not self.context.elsewhere:
                     self.tables.engine.describe("SELECT 1")  # the first statement takes ten times as long
             sys.setswitchinterval(before)
 

@@ -15,8 +15,7 @@ from gitkitchen.process import Cancel
 from gitkitchen.run.context import Task
 
 if TYPE_CHECKING:
-    from gitkitchen.data.engines.contract import Engine
-    from gitkitchen.data.engines.writing import Written
+    from gitkitchen.data.engines.contract import Engine, Written
     from gitkitchen.data.stores import Store
 
 

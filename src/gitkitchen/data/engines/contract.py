@@ -7,15 +7,42 @@ store (DuckDB), or physical tables of a warehouse (PostgreSQL), which a version 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gitkitchen.model import Column, FileEntry, Materialize, Version
+from gitkitchen.frozen import dataclass
+from gitkitchen.model import Column, ColumnStats, FileEntry, Materialize, Version
 
 if TYPE_CHECKING:
     from gitkitchen.data.diff_dialect import Dialect
-    from gitkitchen.data.engines.writing import Draft, Written
     from gitkitchen.data.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: columns, files in the store, row count, exact statistics, content digest."""
+
+    columns: tuple[Column, ...]
+    files: tuple[FileEntry, ...]
+    rows: int
+    content: str
+    stats: Mapping[str, ColumnStats] = field(default_factory=dict)
+    relation: str | None = None
+    """The physical table of a warehouse that holds the rows, instead of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The rows of one SELECT in a file that is not kept yet. ``asked`` are its names, text and values: it
+    stands for nothing else."""
+
+    asked: tuple[str, str, Mapping[str, Any]]
+    path: Path
+    returned: Any
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
 
 
 class Engine(Protocol):

@@ -17,13 +17,12 @@ from typing import Any
 import duckdb
 
 from gitkitchen.data.diff_dialect import DUCKDB, Dialect
+from gitkitchen.data.engines.contract import Draft, Written
 from gitkitchen.data.engines.errors import Interrupted, SqlError
 from gitkitchen.data.engines.loading import scan, told_by_line
 from gitkitchen.data.engines.small import kept_cursor
 from gitkitchen.data.engines.statements import explained, one_select, refuse_folded
 from gitkitchen.data.engines.writing import (
-    Draft,
-    Written,
     content_of,
     copy_partitions,
     copy_table,

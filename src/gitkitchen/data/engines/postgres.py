@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitkitchen.data.diff_postgres import POSTGRES
+from gitkitchen.data.engines.contract import Written
 from gitkitchen.data.engines.errors import SqlError
 from gitkitchen.data.engines.postgres_cursor import Cursor
 from gitkitchen.data.engines.postgres_loading import (
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from gitkitchen.data.diff_dialect import Dialect
-    from gitkitchen.data.engines.writing import Written
     from gitkitchen.data.stores import Store
 
 UNCALLABLE = (
@@ -298,8 +298,6 @@ class Engine:
     ) -> Written:
         """Measure the table just written and give it its name. Where that is taken, the table there is
         measured too: it is the same, or it is replaced."""
-        from gitkitchen.data.engines.writing import Written
-
         columns, rows, content, stats = measured(connection, own)
         said = claimed and (claimed.columns, claimed.rows, claimed.content)
         if said is not None and said != (columns, rows, content):

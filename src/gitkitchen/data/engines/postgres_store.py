@@ -346,6 +346,10 @@ class WarehouseStore:
         """What a build says of itself, whether or not its data is there."""
         return self.inner.manifest(fingerprint) or self.relations.find(fingerprint)
 
+    def names(self, fingerprint: str) -> bool:
+        """Whether this machine or the warehouse has a manifest of that name."""
+        return self.inner.names(fingerprint) or self.relations.has(fingerprint)
+
     def stands(self, version: Version) -> bool:
         """Whether all tables under a version are there, whoever wrote to them."""
         return all(self.relations.present(str(table.relation)) for table in _tables_of(version))
@@ -402,8 +406,13 @@ class WarehouseStore:
 
     def sync(self, builds: Iterable[Build]) -> None:
         """Wait until what the inner store keeps is on the disk; the server has committed its tables."""
-        kept = [b for b in builds if self.inner.find(b.fingerprint) is not None]
-        self.inner.sync(kept)
+        self.inner.sync([b for b in builds if self._is_inside(b)])
+
+    def _is_inside(self, build: Build) -> bool:
+        """Whether the inner store has a build, too: of tables it keeps no more than the manifest."""
+        if self.inner.lazy or any(v.files for v in build.versions.values()):
+            return self.inner.find(build.fingerprint) is not None
+        return self.inner.names(build.fingerprint)
 
     # Named here for those who look them up by type.
 

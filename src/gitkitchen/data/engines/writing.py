@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from functools import reduce
 from operator import xor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitkitchen.data.engines.contract import Draft, Written
 from gitkitchen.data.engines.small import kept_cursor
 from gitkitchen.data.engines.statements import refuse_folded
 from gitkitchen.data.sql import inline_parameters, literal, quote_identifier, read_parquet
 from gitkitchen.data.stores import Store
 from gitkitchen.files import digest
-from gitkitchen.frozen import dataclass
 from gitkitchen.model import Column, ColumnStats, FileEntry, Materialize
 
 if TYPE_CHECKING:
@@ -44,32 +43,6 @@ Kept = Callable[[Sequence[FileEntry]], None]
 
 def nobody(_files: Sequence[FileEntry]) -> None:
     """Who is told of files where nobody waits for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What was written: columns, files in the store, row count, exact statistics, content digest."""
-
-    columns: tuple[Column, ...]
-    files: tuple[FileEntry, ...]
-    rows: int
-    content: str
-    stats: Mapping[str, ColumnStats] = field(default_factory=dict)
-    relation: str | None = None
-    """The physical table of a warehouse that holds the rows, instead of files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The rows of one SELECT in a file that is not kept yet. ``asked`` are its names, text and values: it
-    stands for nothing else."""
-
-    asked: tuple[str, str, Mapping[str, Any]]
-    path: Path
-    returned: Any
-
-    def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
 
 
 def draft_table(

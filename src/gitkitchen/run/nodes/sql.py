@@ -16,8 +16,8 @@ from gitkitchen.run.partitions import touched
 from gitkitchen.run.tables import partitions_of
 
 if TYPE_CHECKING:
+    from gitkitchen.data.engines.contract import Draft
     from gitkitchen.data.engines.errors import SqlError
-    from gitkitchen.data.engines.writing import Draft
     from gitkitchen.run.tables import Busy, Tables
 
 
