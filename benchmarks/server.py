@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -37,15 +38,36 @@ class Server:
             return client.execute(sql.encode()).fetchall()
 
 
+NAMED = "GITKITCHEN_POSTGRES_BIN"
+"""The variable that names the folder of the server's programs, for the bench and for the tests."""
+
+
 def programs() -> Path:
-    """The folder of PostgreSQL's programs: beside the ``initdb`` on PATH, or where Debian has them."""
+    """The folder of PostgreSQL's programs: the one that ``GITKITCHEN_POSTGRES_BIN`` names, else the newest
+    that is installed, on PATH or where Debian and a build from source have them. Raises ``Failed``."""
+    if named := os.environ.get(NAMED):
+        if not _is_one(Path(named)):
+            raise Failed(f"{NAMED} names no folder with PostgreSQL's initdb and postgres: {named}")
+        return Path(named)
     found = shutil.which("initdb")
-    places = [Path(os.path.realpath(found)).parent] if found else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    usable = [p for p in places if (p / "initdb").exists() and (p / "postgres").exists()]
+    places = {Path(os.path.realpath(found)).parent} if found else set()
+    places |= {*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr/local").glob("pgsql*/bin")}
+    usable = sorted(p for p in places if _is_one(p))
     if not usable:
         raise Failed("PostgreSQL (initdb, postgres) is not installed")
-    return usable[0]
+    return max(usable, key=_release) if len(usable) > 1 else usable[0]
+
+
+def _is_one(folder: Path) -> bool:
+    return (folder / "initdb").exists() and (folder / "postgres").exists()
+
+
+def _release(folder: Path) -> tuple[int, ...]:
+    """(17, 6), where ``postgres --version`` says "postgres (PostgreSQL) 17.6 (Debian 17.6-1)"."""
+    argv = [str(folder / "postgres"), "--version"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False)
+    number = re.search(r"\) (\d+)(?:\.(\d+))?", said.stdout)
+    return (int(number[1]), int(number[2] or 0)) if number else ()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ gc.set_threshold(100_000, 20, 20)
 
 # What a developer's shell or a CI job may set and no test may depend on.
 for name in [n for n in os.environ if n.startswith(("GIT_", "GITKITCHEN_", "GITHUB_"))]:
-    if name not in ("GITKITCHEN_REQUIRE", "GITKITCHEN_RACES", "GITKITCHEN_YEAR"):
+    if name not in ("GITKITCHEN_REQUIRE", "GITKITCHEN_RACES", "GITKITCHEN_YEAR", "GITKITCHEN_POSTGRES_BIN"):
         del os.environ[name]
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.environ["GIT_CONFIG_SYSTEM"] = os.devnull

@@ -18,18 +18,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from benchmarks.harness import Failed
+from benchmarks.server import NAMED, programs
 
 SECRET = "hush-4711-hush"
 """The password in every test's DSN: it must be seen nowhere."""
-
-
-def binaries() -> Path | None:
-    """The folder of PostgreSQL's programs: beside the ``initdb`` on PATH, or where Debian has them."""
-    found = shutil.which("initdb")
-    places = [Path(os.path.realpath(found)).parent] if found else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    places += sorted(Path("/usr/local").glob("pgsql*/bin"), reverse=True)
-    return next((p for p in places if (p / "initdb").exists() and (p / "postgres").exists()), None)
 
 
 def required() -> bool:
@@ -89,10 +82,11 @@ def _as_ordinary_user() -> dict[str, Any]:
 @contextmanager
 def serving() -> Iterator[Server]:
     """A fresh server; skipped visibly where PostgreSQL is not installed, failed where it is required."""
-    programs = binaries()
-    if programs is None:
-        assert not required(), "GITKITCHEN_REQUIRE names postgres, and PostgreSQL is not installed"
-        pytest.skip("PostgreSQL (initdb, postgres) is not installed")
+    try:
+        found = programs()
+    except Failed as error:
+        must = required() or NAMED in os.environ
+        (pytest.fail if must else pytest.skip)(str(error))
     folder = Path(tempfile.mkdtemp(prefix="gk-pg-"))
     try:
         if os.getuid() == 0:
@@ -103,11 +97,11 @@ def serving() -> Iterator[Server]:
         password = folder / "password"
         password.write_text(SECRET)
         password.chmod(0o644)
-        argv = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "boss", "--encoding=UTF8"]
+        argv = [str(found / "initdb"), "-D", str(folder / "data"), "-U", "boss", "--encoding=UTF8"]
         argv += ["--locale=C.UTF-8", "--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256"]
         argv += [f"--pwfile={password}"]
         subprocess.run(argv, check=True, capture_output=True, cwd=folder, **_as_ordinary_user())
-        server = Server(folder, programs, port)
+        server = Server(folder, found, port)
         server.start()
         with server.admin() as boss:
             boss.execute(f"CREATE ROLE kitchen LOGIN PASSWORD '{SECRET}'")

@@ -270,6 +270,27 @@ def test_the_page_tells_a_missed_promise_and_who_was_left_out() -> None:
     assert grid(table).splitlines()[-1] == "| a\\|b       |   10.5 |"
 
 
+def test_the_newest_server_is_taken_or_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that are installed the highest version, unless the variable names a folder; one without the
+    programs is refused by its name."""
+    for version in ("99.1", "9.6.24"):
+        (tmp_path / version).mkdir()
+        for program in ("initdb", "postgres"):
+            script = tmp_path / version / program
+            script.write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version} (Debian {version}-1)'\n")
+            script.chmod(0o755)
+    monkeypatch.delenv(server.NAMED, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path / '99.1'}:/usr/bin:/bin")
+    assert server.programs() == tmp_path / "99.1"
+    monkeypatch.setenv(server.NAMED, str(tmp_path / "9.6.24"))
+    assert server.programs() == tmp_path / "9.6.24"
+    monkeypatch.setenv(server.NAMED, str(tmp_path))
+    with pytest.raises(Failed, match="GITKITCHEN_POSTGRES_BIN names no folder"):
+        server.programs()
+
+
 def test_a_section_without_a_server_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PostgreSQL its promises stand as not measured, with the reason, and never as met."""
 
