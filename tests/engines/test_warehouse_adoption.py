@@ -275,6 +275,18 @@ def a_view_that_acts(_shop: Shop, role: Client) -> None:
     )
 
 
+def rows_that_are_computed(_shop: Shop, role: Client) -> None:
+    """The same rows, of which reading computes a column where the server can (PostgreSQL 18)."""
+    name = table(role)
+    kind = "VIRTUAL" if role.info.server_version >= 180_000 else "STORED"
+    role.execute(f"DROP TABLE {name} CASCADE")
+    role.execute(
+        f"CREATE TABLE {name} (country text, "
+        f"total numeric GENERATED ALWAYS AS (CASE country WHEN 'DE' THEN 20 ELSE 60 END) {kind})"
+    )
+    role.execute(f"INSERT INTO {name} VALUES ('DE'), ('FR')")
+
+
 def hidden_rows(_shop: Shop, role: Client) -> None:
     """A policy that shows others than it counts."""
     name = table(role)
@@ -358,9 +370,9 @@ def _record(shop: Shop, seal: str) -> None:
 
 
 ATTACKS = [
-    other_rows, fewer_rows, more_columns, no_table, a_view_that_acts, hidden_rows, another_table,
-    a_table_of_another_zone, wrong_digest, lying_figures, another_dataset, no_manifest, forged_record,
-    record_of_something_else, whole_forgery_that_fails_tests,
+    other_rows, fewer_rows, more_columns, no_table, a_view_that_acts, rows_that_are_computed, hidden_rows,
+    another_table, a_table_of_another_zone, wrong_digest, lying_figures, another_dataset, no_manifest,
+    forged_record, record_of_something_else, whole_forgery_that_fails_tests,
 ]  # fmt: skip
 
 

@@ -23,12 +23,13 @@ SELECT c.relkind = 'r' AND c.relpersistence = 'p'
        NOT c.relhasindex AND c.relchecks = 0 AND NOT EXISTS (
          SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            AND (t.typtype <> 'b' OR t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace))
+            AND (t.typtype <> 'b' OR t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+                 OR a.attgenerated <> ''))
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %s AND c.relname = %s
 """
 """Whether a relation is a table alone; whether reading it can run nobody's code at all: PostgreSQL's own
-types, and no expression beside it."""
+types, and no expression beside it: also none of a generated column, which reading computes."""
 
 
 def is_plain(connection: Connection[Any], name: str, *, strictly: bool = False) -> bool:
