@@ -96,10 +96,18 @@ def test_harmless_functions_and_words_are_free(engine: Engine) -> None:
     """Randomness, clocks, pure functions of one's own, and columns called like functions may be used."""
     sql = (
         "select random() < 2 as a, clock_timestamp() > '2000-01-01' as b, secret.pure(1) as c, "
-        "spend as d, 'pg_sleep(1)' as e, system, bernoulli "
-        "from (select 7 as spend, 8 as system, 9 as bernoulli) q"
+        "spend as d, 'pg_sleep(1)' as e, system, bernoulli, timezone, "
+        "timezone('Europe/Berlin', timestamptz '2024-01-01 00:00Z')::text as f "
+        "from (select 7 as spend, 8 as system, 9 as bernoulli, 'UTC' as timezone) q"
     )
-    assert engine.fetch(sql)[1] == [(True, True, 2, 7, "pg_sleep(1)", 8, 9)]
+    expected = (True, True, 2, 7, "pg_sleep(1)", 8, 9, "UTC", "2024-01-01 01:00:00")
+    assert engine.fetch(sql)[1] == [expected]
+    version = int(engine.warehouse.version)
+    if version >= 16:
+        shuffled = "select cardinality(array_shuffle(array[1, 2])) as a, array_sample(array[3], 1) as b"
+        assert engine.fetch(shuffled)[1] == [(2, [3])]
+    if version >= 18:
+        assert engine.fetch("select uuidv4() <> uuidv7() as a")[1] == [(True,)]
 
 
 def test_behind_the_gate_stands_a_wall(engine: Engine) -> None:
