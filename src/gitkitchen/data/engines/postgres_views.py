@@ -10,7 +10,8 @@ somebody else's view stands on it: then nothing is changed, and the error names 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -241,10 +242,11 @@ def _apply(
     tables |= {n: _version(store, catalog, n) for n in lost}
     gone = [n for n, k in shown.items() if k != "file" and stated.get(n, "file") == "file" and n in there]
     _refuse_strangers(schema, tables, shown, there)
-    take(own, schema, {n: there[n][1] for n in (*tables, *gone) if n in there}, tries)
     changes = Changes(own, schema, there)
-    changes.make(tables)
-    changes.drop(sorted(gone))
+    with _rights(schema):
+        take(own, schema, {n: there[n][1] for n in (*tables, *gone) if n in there}, tries)
+        changes.make(tables)
+        changes.drop(sorted(gone))
     changes.finish()
     own.execute(
         f"INSERT INTO {SCHEMA}.kitchens (schema, project, namespace, sequence, shown) "
@@ -263,6 +265,20 @@ def _create(own: Connection[Any], schema: str) -> None:
     except errors.InsufficientPrivilege as error:
         message = f"the schema '{schema}' cannot be made: {said(error)}"
         hint = "GRANT CREATE ON DATABASE … TO the role, or CREATE SCHEMA … AUTHORIZATION the role"
+        raise Infrastructure(Problem(message, hint=hint, code="store")) from error
+
+
+@contextmanager
+def _rights(schema: str) -> Iterator[None]:
+    """Say what is lacking where the role may not change a view. To be a member of its owner is not enough
+    from PostgreSQL 16 on, where a member may lack the owner's rights (INHERIT) or its name (SET)."""
+    from psycopg import errors
+
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        message = f"the views of schema '{schema}' cannot be changed: {said(error)}"
+        hint = "GRANT their owner TO the role; from PostgreSQL 16 on WITH INHERIT TRUE, SET TRUE"
         raise Infrastructure(Problem(message, hint=hint, code="store")) from error
 
 
@@ -325,9 +341,10 @@ def _remove(
     _refuse_others(stamp, store, kitchen, schema)
     there = _relations(own, schema)
     ours = sorted(n for n, k in stamp.shown.items() if k != "file" and n in there)
-    take(own, schema, {n: there[n][1] for n in ours}, tries)
     changes = Changes(own, schema, there)
-    changes.drop(ours)
+    with _rights(schema):
+        take(own, schema, {n: there[n][1] for n in ours}, tries)
+        changes.drop(ours)
     changes.finish()
     left = sorted(set(_relations(own, schema)))
     if left:
