@@ -24,6 +24,8 @@ OLDEST = 14
 CONNECT_SECONDS = 15
 LOCK = "10s"
 NEVER = 2**31
+OUT_OF_TIME = ("25P03", "25P04")
+"""idle_in_transaction_session_timeout, and transaction_timeout, which came with PostgreSQL 17."""
 _WORK = "hashtextextended(%s, 2)"
 _EXPRESSION = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
@@ -34,9 +36,12 @@ SESSION = (
     "SET search_path = ''; SET jit = off; SET xmloption = content; SET row_security = on; "
     # Nothing is ever left locked: not by a reader who holds what we wait for, nor by us when we die.
     f"SET lock_timeout = '{LOCK}'; SET idle_in_transaction_session_timeout = '5min'; "
-    "SET client_connection_check_interval = '2s'; SET default_transaction_read_only = on"
+    # A run's lock lives as long as its session, which is idle while files are read and programs work.
+    "SET idle_session_timeout = 0; SET default_transaction_read_only = on"
 )
 """What every session of ours begins with. What is written says so in its own transaction."""
+NOTICES_OUR_DEATH = "SET client_connection_check_interval = '2s'"
+"""Refused by a server whose system cannot tell: Windows, and in PostgreSQL 14 all but Linux."""
 
 
 def secret_of(dsn: str) -> str | None:
@@ -112,8 +117,11 @@ class Warehouse:
         except psycopg.Error as error:
             raise Infrastructure(_unreachable(str(error))) from None
         try:
-            self._version = _new_enough(made.info.server_version // 10000)
-            made.execute(SESSION)
+            self._version = _new_enough(made.info.server_version)
+            try:
+                made.execute(f"{SESSION}; {NOTICES_OUR_DEATH}")
+            except psycopg.errors.InvalidParameterValue:
+                made.execute(SESSION)
             as_text(made)
         except psycopg.Error as error:
             made.close()
@@ -218,10 +226,14 @@ def warehouse_of(
     return Warehouse(environ.get(name or "", ""), project=project, secret=name or "")
 
 
-def _new_enough(major: int) -> int:
+def _new_enough(version: int) -> int:
+    """The major version of what libpq gives as a number, 130022 or 90603."""
+    major, minor = divmod(version, 10000)
     if major < OLDEST:
-        message = f"the warehouse runs PostgreSQL {major}; {OLDEST} or newer is needed"
-        raise Mistake(Problem(message, hint="use a newer server"))
+        found = f"{major}.{minor}" if major >= 10 else f"{major}.{minor // 100}.{minor % 100}"
+        message = f"the warehouse runs PostgreSQL {found}; {OLDEST} or newer is needed"
+        hint = "upgrade that server, or name another one in the secret of connections.warehouse"
+        raise Mistake(Problem(message, hint=hint, code="warehouse-version"))
     return major
 
 
@@ -280,9 +292,7 @@ def explained(prefix: int = 0, text: str = "", asked: Any = None) -> Iterator[No
     except errors.QueryCanceled as error:
         if asked is not None and asked():
             raise Interrupted from error
-        message = f"the warehouse ended a statement of ours: {said(error)}"
-        hint = "run the same command again; its time limit may be its administrator's"
-        raise Infrastructure(Problem(message, hint=hint, code="warehouse")) from error
+        raise Infrastructure(_ended("a statement", error)) from error
     except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
         hint = "end the long transaction that holds it, or run the same command again"
         message = f"the warehouse: somebody held a lock for longer than {LOCK}"
@@ -301,7 +311,14 @@ def explained(prefix: int = 0, text: str = "", asked: Any = None) -> Iterator[No
         )
         raise Infrastructure(Problem(message, hint=hint, code="warehouse")) from error
     except psycopg.Error as error:
+        if error.sqlstate in OUT_OF_TIME:
+            raise Infrastructure(_ended("a transaction", error)) from error
         raise sql_error(error, prefix, text) from error
+
+
+def _ended(what: str, error: Any) -> Problem:
+    hint = "run the same command again; its time limit may be its administrator's"
+    return Problem(f"the warehouse ended {what} of ours: {said(error)}", hint=hint, code="warehouse")
 
 
 def said(error: Any) -> str:
