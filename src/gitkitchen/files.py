@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,19 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """The sha256 of a value's canonical JSON."""
     return digest_bytes(canonical(value))
+
+
+def matching(root: Path, pattern: str) -> Iterator[Path]:
+    """What a pattern finds below a folder, in no order, and the same on every Python.
+
+    ``**`` between slashes is folders of any depth, and at the end all that lies below, as in ``.gitignore``;
+    elsewhere stars in a row are one. ``Path.glob`` before 3.13 finds folders alone for the first, and refuses
+    the second. Raises ValueError or NotImplementedError for what is no pattern below a folder.
+    """
+    if "\0" in pattern:
+        raise ValueError("a path holds no NUL")
+    parts = [part if part == "**" else re.sub(r"\*+", "*", part) for part in pattern.split("/")]
+    return root.glob("/".join([*parts, "*"] if parts[-1] == "**" else parts))
 
 
 def inside(root: Path, relative: str, *, base: str = "") -> str:

@@ -21,6 +21,8 @@ __all__ = ["dataclass"]
 _PLAIN = {"frozen": True, "slots": True}
 _MADE = {"__init__", "__eq__", "__hash__", "__setattr__", "__delattr__"}
 """Methods that no plain class has of its own."""
+_LAZY = {"__annotate__", "__annotate_func__"}
+"""What a class of Python 3.14 has in place of annotations, unless its module puts them off itself."""
 _BEYOND = ("ClassVar", "InitVar", "KW_ONLY")
 _SET, _ANEW, _FACTORIES = "__frozen_set", "__frozen_anew", "__frozen_factories"
 _anew = object()
@@ -47,6 +49,8 @@ def _is_plain(cls: type) -> bool:
     own = vars(cls)
     if cls.__doc__ is None or any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__):
         return False
+    if not own.keys().isdisjoint(_LAZY) and "__annotations__" not in own:
+        return False  # its annotations are code that may name what is not there yet
     kinds = own.get("__annotations__", {})
     if "self" in kinds or any(word in str(kind) for kind in kinds.values() for word in _BEYOND):
         return False

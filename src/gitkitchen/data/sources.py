@@ -17,7 +17,7 @@ from typing import Any
 
 from gitkitchen.data.unpacking import LARGEST, Unreadable, is_data, unpack
 from gitkitchen.errors import Infrastructure, Mistake, Problem
-from gitkitchen.files import digest, digest_file, make_state, write_atomic
+from gitkitchen.files import digest, digest_file, make_state, matching, write_atomic
 from gitkitchen.model import NodeSpec, Project
 
 RACY_NS = 2_000_000_000
@@ -127,7 +127,7 @@ def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
     elif path.is_dir():
         found = [p for p in path.rglob("*") if is_data(p.name) and p.is_file() and not _hidden(p, path)]
     elif any(c in name for c in "*?["):
-        found = [p for p in base.glob(name) if not p.name.startswith(".") and p.is_file()]
+        found = [p for p in matching(base, name) if not p.name.startswith(".") and p.is_file()]
     else:
         raise Mistake(_problem(node, "does not exist", "mend the path, or add the file"))
     if not found:

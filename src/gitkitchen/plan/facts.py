@@ -12,7 +12,7 @@ from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
 from gitkitchen.errors import Place, Problem
-from gitkitchen.files import digest, digest_file, inside
+from gitkitchen.files import digest, digest_file, inside, matching
 from gitkitchen.frozen import dataclass
 from gitkitchen.model import NodeSpec, Recipe, TestSpec
 from gitkitchen.plan.cache import FactCache
@@ -185,7 +185,7 @@ def _expand(root: Path, name: str) -> Iterator[str]:
             inner = (p for p in (root / name).rglob("*") if p.is_file() and not _OURS & set(p.parts))
             yield from (p.relative_to(root).as_posix() for p in inner)
         elif set(name) & set("*?["):
-            yield from (p.relative_to(root).as_posix() for p in root.glob(name) if p.is_file())
+            yield from (p.relative_to(root).as_posix() for p in matching(root, name) if p.is_file())
     except (OSError, ValueError, NotImplementedError):
         return  # no path at all, such as a pattern or a word of a command that is too long for one
 

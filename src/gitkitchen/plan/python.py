@@ -7,6 +7,7 @@ imported by a computed name) cannot be seen here; such files are named in the no
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import ast
 
 MAX_BYTES = 2_000_000
+_KIND = f"python {sys.version_info.major}.{sys.version_info.minor}"
+"""What one Python cannot read, and says of it, another may."""
 _DOCUMENTS = re.compile(rb"__doc__|doctest|getdoc|pydoc")
 """Words of a file that may use docstrings as data: its own, or those of what it imports."""
 
@@ -108,11 +111,11 @@ def _facts(path: Path, cache: FactCache | None) -> dict[str, Any] | None:
     except OSError:
         return None
     content = digest_bytes(source)
-    facts = cache.get("python", content) if cache else None
+    facts = cache.get(_KIND, content) if cache else None
     if not _well_formed(facts):
         facts = _read(source, content)
         if cache:
-            cache.put("python", content, facts)
+            cache.put(_KIND, content, facts)
     assert isinstance(facts, dict)
     return facts
 
@@ -148,9 +151,18 @@ def _read(source: bytes, content: str) -> dict[str, Any]:
 
 
 def _digest(tree: ast.Module) -> str:
+    """The digest of a tree as Python 3.11 writes it: the same on every Python, where the file means the same."""
     import ast
 
-    return digest_bytes(ast.dump(tree).encode("utf-8", "backslashreplace"))
+    # Since 3.12 there are type parameters, and its first releases end some formats of f-strings with "".
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if not getattr(node, "type_params", True):
+                del node.type_params
+        elif isinstance(node, ast.JoinedStr):
+            node.values = [v for v in node.values if not (isinstance(v, ast.Constant) and v.value == "")]
+    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    return digest_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _strip_docstrings(tree: ast.Module) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gitkitchen.data.fetching import answers
 from gitkitchen.errors import GitKitchenError
+from gitkitchen.files import matching
 from gitkitchen.holdings import open_tables
 from gitkitchen.kitchen.identity import environment_namespace
 from gitkitchen.model import Schedule, Wait
@@ -67,7 +68,7 @@ def _file(place: Workplace, wait: Wait, interval: Interval, _now: datetime) -> s
     path = place.project.root / name  # an absolute one stays what it is
     if has_magic(name):
         anchor = Path(path.anchor)
-        there = any(True for _ in anchor.glob(str(path.relative_to(anchor))))
+        there = any(found.exists() for found in matching(anchor, str(path.relative_to(anchor))))
     else:
         there = path.exists()
     return "" if there else f"there is no file '{name}' yet"

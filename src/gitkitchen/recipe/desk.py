@@ -11,7 +11,7 @@ from typing import Any
 from gitkitchen.document import Document
 from gitkitchen.document.words import near, short, subject
 from gitkitchen.errors import Place, Problem
-from gitkitchen.files import inside, read_bounded
+from gitkitchen.files import inside, matching, read_bounded
 from gitkitchen.frozen import dataclass
 from gitkitchen.kitchen.settings import texts
 from gitkitchen.model import Project
@@ -141,7 +141,7 @@ class Desk:
         try:
             if os.path.isfile(full):  # noqa: PTH113 - asked for every file of a recipe, Path costs more
                 return found
-            if folders and (Path(full).is_dir() or (set(found) & set("*?[") and any(root.glob(found)))):
+            if folders and (Path(full).is_dir() or (set(found) & set("*?[") and any(matching(root, found)))):
                 return found
         except (OSError, ValueError, NotImplementedError):
             pass  # a name that no file can have: said below

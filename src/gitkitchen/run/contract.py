@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cache
@@ -114,7 +115,10 @@ def close_private(task: Task, private: Private) -> None:
         except OSError:
             return  # it is ours alone and never read again: a left-over costs only space
 
-    shutil.rmtree(private.top, onerror=insist)
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(private.top, onexc=insist)
+    else:
+        shutil.rmtree(private.top, onerror=insist)
 
 
 def _untouched(private: Private) -> bool:
