@@ -158,6 +158,12 @@ def test_is_quick_only_where_it_is_plain() -> None:
     assert (Child("a").more, Named(name="a").name, Loose("a").name, Counted.count) == (1, "a", "a", 0)
 
 
+def test_annotations_that_are_put_off_are_left_to_the_standard_one() -> None:
+    """A class of Python 3.14 has code in their place, which only the standard library knows how to ask."""
+    lazy = type("Lazy", (), {"__doc__": "A value.", "__annotate_func__": lambda _format: {}})
+    assert quick(frozen=True, slots=True)(lazy).__eq__.__module__ != "gitkitchen.frozen"
+
+
 def test_an_attribute_that_is_no_field_cannot_be_set() -> None:
     """Neither its fields nor anything beside them: Python's own before 3.12 trips over the second."""
     value = made(quick, {"a": "int"}, {})(1)

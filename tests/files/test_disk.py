@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitkitchen.files import canonical, digest, digest_bytes, digest_file, inside, make_state, write_atomic
+from gitkitchen.files import (
+    canonical,
+    digest,
+    digest_bytes,
+    digest_file,
+    inside,
+    make_state,
+    matching,
+    write_atomic,
+)
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -33,6 +42,35 @@ def test_the_state_folder_ignores_itself(tmp_path: Path) -> None:
     """Git sees nothing of the folder of local state, also where nobody wrote a .gitignore."""
     make_state(tmp_path / ".gitkitchen")
     assert (tmp_path / ".gitkitchen" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.csv", "a.csv"),
+        ("**", "a.csv deep deep/b.csv deep/er deep/er/c.csv"),
+        ("deep/**", "deep/b.csv deep/er deep/er/c.csv"),
+        ("**/*.csv", "a.csv deep/b.csv deep/er/c.csv"),
+        ("**.csv", "a.csv"),
+        ("deep/***", "deep/b.csv deep/er"),
+        ("**/er/**", "deep/er/c.csv"),
+        ("nothing/**", ""),
+    ],
+)
+def test_a_pattern_finds_the_same_on_every_python(tmp_path: Path, pattern: str, found: str) -> None:
+    """Two stars at the end are all that lies below, and within a name they are one."""
+    write_atomic(tmp_path / "a.csv", "")
+    write_atomic(tmp_path / "deep" / "b.csv", "")
+    write_atomic(tmp_path / "deep" / "er" / "c.csv", "")
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in matching(tmp_path, pattern)) == found.split()
+
+
+def test_what_is_no_pattern_is_refused(tmp_path: Path) -> None:
+    """By the errors that callers tell apart from a failure."""
+    with pytest.raises(ValueError, match="NUL"):
+        matching(tmp_path, "a\0*")
+    with pytest.raises(NotImplementedError):
+        list(matching(tmp_path, "/etc/*"))
 
 
 def test_digests_are_sha256(tmp_path: Path) -> None:

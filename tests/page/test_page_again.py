@@ -231,6 +231,9 @@ SHARED = """\
 import os, sys
 from gitkitchen.page.sharing import share
 here = os.getpid()
+if sys.argv[1] == "whole":
+    import duckdb
+    kept = duckdb.connect(config={"threads": 2})  # a library with threads of its own
 def do(piece):
     if sys.argv[1] == "killed" and os.getpid() != here and piece == 40: os.kill(os.getpid(), 9)
     if sys.argv[1] == "fails" and piece == 41: raise OSError(28, "No space left on device")
@@ -247,7 +250,7 @@ def test_work_is_shared_and_what_another_leaves_is_done_here(tmp_path: Path, how
     """Every piece is done, in order, by as many processes as there are cores; what one that is killed had to
     do is done by the one that asked, and an error is raised there."""
     done = subprocess.run(
-        [sys.executable, "-c", SHARED, how, str(tmp_path)],
+        [sys.executable, "-W", "always", "-c", SHARED, how, str(tmp_path)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout.strip(), done.stderr) == (said, "")

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitkitchen.errors import Mistake, Place
-from gitkitchen.files import digest_bytes
+from gitkitchen.files import digest_bytes, write_atomic
 from gitkitchen.model import NodeSpec, Published, Subject, Template, Variation
 from gitkitchen.plan.build import build_plan
+from gitkitchen.plan.cache import FactCache
 from gitkitchen.plan.fingerprint import define, fingerprint, test_key
+from gitkitchen.plan.python import python_meaning
 
 DAY = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
 NEXT = (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC))
@@ -293,6 +296,44 @@ def test_a_damaged_cache_is_as_good_as_none(shop: Any, damage: Any) -> None:
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     assert set(shop.actions().values()) == {"reuse"}
     assert path.read_bytes() == whole
+
+
+def test_all_that_lies_below_a_folder_counts(shop: Any) -> None:
+    """`files: [extra/**]` is every file below, on each Python."""
+    shop.change("report", files=("recipes/lab/extra/**",))
+    write_atomic(shop.root / "recipes/lab/extra/deep/one.txt", "1")
+    shop.run()
+    assert shop.actions()["report"] == "reuse"
+    write_atomic(shop.root / "recipes/lab/extra/deep/one.txt", "2")
+    assert shop.reasons("report") == ("recipes/lab/extra/deep/one.txt changed",)
+
+
+MEANT = """\
+class Model:
+    def fit(self, x: int = 1) -> str:
+        return f"{x:>{x}}" f"{x!r}"
+"""
+
+
+def test_a_python_file_means_the_same_on_every_python(tmp_path: Path) -> None:
+    """Trees of newer Pythons have more fields, and are told with fewer; their digest is that of 3.11."""
+    (tmp_path / "model.py").write_text(MEANT)
+    meant = "4cabf2c6563aa16b2db2243beb2a1099e933f466607e3950889862fb30bb7b8a"
+    assert python_meaning("model.py", None, tmp_path).parts == {"code:model.py": meant}
+
+
+def test_what_another_python_could_not_read_is_read_again(tmp_path: Path) -> None:
+    """A cache that an older Python left says nothing of what this one can read."""
+    (tmp_path / "model.py").write_text(MEANT)
+    cache = FactCache(tmp_path / "cache.json")
+    known = python_meaning("model.py", None, tmp_path, cache=cache)
+    content = digest_bytes(MEANT.encode())
+    here = f"python {sys.version_info.major}.{sys.version_info.minor}"
+    facts = cache.get(here, content)
+    for kind in ("python", "python 3.10"):
+        cache.put(kind, content, {**facts, "meaning": content, "problem": ["invalid syntax", 1]})
+    assert python_meaning("model.py", None, tmp_path, cache=cache) == known
+    assert cache.get(here, content) == facts
 
 
 def test_a_warm_plan_imports_no_parser(shop: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -38,8 +39,10 @@ def share(work: Sequence[T], do: Callable[[T], R], *, least: int = LEAST) -> lis
         for number in range(1, workers):
             here, there = context.Pipe(duplex=False)
             other = context.Process(target=_work, args=(there, left[number::workers], do), daemon=True)
-            with contextlib.suppress(OSError):  # too many processes: it is done here
-                other.start()
+            with contextlib.suppress(OSError), warnings.catch_warnings():
+                # Python 3.12 counts the threads of libraries, too; the copy touches none of these.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                other.start()  # with too many processes it is none, and what it would do is done here
             there.close()
             others.append((other, here))
         found[1::workers] = [do(piece) for piece in left[0::workers]]

@@ -151,17 +151,20 @@ def _read(source: bytes, content: str) -> dict[str, Any]:
 
 
 def _digest(tree: ast.Module) -> str:
-    """The digest of a tree as Python 3.11 writes it: the same on every Python, where the file means the same."""
+    """The digest of a tree as Python 3.11 writes it: the same file is to mean the same on every Python."""
     import ast
 
     # Since 3.12 there are type parameters, and its first releases end some formats of f-strings with "".
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             if not getattr(node, "type_params", True):
-                del node.type_params
+                vars(node).pop("type_params")
         elif isinstance(node, ast.JoinedStr):
             node.values = [v for v in node.values if not (isinstance(v, ast.Constant) and v.value == "")]
-    text = ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    if sys.version_info >= (3, 13):
+        text = ast.dump(tree, show_empty=True)
+    else:
+        text = ast.dump(tree)
     return digest_bytes(text.encode("utf-8", "backslashreplace"))
 
 
