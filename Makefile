@@ -1,8 +1,13 @@
 # Two commands for a fresh machine with Python 3.11+, git and make: `make demo` and `make test`.
-# Everything is installed into .venv of this folder and nowhere else.
+# Everything is installed into .venv of this folder and nowhere else; with PYTHON given (`make test
+# PYTHON=/path/to/python3.13`) into one of its own, such as .venv-3.13, so that each keeps its packages.
 
+ifneq ($(origin PYTHON),undefined)
+GIVEN := $(shell "$(PYTHON)" -c 'import sys; print("-%d.%d" % sys.version_info[:2])')
+$(if $(GIVEN),,$(error PYTHON=$(PYTHON) is no Python))
+endif
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(GIVEN)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
@@ -19,6 +24,7 @@ help:
 	@echo "make golden     write the files anew that say what is posted and reported; read what changed"
 	@echo "make lint       ruff, mypy"
 	@echo "make bench      measure, beside peers, and write docs/benchmarks.md"
+	@echo "With PYTHON=/path/to/python3.13 each of them runs on that Python instead of python3."
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "GitKitchen needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
@@ -60,4 +66,4 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) dist build .bench
+	rm -rf .venv .venv-* dist build .bench
