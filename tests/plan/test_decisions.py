@@ -298,9 +298,10 @@ def test_a_damaged_cache_is_as_good_as_none(shop: Any, damage: Any) -> None:
     assert path.read_bytes() == whole
 
 
-def test_all_that_lies_below_a_folder_counts(shop: Any) -> None:
-    """`files: [extra/**]` is every file below, on each Python."""
-    shop.change("report", files=("recipes/lab/extra/**",))
+@pytest.mark.parametrize("pattern", ["recipes/lab/extra/**", "recipes/lab/extra", "**"])
+def test_all_that_lies_below_a_folder_counts(shop: Any, pattern: str) -> None:
+    """`files: [extra/**]` is every file below, on each Python, but for what we and Git keep there."""
+    shop.change("report", files=(pattern,))
     write_atomic(shop.root / "recipes/lab/extra/deep/one.txt", "1")
     shop.run()
     assert shop.actions()["report"] == "reuse"

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
@@ -182,12 +182,19 @@ def _expand(root: Path, name: str) -> Iterator[str]:
         if stat.S_ISREG(mode):
             yield PurePosixPath(name).as_posix()
         elif stat.S_ISDIR(mode):
-            inner = (p for p in (root / name).rglob("*") if p.is_file() and not _OURS & set(p.parts))
-            yield from (p.relative_to(root).as_posix() for p in inner)
+            yield from _files(root, (root / name).rglob("*"))
         elif set(name) & set("*?["):
-            yield from (p.relative_to(root).as_posix() for p in matching(root, name) if p.is_file())
+            yield from _files(root, matching(root, name))
     except (OSError, ValueError, NotImplementedError):
         return  # no path at all, such as a pattern or a word of a command that is too long for one
+
+
+def _files(root: Path, found: Iterable[Path]) -> Iterator[str]:
+    """The files among what was found below ``root``, without those of Git, of Python's cache and of ours."""
+    for path in found:
+        below = path.relative_to(root)
+        if not _OURS & set(below.parts) and path.is_file():
+            yield below.as_posix()
 
 
 def _mode(path: str) -> int:
