@@ -246,9 +246,14 @@ def test_a_folder_is_all_its_data_files(project: Project, store: FolderStore) ->
 
 
 def test_a_glob_takes_what_it_matches(project: Project, store: FolderStore) -> None:
-    """A pattern chooses files; what it does not match stays out."""
+    """A pattern chooses files; what it does not match stays out, and what is hidden unless it names the
+    folder."""
     put(project, {"d/2013-01.csv": "a\n1\n", "d/2013-02.csv": "a\n2\n", "d/2014-01.csv": "a\n3\n"})
     assert rows(store, load(project, store, {"file": "d/2013-*.csv"})) == [(1,), (2,)]
+    put(project, {"d/.old/2013-03.csv": "a\n4\n", "d/.2013-04.csv": "a\n5\n", "d/sub/2013-05.csv": "a\n6\n"})
+    assert rows(store, load(project, store, {"file": "d/**/2013-*.csv"})) == [(1,), (2,), (6,)]
+    assert rows(store, load(project, store, {"file": "d/**"})) == [(1,), (2,), (3,), (6,)]
+    assert rows(store, load(project, store, {"file": "d/.old/*.csv"})) == [(4,)]
 
 
 def test_file_names_are_names_and_no_patterns(project: Project, store: FolderStore) -> None:

@@ -132,15 +132,22 @@ def test_the_digest_of_rows_is_the_same_on_every_version(
 # --- time limits of administrators ------------------------------------------------------------------------
 
 
+@contextmanager
+def limited(boss: Client, setting: str, milliseconds: int) -> Iterator[None]:
+    """What an administrator sets for all sessions of the role."""
+    boss.execute(f"ALTER ROLE kitchen SET {setting} = {milliseconds}".encode())
+    try:
+        yield
+    finally:
+        boss.execute(f"ALTER ROLE kitchen RESET {setting}".encode())
+
+
 @pytest.mark.long
 def test_a_limit_on_idle_sessions_does_not_end_a_run(pg_shop: Shop, boss: Client) -> None:
     """While a query runs for longer than that limit, the session with the run's lock is idle, and stays."""
     pg_shop.commit({"recipes/one/recipe.yml": RECIPE.replace("1 as x", "1 as x, pg_sleep(2)::text as y")})
-    boss.execute("ALTER ROLE kitchen SET idle_session_timeout = '500ms'")
-    try:
+    with limited(boss, "idle_session_timeout", 500):
         said = pg_shop.cli("run", "--quiet")
-    finally:
-        boss.execute("ALTER ROLE kitchen RESET idle_session_timeout")
     assert said.code == 0, said.out + said.err
 
 
@@ -149,11 +156,8 @@ def test_a_limit_on_transactions_is_no_fault_of_the_query(pg_shop: Shop, boss: C
     if boss.info.server_version < 170_000:
         pytest.skip("transaction_timeout came with PostgreSQL 17")
     pg_shop.commit({"recipes/one/recipe.yml": RECIPE.replace("1 as x", "1 as x, pg_sleep(9)::text as y")})
-    boss.execute("ALTER ROLE kitchen SET transaction_timeout = '700ms'")
-    try:
+    with limited(boss, "transaction_timeout", 700):
         said = pg_shop.cli("run", "--quiet")
-    finally:
-        boss.execute("ALTER ROLE kitchen RESET transaction_timeout")
     text = " ".join((said.out + said.err).split())
     assert said.code == 3, text
     assert "transaction timeout" in text

@@ -117,7 +117,8 @@ def _expect(node: NodeSpec, digests: list[str]) -> None:
 def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
     """The files of a source with their names relative to where they were found, sorted by name.
 
-    In a folder every data file counts, also in folders below; hidden ones never do.
+    In a folder every data file counts, also in folders below; hidden ones never do. Of what a pattern finds
+    hidden ones count in folders that it names.
     """
     name = str(node.config["file"])
     base = _package_folder(node, name) if node.config.get("package") else project.root
@@ -127,7 +128,7 @@ def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
     elif path.is_dir():
         found = [p for p in path.rglob("*") if is_data(p.name) and p.is_file() and not _hidden(p, path)]
     elif any(c in name for c in "*?["):
-        found = [p for p in matching(base, name) if not p.name.startswith(".") and p.is_file()]
+        found = [p for p in matching(base, name) if not _hidden(p, base, named=name) and p.is_file()]
     else:
         raise Mistake(_problem(node, "does not exist", "mend the path, or add the file"))
     if not found:
@@ -143,8 +144,11 @@ def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
     return sorted((one.relative_to(base).as_posix(), one) for one in found)
 
 
-def _hidden(path: Path, top: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(top).parts)
+def _hidden(path: Path, top: Path, named: str = "") -> bool:
+    """Whether a file, or a folder below ``top`` that it is in, is hidden. Folders of ``named`` are not."""
+    parts = path.relative_to(top).parts
+    spelt = set(named.split("/"))
+    return path.name.startswith(".") or any(p.startswith(".") and p not in spelt for p in parts)
 
 
 def _package_folder(node: NodeSpec, file: str) -> Path:

@@ -266,10 +266,6 @@ class FolderStore:
                 return build
         return None
 
-    def names(self, fingerprint: str) -> bool:
-        """Whether a manifest of that name is in this folder, whatever it says."""
-        return os.path.exists(self._find_name("builds", fingerprint, ".json"))  # noqa: PTH110
-
     def save_verdict(self, key: str, result: TestResult) -> None:
         """Keep a test's result under its key (the test's meaning and the content that it judged)."""
         self._write(self._name("verdicts", key, ".json"), test_result_to_json(result))

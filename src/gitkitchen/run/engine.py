@@ -172,8 +172,8 @@ class _Run:
         the last node would wait for it alone."""
         will_run = [s.node for s in self.steps.values() if s.action is Action.RUN]
         kinds = {node.kind for node in will_run}
-        others = bool(kinds & PROCESSES) or self.context.elsewhere
-        if not others or not (kinds - PROCESSES or any(node.tests for node in will_run)):
+        others_work = bool(kinds & PROCESSES) or self.context.elsewhere
+        if not others_work or not (kinds - PROCESSES or any(node.tests for node in will_run)):
             return None
 
         def work() -> None:

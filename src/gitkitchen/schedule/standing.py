@@ -75,8 +75,8 @@ def stand(
     paused = history.pause is not None
     pauses, seen, caught_up = history.pauses, history.seen, history.caught_up
 
-    def late(interval: Interval) -> datetime | None:
-        """The last moment from which on a run could be begun that could not before."""
+    def since(interval: Interval) -> datetime | None:
+        """Until when no run could be begun for it; None where nothing was in the way."""
         signs = [end for begin, end in pauses if begin <= interval.end <= end]
         if caught_up is not None and seen is not None and interval.end <= seen:
             signs.append(caught_up)
@@ -90,7 +90,7 @@ def stand(
             told.get(interval, []),
             next((t for t in spans if _covers(t.interval, interval)), None),
             now,
-            late(interval),
+            since(interval),
             paused=paused,
             promises=promises,
         )

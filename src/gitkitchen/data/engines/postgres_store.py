@@ -346,10 +346,6 @@ class WarehouseStore:
         """What a build says of itself, whether or not its data is there."""
         return self.inner.manifest(fingerprint) or self.relations.find(fingerprint)
 
-    def names(self, fingerprint: str) -> bool:
-        """Whether this machine or the warehouse has a manifest of that name."""
-        return self.inner.names(fingerprint) or self.relations.has(fingerprint)
-
     def stands(self, version: Version) -> bool:
         """Whether all tables under a version are there, whoever wrote to them."""
         return all(self.relations.present(str(table.relation)) for table in _tables_of(version))
@@ -405,14 +401,11 @@ class WarehouseStore:
         return self.inner.take(namespace, build)
 
     def sync(self, builds: Iterable[Build]) -> None:
-        """Wait until what the inner store keeps is on the disk; the server has committed its tables."""
-        self.inner.sync([b for b in builds if self._is_inside(b)])
-
-    def _is_inside(self, build: Build) -> bool:
-        """Whether the inner store has a build, too: of tables it keeps no more than the manifest."""
-        if self.inner.lazy or any(v.files for v in build.versions.values()):
-            return self.inner.find(build.fingerprint) is not None
-        return self.inner.names(build.fingerprint)
+        """Wait until what the inner store keeps is on the disk. The server has committed tables, and their
+        manifests too: what a folder has of these is a copy that may be lost."""
+        if not self.inner.lazy:
+            builds = [b for b in builds if any(v.files for v in b.versions.values())]
+        self.inner.sync([b for b in builds if self.inner.find(b.fingerprint) is not None])
 
     # Named here for those who look them up by type.
 

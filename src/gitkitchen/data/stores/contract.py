@@ -76,9 +76,6 @@ class Store(Protocol):
     def manifest(self, fingerprint: str) -> Build | None:
         """What a build says of itself on this machine, whether or not its data is there."""
 
-    def names(self, fingerprint: str) -> bool:
-        """Whether this machine has a manifest of that name, whatever it says."""
-
     def expect(self, fingerprints: Iterable[str]) -> None:
         """Say which builds will be asked for, so that they are looked up together."""
 
