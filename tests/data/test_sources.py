@@ -252,6 +252,7 @@ def test_a_glob_takes_what_it_matches(project: Project, store: FolderStore) -> N
     assert rows(store, load(project, store, {"file": "d/2013-*.csv"})) == [(1,), (2,)]
     put(project, {"d/.old/2013-03.csv": "a\n4\n", "d/.2013-04.csv": "a\n5\n", "d/sub/2013-05.csv": "a\n6\n"})
     assert rows(store, load(project, store, {"file": "d/**/2013-*.csv"})) == [(1,), (2,), (6,)]
+    put(project, {"d/README.md": "no data"})
     assert rows(store, load(project, store, {"file": "d/**"})) == [(1,), (2,), (3,), (6,)]
     assert rows(store, load(project, store, {"file": "d/.old/*.csv"})) == [(4,)]
 

@@ -117,8 +117,8 @@ def _expect(node: NodeSpec, digests: list[str]) -> None:
 def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
     """The files of a source with their names relative to where they were found, sorted by name.
 
-    In a folder every data file counts, also in folders below; hidden ones never do. Of what a pattern finds
-    hidden ones count in folders that it names.
+    In a folder every data file counts, also in folders below; hidden ones never do. So it is where a pattern
+    ends with ``**``; any other one finds all that it fits. Hidden folders are those that it names.
     """
     name = str(node.config["file"])
     base = _package_folder(node, name) if node.config.get("package") else project.root
@@ -129,6 +129,8 @@ def locate(project: Project, node: NodeSpec) -> list[tuple[str, Path]]:
         found = [p for p in path.rglob("*") if is_data(p.name) and p.is_file() and not _hidden(p, path)]
     elif any(c in name for c in "*?["):
         found = [p for p in matching(base, name) if not _hidden(p, base, named=name) and p.is_file()]
+        if name.endswith("**"):
+            found = [p for p in found if is_data(p.name)]
     else:
         raise Mistake(_problem(node, "does not exist", "mend the path, or add the file"))
     if not found:
